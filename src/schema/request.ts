@@ -1,0 +1,92 @@
+import type { Profile } from './common.ts';
+
+/** One header line as received: lower-case name, value without surrounding white space. */
+export type HeaderLine = readonly [name: string, value: string];
+
+/** What was seen of a body. `seen` is null where the enforcement point sent none. */
+export interface BodySeen {
+  readonly seen: Uint8Array | null;
+  /** The enforcement point said that it cut the body. */
+  readonly partial: boolean;
+  /** Bytes that the enforcement point counted; null when unknown. */
+  readonly size: number | null;
+}
+
+/** A request for authorization, the same whichever border it came over (architecture.md). */
+export interface AuthzRequest {
+  readonly border: 'grpc' | 'rest' | 'authorize' | 'firewall';
+  readonly method: string;
+  /** `http`, `https`, or empty when unknown. */
+  readonly scheme: string;
+  /** Host with port, as received. */
+  readonly host: string;
+  /** Path and query, as received. */
+  readonly target: string;
+  readonly headers: readonly HeaderLine[];
+  readonly body: BodySeen;
+  readonly protocol: string;
+  readonly source: { readonly address: string; readonly principal: string };
+  /** The route that the enforcement point names (`context_extensions.lemma_route`). */
+  readonly routeId?: string;
+  /** `authorize`: the runtime that the caller says acts. It must be the proof's. */
+  readonly runtimeId?: string;
+  /** What the agent signed, where a gateway decides on another target than it received (firewall). */
+  readonly signed?: { readonly scheme: string; readonly host: string; readonly target: string };
+  /** W3C trace id (32 hex), when the request carries one. */
+  readonly traceId: string | null;
+}
+
+export type BodyState = 'none' | 'complete' | 'truncated' | 'unseen';
+
+/** A route as loaded: defaults filled in, pattern split, tagged with the map's revision. */
+export interface Route {
+  readonly id: string;
+  readonly org: string;
+  readonly env: string;
+  readonly host: string;
+  readonly path: string;
+  readonly methods: readonly string[];
+  readonly api: string;
+  readonly action: string;
+  readonly scope: readonly string[];
+  readonly audience: string;
+  readonly risk: Profile;
+  readonly body: 'none' | 'digest' | 'json';
+  readonly taint_on_response: boolean;
+  readonly forward_credential: boolean;
+  readonly mode: 'enforce' | 'observe';
+  readonly public: boolean;
+  readonly encoded_slash: 'deny' | 'allow';
+  readonly upgrade: 'deny' | 'allow';
+}
+
+/** What a request carries to authenticate itself, after the rules against ambiguity (proofs.md, step 2). */
+export interface Presented {
+  readonly kind: 'none' | 'credential' | 'proof' | 'token';
+  /** Header value, trimmed; empty for none. */
+  readonly value: string;
+  readonly pop: PresentedPop | null;
+}
+
+export type PresentedPop =
+  | { readonly form: 'lemma'; readonly value: string }
+  | { readonly form: 'rfc9421'; readonly input: string; readonly signature: string };
+
+/** The message that a PoP signs (RFC 9421 components), and the body it may cover. */
+export interface SignedMessage {
+  readonly method: string;
+  readonly authority: string;
+  readonly path: string;
+  /** `?` and what follows; `?` alone when there is none. */
+  readonly query: string;
+  /** Lines of Content-Digest joined; null when absent. */
+  readonly contentDigest: string | null;
+  readonly proof: string;
+  readonly body: BodyFacts;
+}
+
+export interface BodyFacts {
+  readonly state: BodyState;
+  /** The bytes, where they were seen whole; empty for `none`. */
+  readonly bytes: Uint8Array | null;
+}
