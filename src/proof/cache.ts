@@ -1,0 +1,38 @@
+import { sha256 } from '#runtime';
+import { toBase64url } from '../crypto/base64url.ts';
+import { type VerifiedChain, verifyChain } from './chain.ts';
+import { decodeCredential } from './decode.ts';
+import type { TrustSet } from './trust.ts';
+
+/**
+ * Steps 5 to 9 for a header's value, remembered. The key is the digest of the exact received characters and the trust
+ * set's version, nothing less: a cache that trusted less than the whole has let forged chains pass elsewhere.
+ * Only chains that hold are kept; the longest unused goes when `limit` is reached.
+ */
+export interface ChainCache {
+  verify(header: string, trust: TrustSet): VerifiedChain;
+  readonly size: number;
+}
+
+export function createChainCache(limit = 10_000): ChainCache {
+  const chains = new Map<string, VerifiedChain>();
+  const encoder = new TextEncoder();
+  return {
+    verify(header, trust) {
+      const key = `${trust.version}${toBase64url(sha256(encoder.encode(header)))}`;
+      const known = chains.get(key);
+      if (known !== undefined) {
+        chains.delete(key);
+        chains.set(key, known);
+        return known;
+      }
+      const chain = verifyChain(decodeCredential(header), trust);
+      if (chains.size >= limit) chains.delete(chains.keys().next().value ?? '');
+      chains.set(key, chain);
+      return chain;
+    },
+    get size() {
+      return chains.size;
+    },
+  };
+}
