@@ -1,0 +1,66 @@
+/** A limit that a link of the chain sets: operations counted under its lemma id. `expires` in seconds. */
+export interface BudgetLine {
+  readonly lemmaId: string;
+  readonly limit: number;
+  readonly expires: number;
+}
+
+/** Counted operations, this request included. With several budgets, the one with the least left speaks. */
+export interface Reservation {
+  readonly limit: number;
+  readonly used: number;
+  readonly lines: readonly BudgetLine[];
+  /** Gives the operation back: the request was denied. Once only. */
+  release(): void;
+}
+
+/** Operations used per lemma. Reservation is synchronous, so parallel requests can't both take the last one. */
+export interface Budgets {
+  reserve(lines: readonly BudgetLine[], now: number): Reservation | null;
+  restore(lemmaId: string, used: number, expires: number): void;
+}
+
+export function createBudgets(): Budgets {
+  const used = new Map<string, { count: number; expires: number }>();
+  let prunedAt = 0;
+
+  const prune = (now: number) => {
+    if (now < prunedAt + 60) return;
+    prunedAt = now;
+    // 60 s of grace: a clock that is set back a little finds its counts.
+    for (const [id, entry] of used) if (entry.expires + 60 < now) used.delete(id);
+  };
+
+  const take = (line: BudgetLine): number => {
+    const entry = used.get(line.lemmaId);
+    if (entry === undefined) {
+      used.set(line.lemmaId, { count: 1, expires: line.expires });
+      return 1;
+    }
+    entry.count += 1;
+    return entry.count;
+  };
+
+  return {
+    reserve(lines, now) {
+      prune(now);
+      const taken = lines.map((line) => ({ limit: line.limit, used: take(line) }));
+      const tightest = taken.sort((a, b) => a.limit - a.used - (b.limit - b.used))[0];
+      if (tightest === undefined) return null;
+      let held = true;
+      return {
+        ...tightest,
+        lines,
+        release() {
+          if (!held) return;
+          held = false;
+          for (const line of lines) {
+            const entry = used.get(line.lemmaId);
+            if (entry !== undefined) entry.count -= 1;
+          }
+        },
+      };
+    },
+    restore: (lemmaId, count, expires) => void used.set(lemmaId, { count, expires }),
+  };
+}

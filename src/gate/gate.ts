@@ -1,0 +1,162 @@
+import { Denial, type ReasonCode } from '../reason.ts';
+import type { SpentNonce } from '../schema/decision.ts';
+import type { Lemma, RuntimeLemma } from '../schema/lemma.ts';
+import { type BudgetLine, type Budgets, createBudgets, type Reservation } from './budget.ts';
+import { createReplayGuard, type ReplayGuard } from './replay.ts';
+import type { LiveRuntime, Revocation } from './runtimes.ts';
+
+/** What the gate must know of a verified chain (structurally, proof's VerifiedChain). */
+export interface Bound {
+  readonly links: readonly Lemma[];
+  readonly keyids: readonly string[];
+  readonly runtime: RuntimeLemma;
+  readonly root: { readonly claims: { readonly org: string; readonly env: string } };
+}
+
+export interface Freshness {
+  readonly age_ms: number;
+  readonly source: 'local' | 'lease';
+  readonly confirmed: boolean;
+  readonly epoch: number;
+  readonly seq: number;
+}
+
+/** What the store remembers, at start. `memoryLostAt` in seconds. */
+export interface GateState {
+  readonly runtimes: readonly LiveRuntime[];
+  readonly revocations: readonly Revocation[];
+  readonly nonces: readonly SpentNonce[];
+  readonly budgets: readonly { readonly lemma_id: string; readonly used: number; readonly expires_at: number }[];
+  readonly position: { readonly epoch: number; readonly seq: number };
+  readonly memoryLostAt: number | null;
+  /** The latest time that any record carries, milliseconds; 0 when there is none. */
+  readonly latestRecord: number;
+}
+
+export interface GateOptions {
+  /** Nonces kept at most. */
+  readonly nonceLimit?: number;
+}
+
+/** How far back the clock may step, milliseconds, before nothing that depends on time can be trusted. */
+const CLOCK_STEP_BACK = 30_000;
+
+/**
+ * The live state of runtimes, in memory, rebuilt from the store at start: until `load`, every check is
+ * `state_not_ready`. The store in this process is the authority, so freshness is local.
+ */
+export interface Gate {
+  readonly ready: boolean;
+  load(state: GateState): void;
+  /** Step 13 up to `revoked`: the runtime that acts. Throws state_not_ready, clock_untrusted, runtime_unknown, runtime_killed, runtime_inactive, revoked. */
+  admit(chain: Bound, nowMs: number): LiveRuntime;
+  /** Step 13, `replay_detected`. `now` in seconds. */
+  spend(nonce: SpentNonce, now: number): void;
+  reserve(lines: readonly BudgetLine[], now: number): Reservation | null;
+  freshness(): Freshness;
+  /** The last look, right before the answer: kill or revocation that came meanwhile. */
+  stopped(chain: Bound): ReasonCode | null;
+  runtime(org: string, env: string, runtimeId: string): LiveRuntime | null;
+  runtimes(): IterableIterator<LiveRuntime>;
+  putRuntime(runtime: LiveRuntime, position?: { epoch: number; seq: number }): void;
+  revoke(revocation: Revocation, position?: { epoch: number; seq: number }): void;
+  readonly nonces: number;
+}
+
+export function createGate(options: GateOptions = {}): Gate {
+  const runtimes = new Map<string, LiveRuntime>();
+  const revoked = new Set<string>();
+  let replay: ReplayGuard | null = null;
+  let budgets: Budgets = createBudgets();
+  let position = { epoch: 0, seq: 0 };
+  let latest = 0;
+
+  const lookUp = (chain: Bound) => {
+    const { org, env } = chain.root.claims;
+    return runtimes.get(key(org, env, chain.runtime.claims.runtime_id));
+  };
+
+  const revokedValue = (chain: Bound): string | null => {
+    const { org, env } = chain.root.claims;
+    const values = [...chain.links.flatMap((link) => [link.id, link.issuer]), ...chain.keyids];
+    return values.find((value) => revoked.has(key(org, env, value))) ?? null;
+  };
+
+  return {
+    get ready() {
+      return replay !== null;
+    },
+    load(state) {
+      for (const runtime of state.runtimes) runtimes.set(key(runtime.org, runtime.env, runtime.runtime_id), runtime);
+      for (const r of state.revocations) revoked.add(key(r.org, r.env, r.value));
+      budgets = createBudgets();
+      for (const b of state.budgets) budgets.restore(b.lemma_id, b.used, b.expires_at);
+      position = state.position;
+      latest = state.latestRecord;
+      const guard = createReplayGuard({ limit: options.nonceLimit ?? 500_000, memoryLostAt: state.memoryLostAt });
+      for (const nonce of state.nonces) guard.restore(nonce);
+      replay = guard;
+    },
+    admit(chain, nowMs) {
+      if (replay === null) throw new Denial('state_not_ready', 'the state is not loaded yet');
+      if (nowMs < latest - CLOCK_STEP_BACK) {
+        throw new Denial('clock_untrusted', `the clock went back ${latest - nowMs} ms`, { now: nowMs, latest });
+      }
+      latest = Math.max(latest, nowMs);
+      const runtime = lookUp(chain);
+      const unlike = runtime === undefined ? 'registration' : mismatch(runtime, chain);
+      const facts = { runtime_id: chain.runtime.claims.runtime_id, ...chain.root.claims };
+      if (runtime === undefined || unlike !== null) {
+        throw new Denial('runtime_unknown', `no such ${unlike}`, { ...facts, unlike });
+      }
+      if (runtime.status === 'killed') throw new Denial('runtime_killed', 'the runtime was killed', facts);
+      if (runtime.status === 'inactive') throw new Denial('runtime_inactive', 'the runtime is contained', facts);
+      const value = revokedValue(chain);
+      if (value !== null) throw new Denial('revoked', `${value} was revoked`, { ...facts, value });
+      return runtime;
+    },
+    spend(nonce, now) {
+      if (replay === null) throw new Denial('state_not_ready', 'the state is not loaded yet');
+      replay.spend(nonce, now);
+    },
+    reserve: (lines, now) => budgets.reserve(lines, now),
+    freshness: () => ({ age_ms: 0, source: 'local', confirmed: true, ...position }),
+    stopped(chain) {
+      if (lookUp(chain)?.status === 'killed') return 'runtime_killed';
+      return revokedValue(chain) === null ? null : 'revoked';
+    },
+    runtime: (org, env, runtimeId) => runtimes.get(key(org, env, runtimeId)) ?? null,
+    runtimes: () => runtimes.values(),
+    putRuntime(runtime, at) {
+      const id = key(runtime.org, runtime.env, runtime.runtime_id);
+      const known = runtimes.get(id);
+      // Monotonic: an old message can't bring a runtime back, nor an epoch down.
+      const status = known?.status === 'killed' ? 'killed' : runtime.status;
+      const taint_epoch = Math.max(known?.taint_epoch ?? 0, runtime.taint_epoch);
+      runtimes.set(id, { ...runtime, status, taint_epoch });
+      position = at ?? position;
+    },
+    revoke(revocation, at) {
+      revoked.add(key(revocation.org, revocation.env, revocation.value));
+      position = at ?? position;
+    },
+    get nonces() {
+      return replay?.size ?? 0;
+    },
+  };
+}
+
+function key(org: string, env: string, id: string): string {
+  return `${org} ${env} ${id}`;
+}
+
+/** What of a registration the chain does not meet, or null. */
+function mismatch(runtime: LiveRuntime, chain: Bound): string | null {
+  const { claims } = chain.runtime;
+  if (runtime.subject !== chain.runtime.subject) return 'subject';
+  if (runtime.agent_id !== claims.agent_id) return 'agent_id';
+  if (runtime.workspace_id !== claims.workspace_id) return 'workspace_id';
+  const keyid = chain.keyids[chain.links.indexOf(chain.runtime)];
+  if (runtime.keys !== null && (keyid === undefined || !runtime.keys.includes(keyid))) return 'key';
+  return null;
+}
