@@ -1,5 +1,6 @@
 import { sha256 } from '#runtime';
 import { toBase64url } from '../crypto/base64url.ts';
+import type { Lemma } from '../schema/lemma.ts';
 import { type VerifiedChain, verifyChain } from './chain.ts';
 import { decodeCredential } from './decode.ts';
 import type { TrustSet } from './trust.ts';
@@ -10,7 +11,8 @@ import type { TrustSet } from './trust.ts';
  * Only chains that hold are kept; the longest unused goes when `limit` is reached.
  */
 export interface ChainCache {
-  verify(header: string, trust: TrustSet): VerifiedChain;
+  /** `decoded` is told the links of a chain that is not known yet, before they are verified: for the record of a failure. */
+  verify(header: string, trust: TrustSet, decoded?: (links: readonly Lemma[]) => void): VerifiedChain;
   readonly size: number;
 }
 
@@ -18,7 +20,7 @@ export function createChainCache(limit = 10_000): ChainCache {
   const chains = new Map<string, VerifiedChain>();
   const encoder = new TextEncoder();
   return {
-    verify(header, trust) {
+    verify(header, trust, decoded) {
       const key = `${trust.version}${toBase64url(sha256(encoder.encode(header)))}`;
       const known = chains.get(key);
       if (known !== undefined) {
@@ -26,7 +28,9 @@ export function createChainCache(limit = 10_000): ChainCache {
         chains.set(key, known);
         return known;
       }
-      const chain = verifyChain(decodeCredential(header), trust);
+      const links = decodeCredential(header);
+      decoded?.(links);
+      const chain = verifyChain(links, trust);
       if (chains.size >= limit) chains.delete(chains.keys().next().value ?? '');
       chains.set(key, chain);
       return chain;

@@ -1,0 +1,220 @@
+import { type DecisionLog, NonceSpentError } from '../decision-log/log.ts';
+import type { Gate } from '../gate/gate.ts';
+import type { BudgetLine } from '../gate/budget.ts';
+import type { PolicyRegistry } from '../policy/registry.ts';
+import type { ChainCache } from '../proof/cache.ts';
+import type { VerifiedChain } from '../proof/chain.ts';
+import { checkPop, type Pop } from '../proof/pop.ts';
+import { checkReach } from '../proof/reach.ts';
+import { checkTimes } from '../proof/time.ts';
+import type { TrustSet } from '../proof/trust.ts';
+import { Denial, type Reason, type ReasonCode } from '../reason.ts';
+import { bodyFacts } from '../request/body.ts';
+import { checkSizes, readCredentials } from '../request/headers.ts';
+import type { RouteMap } from '../request/route-map.ts';
+import { signedMessage } from '../request/signed.ts';
+import type { Decision } from '../schema/decision.ts';
+import type { AuthzRequest, Presented } from '../schema/request.ts';
+import type { BudgetUse } from '../store/model.ts';
+import { type Draft, decisionOf, enter, openDraft, recordOf, refuse } from './draft.ts';
+import { buildInput, effectiveProfile } from './input.ts';
+
+/** What a reload replaces, whole. */
+export interface Settings {
+  readonly org: string;
+  readonly env: string;
+  readonly trust: TrustSet;
+  readonly routes: RouteMap;
+  readonly configRevision: string;
+}
+
+/** What a decision is made with. `clock` gives milliseconds since 1970; `settings` the running configuration. */
+export interface Pdp {
+  readonly node: string;
+  readonly clock: () => number;
+  readonly settings: () => Settings;
+  readonly chains: ChainCache;
+  readonly gate: Gate;
+  readonly policies: PolicyRegistry;
+  readonly log: DecisionLog;
+  /** Told of what should never happen, with the decision's id: the caller sees only `internal_error`. */
+  readonly onError: (error: unknown, decisionId: string) => void;
+}
+
+/**
+ * Answers one request. The only place that orders the checks (proofs.md, "Order of checks") and the only one that can
+ * allow. Never throws: whatever goes wrong is a denial, with a record.
+ */
+export async function decide(request: AuthzRequest, pdp: Pdp): Promise<Decision> {
+  const draft = openDraft(request, pdp.clock());
+  const settings = pdp.settings();
+  try {
+    examine(draft, pdp, settings);
+  } catch (error) {
+    if (!(error instanceof Denial)) pdp.onError(error, draft.id);
+    refuse(draft, error);
+  }
+  observe(draft, pdp);
+  return conclude(draft, pdp, settings);
+}
+
+/** Steps 1 to 14, in their order; the first that fails throws its code. */
+function examine(draft: Draft, pdp: Pdp, settings: Settings): void {
+  const { request } = draft;
+  checkSizes(request.headers); //                                               1
+  const presented = readCredentials(request, settings.routes.permitted); //      2
+  const routed = settings.routes.find(request); //                               3
+  draft.routed = routed;
+
+  if (routed.route.public) return evaluate(draft, pdp, settings, { ...presented, kind: 'none' }, null);
+
+  enter(draft, 'proof');
+  const now = Math.floor(draft.nowMs / 1000);
+  if (presented.kind === 'none') throw new Denial('auth_required', 'no credential'); // 4
+  // No token has ever been issued here, so none can be good.
+  if (presented.kind === 'token') throw new Denial('token_invalid', 'unknown token');
+  const chain = pdp.chains.verify(presented.value, settings.trust, (links) => void (draft.links = links)); // 5 to 9
+  draft.chain = chain;
+  draft.links = chain.links;
+  checkTimes(chain.links, now); //                                               10
+  const message = signedMessage(request, presented, bodyFacts(request));
+  const pop = checkPop(chain, presented, message, routed.route, now); //         11
+  checkReach(chain, routed.route, request.method, routed.target.path); //        12
+
+  enter(draft, 'gate');
+  checkActor(request, chain); //                                                 13
+  pdp.gate.admit(chain, draft.nowMs);
+  if (pop !== null) spend(draft, pdp, pop, now);
+  draft.reservation = pdp.gate.reserve(budgetLines(chain), now);
+
+  evaluate(draft, pdp, settings, presented, pop); //                             14
+}
+
+/** `authorize` names a runtime: it must be the one that the proof binds. */
+function checkActor(request: AuthzRequest, chain: VerifiedChain): void {
+  const bound = chain.runtime.claims.runtime_id;
+  if (request.runtimeId !== undefined && request.runtimeId !== bound) {
+    throw new Denial('runtime_unknown', `the proof binds ${bound}, not ${request.runtimeId}`, { runtime_id: bound });
+  }
+}
+
+function spend(draft: Draft, pdp: Pdp, pop: Pop, now: number): void {
+  const nonce = { keyid: pop.keyid, nonce: pop.nonce, created: pop.created };
+  pdp.gate.spend(nonce, now);
+  draft.nonce = nonce;
+}
+
+function budgetLines(chain: VerifiedChain): BudgetLine[] {
+  return [chain.runtime, chain.run].flatMap((link) => {
+    const limit = link?.claims.budget?.operations;
+    return link === null || limit === undefined ? [] : [{ lemmaId: link.id, limit, expires: link.expires_at }];
+  });
+}
+
+/** Step 14: everything else is a fact, and the profile's Rego decides. */
+function evaluate(draft: Draft, pdp: Pdp, settings: Settings, presented: Presented, pop: Pop | null): void {
+  const { request, chain, routed } = draft;
+  if (routed === null) throw new Denial('route_unknown', 'no route');
+  enter(draft, 'policy');
+  const claims = chain?.runtime.claims;
+  const runtime = claims === undefined ? null : pdp.gate.runtime(routed.route.org, routed.route.env, claims.runtime_id);
+  const profile = effectiveProfile(routed, runtime, chain);
+  const { engine, ref, meta } = pdp.policies.active(profile);
+  draft.profile = profile;
+  draft.bundle = ref;
+  draft.durable = meta.record === 'durable';
+  draft.input = buildInput({
+    nowMs: draft.nowMs,
+    profile,
+    request,
+    routed,
+    routeRevision: settings.routes.revision,
+    presented,
+    body: bodyFacts(request),
+    chain,
+    pop,
+    runtime,
+    freshness: pdp.gate.freshness(),
+    budget: draft.reservation,
+    disclosure: meta,
+  });
+  draft.inputJson = JSON.stringify(draft.input);
+  const { result, resultJson } = engine.evaluate(new TextEncoder().encode(draft.inputJson));
+  draft.result = result;
+  draft.resultJson = resultJson;
+  draft.reason = result.reason as Reason;
+  draft.reasons = result.reasons as Reason[];
+  draft.verdict = result.allow ? 'allow' : 'deny';
+  if (!result.allow) {
+    draft.reservation?.release();
+    draft.reservation = null;
+  }
+}
+
+/** A route in `mode: observe` answers allow and keeps the true verdict; steps 1 to 3, kill and revocation still deny. */
+function observe(draft: Draft, pdp: Pdp): void {
+  if (draft.verdict === 'allow' || draft.routed?.route.mode !== 'observe') return;
+  const stopped = draft.chain === null ? null : pdp.gate.stopped(draft.chain);
+  if (stopped === null) draft.observed = true;
+  else refuse(draft, new Denial(stopped, 'stopped, whatever the mode'));
+}
+
+/** The record is kept, then the last look at kill and revocation, then the answer leaves. */
+async function conclude(draft: Draft, pdp: Pdp, settings: Settings): Promise<Decision> {
+  const context = {
+    node: pdp.node,
+    org: settings.org,
+    env: settings.env,
+    configRevision: settings.configRevision,
+    routeRevision: settings.routes.revision,
+  };
+  const durable = draft.durable || draft.nonce !== null || draft.reservation !== null;
+  enter(draft, draft.stage);
+  try {
+    await pdp.log.append(recordOf(draft, context), {
+      ...textsOf(draft),
+      durable,
+      nonce: draft.nonce,
+      budget: budgetUse(draft),
+    });
+  } catch (error) {
+    draft.stage = 'log';
+    draft.observed = false;
+    refuse(draft, unrecorded(error));
+    pdp.onError(error, draft.id);
+    return decisionOf(draft);
+  }
+  const late = lateStop(draft, pdp);
+  if (late !== null) {
+    draft.stage = 'answer';
+    draft.observed = false;
+    draft.reservation = null; // counted in the record above: a budget never grows back
+    refuse(draft, new Denial(late, 'it came while the decision was made'));
+    try {
+      await pdp.log.append(recordOf(draft, context, true), { ...textsOf(draft), durable });
+    } catch (error) {
+      pdp.onError(error, draft.id);
+    }
+  }
+  return decisionOf(draft);
+}
+
+function textsOf({ inputJson, resultJson }: Draft): { inputJson?: string; resultJson?: string } {
+  return { ...(inputJson === null ? {} : { inputJson }), ...(resultJson === null ? {} : { resultJson }) };
+}
+
+function budgetUse({ reservation }: Draft): BudgetUse[] {
+  return (reservation?.lines ?? []).map((l) => ({ lemma_id: l.lemmaId, used_delta: 1, expires_at: l.expires }));
+}
+
+/** The store knows nonces that this process does not: of another one, before it. */
+function unrecorded(error: unknown): Denial {
+  return error instanceof NonceSpentError
+    ? new Denial('replay_detected', 'this nonce stands in an earlier record')
+    : new Denial('audit_unavailable', 'the record could not be made durable');
+}
+
+function lateStop(draft: Draft, pdp: Pdp): ReasonCode | null {
+  const leaves = draft.verdict === 'allow' || draft.observed;
+  return leaves && draft.chain !== null ? pdp.gate.stopped(draft.chain) : null;
+}

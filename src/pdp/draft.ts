@@ -1,0 +1,182 @@
+import { randomBytes } from '#runtime';
+import { toBase64url } from '../crypto/base64url.ts';
+import type { Reservation } from '../gate/budget.ts';
+import type { VerifiedChain } from '../proof/chain.ts';
+import type { Routed } from '../request/route-map.ts';
+import { strippedHeaders } from '../request/strip.ts';
+import { Denial, type Reason } from '../reason.ts';
+import type { Profile } from '../schema/common.ts';
+import type { Actor, BundleRef, Decision, RecordBody, SpentNonce, Stage, Verdict } from '../schema/decision.ts';
+import type { Lemma } from '../schema/lemma.ts';
+import type { PolicyInput } from '../schema/input.ts';
+import type { AuthzRequest } from '../schema/request.ts';
+import type { PolicyResult } from '../schema/result.ts';
+import { linkFacts } from './input.ts';
+
+/** What is known of a decision while it is made. It begins as a denial and only `decide` turns it. */
+export interface Draft {
+  readonly id: string;
+  readonly request: AuthzRequest;
+  readonly nowMs: number;
+  stage: Stage;
+  verdict: Verdict;
+  reason: Reason;
+  reasons: readonly Reason[];
+  observed: boolean;
+  failed: RecordBody['failed'];
+  routed: Routed | null;
+  /** As they came, verified or not. */
+  links: readonly Lemma[] | null;
+  chain: VerifiedChain | null;
+  nonce: SpentNonce | null;
+  profile: Profile | null;
+  bundle: BundleRef | null;
+  /** The profile asks that the record be durable before the answer. */
+  durable: boolean;
+  reservation: Reservation | null;
+  input: PolicyInput | null;
+  inputJson: string | null;
+  result: PolicyResult | null;
+  resultJson: string | null;
+  readonly took: { request: number; proof: number; gate: number; policy: number; log: number };
+  mark: number;
+}
+
+export function openDraft(request: AuthzRequest, nowMs: number): Draft {
+  return {
+    id: `dec_${toBase64url(randomBytes(16))}`,
+    request,
+    nowMs,
+    stage: 'request',
+    verdict: 'deny',
+    reason: 'internal_error',
+    reasons: ['internal_error'],
+    observed: false,
+    failed: null,
+    routed: null,
+    links: null,
+    chain: null,
+    nonce: null,
+    profile: null,
+    bundle: null,
+    durable: false,
+    reservation: null,
+    input: null,
+    inputJson: null,
+    result: null,
+    resultJson: null,
+    took: { request: 0, proof: 0, gate: 0, policy: 0, log: 0 },
+    mark: performance.now(),
+  };
+}
+
+/** Closes a stage's time and opens the next. */
+export function enter(draft: Draft, stage: Stage): void {
+  const now = performance.now();
+  if (draft.stage !== 'answer') draft.took[draft.stage] += Math.round((now - draft.mark) * 1000);
+  draft.mark = now;
+  draft.stage = stage;
+}
+
+/** A check that failed, or something that should never happen, becomes the denial that it is. */
+export function refuse(draft: Draft, error: unknown): void {
+  const denial =
+    error instanceof Denial
+      ? error
+      : new Denial('internal_error', error instanceof Error ? error.name : 'an unknown error');
+  draft.verdict = 'deny';
+  draft.reason = denial.code;
+  draft.reasons = [denial.code];
+  draft.failed = { check: denial.code, message: clip(denial.message), facts: clipFacts(denial.facts) };
+  draft.reservation?.release();
+  draft.reservation = null;
+}
+
+export function actorOf(chain: VerifiedChain | null): Actor | null {
+  if (chain === null) return null;
+  const { runtime_id, agent_id, workspace_id } = chain.runtime.claims;
+  return {
+    subject: chain.leaf.subject,
+    runtime_id,
+    agent_id,
+    workspace_id,
+    run_id: chain.run?.claims.run_id ?? null,
+    scope: [...chain.leaf.scope] as string[],
+  };
+}
+
+export function decisionOf(draft: Draft): Decision {
+  return {
+    decision_id: draft.id,
+    verdict: draft.verdict === 'allow' || draft.observed ? 'allow' : 'deny',
+    reason: draft.reason,
+    reasons: draft.reasons,
+    stage: draft.stage,
+    actor: actorOf(draft.chain),
+    // What a policy asked for holds only while its verdict does.
+    result: draft.failed === null ? draft.result : null,
+    ...strippedHeaders(draft.request, draft.routed?.route ?? null),
+    observed: draft.observed,
+    taintOnResponse: draft.routed?.route.taint_on_response === true || draft.result?.obligations?.taint === true,
+  };
+}
+
+export interface RecordContext {
+  readonly node: string;
+  readonly org: string;
+  readonly env: string;
+  readonly configRevision: string;
+  readonly routeRevision: string;
+}
+
+export function recordOf(draft: Draft, context: RecordContext, amends = false): RecordBody {
+  const { request, routed, chain } = draft;
+  const realm = routed?.route ?? context;
+  return {
+    decision_id: draft.id,
+    time: draft.nowMs,
+    node: context.node,
+    org: realm.org,
+    env: realm.env,
+    profile: draft.profile,
+    bundle: draft.bundle,
+    route: routed === null ? null : { id: routed.route.id, revision: context.routeRevision },
+    config_revision: context.configRevision,
+    verdict: draft.verdict,
+    reason: draft.reason,
+    reasons: draft.reasons,
+    stage: draft.stage,
+    observed: draft.observed,
+    amends,
+    border: request.border,
+    actor: actorOf(chain),
+    request: {
+      method: clip(request.method),
+      host: clip(request.host),
+      path: clip(request.target.split('?', 1)[0] ?? ''),
+    },
+    failed: draft.failed,
+    links: draft.links === null ? null : linkFacts(draft.links),
+    nonce: draft.nonce,
+    input: draft.input,
+    result: draft.result,
+    took_us: { ...draft.took },
+    trace_id: request.traceId,
+  };
+}
+
+/** Longest text that a record keeps of what a client sent outside the input. */
+const CLIP = 1024;
+
+function clip(text: string): string {
+  return text.length <= CLIP ? text.toWellFormed() : `${text.slice(0, CLIP).toWellFormed()}…`;
+}
+
+function clipFacts(facts: Denial['facts']): Denial['facts'] {
+  return Object.fromEntries(
+    Object.entries(facts).map(([name, value]) => {
+      if (typeof value === 'string') return [name, clip(value)];
+      return [name, Array.isArray(value) ? value.slice(0, 64).map((item: string) => clip(item)) : value];
+    }),
+  );
+}

@@ -1,0 +1,124 @@
+import { findDecision } from '../decision-log/query.ts';
+import type { BundleArchive, PolicyRegistry } from '../policy/registry.ts';
+import type { Reason } from '../reason.ts';
+import type { BundleRef, DecisionRecord, LinkFacts } from '../schema/decision.ts';
+import type { PolicyResult } from '../schema/result.ts';
+import type { StoredEvent, Within } from '../store/model.ts';
+import type { Store } from '../store/store.ts';
+
+export interface ExplainDeps {
+  readonly store: Pick<Store, 'recordById' | 'eventsAround'>;
+  readonly policies: Pick<PolicyRegistry, 'engineFor' | 'reasonAt'>;
+  readonly archive: Pick<BundleArchive, 'get'>;
+}
+
+/** The rule behind a code, in the Rego of that revision. */
+export interface DecidingRule {
+  readonly code: Reason;
+  readonly file: string;
+  readonly line: number;
+  readonly rego: string;
+}
+
+export interface Explanation {
+  readonly decision_id: string;
+  readonly verdict: DecisionRecord['verdict'];
+  readonly reason: Reason;
+  readonly stage: DecisionRecord['stage'];
+  /** One sentence for a person. */
+  readonly summary: string;
+  /** The check that stopped it, with its facts; null where the policy decided. */
+  readonly failed: DecisionRecord['failed'];
+  /** Why the policy denied, rule by rule. Empty where it allowed or was not asked. */
+  readonly rules: readonly DecidingRule[];
+  /** Null where there was no input: a check came before the policy. */
+  readonly evaluated_again: { readonly result: PolicyResult | null; readonly equal: boolean; readonly error: string | null } | null;
+  /** Root first; `failed` marks the link that a check named. */
+  readonly chain: readonly (LinkFacts & { readonly failed: boolean })[];
+  /** The bundle as it was then, with its Rego by file; `rego` is null where this node never had that revision. */
+  readonly bundle: (BundleRef & { readonly rego: Readonly<Record<string, string>> | null }) | null;
+  /** Kills, revocations, taints and the like around it, with their sequence numbers. */
+  readonly events: readonly StoredEvent[];
+  /** Every record of the decision, the verdict last. */
+  readonly records: readonly DecisionRecord[];
+}
+
+/**
+ * Why a decision came out as it did (contracts.md, "Explain"): the recorded input is evaluated again with the recorded
+ * revision, and must give the recorded result, byte for byte. Null where `within` has no such decision.
+ */
+export async function explain(decisionId: string, within: Within, deps: ExplainDeps): Promise<Explanation | null> {
+  const found = await findDecision(deps.store, decisionId, within);
+  if (found === null) return null;
+  const { verdict, lines } = found;
+  const { bundle, failed } = verdict;
+  const failedLink = failed?.facts['link'];
+  const tenant = { org: verdict.org, env: verdict.env };
+  return {
+    decision_id: verdict.decision_id,
+    verdict: verdict.verdict,
+    reason: verdict.reason,
+    stage: verdict.stage,
+    summary: summaryOf(verdict),
+    failed,
+    rules: bundle === null ? [] : await rulesOf(verdict, bundle, deps),
+    evaluated_again: bundle === null ? null : await evaluateAgain(lines.at(-1) ?? '', verdict, bundle, deps),
+    chain: (verdict.links ?? []).map((link, index) => ({ ...link, failed: index === failedLink })),
+    bundle: bundle === null ? null : { ...bundle, rego: await regoOf(bundle, deps) },
+    events: await deps.store.eventsAround(tenant, verdict.actor?.runtime_id ?? '', verdict.time),
+    records: lines.map((line) => JSON.parse(line) as DecisionRecord),
+  };
+}
+
+function summaryOf({ verdict, reason, reasons, stage, failed, bundle, observed }: DecisionRecord): string {
+  const seen = observed ? ' The route only observes: the request went on.' : '';
+  if (failed !== null) return `Denied at the ${stage} stage, ${failed.check}: ${failed.message}.${seen}`;
+  const policy = `${bundle?.name ?? ''} policy, revision ${bundle?.revision ?? ''}`;
+  if (verdict === 'allow') return `Allowed by the ${policy}.`;
+  const others = reasons.filter((code) => code !== reason);
+  return `Denied by the ${policy}: ${reason}${others.length === 0 ? '' : `, and ${others.join(', ')}`}.${seen}`;
+}
+
+async function rulesOf(record: DecisionRecord, bundle: BundleRef, deps: ExplainDeps): Promise<DecidingRule[]> {
+  const codes = record.result?.reasons ?? [];
+  const rules = await Promise.all(
+    codes.map(async (code) => {
+      const rule = await deps.policies.reasonAt(bundle.sha256, code);
+      return rule === null ? [] : [{ code: code as Reason, file: rule.file, line: rule.line, rego: rule.text }];
+    }),
+  );
+  return rules.flat();
+}
+
+/** The line must hold the very bytes that are evaluated and compared: nothing is taken on trust from a parser. */
+async function evaluateAgain(
+  line: string,
+  { input, result }: DecisionRecord,
+  bundle: BundleRef,
+  deps: ExplainDeps,
+): Promise<Explanation['evaluated_again']> {
+  if (input === null) return null;
+  const inputJson = JSON.stringify(input);
+  if (!line.includes(`"input":${inputJson},"result":`)) {
+    return { result: null, equal: false, error: 'the recorded input could not be read back byte for byte' };
+  }
+  const engine = await deps.policies.engineFor(bundle.sha256);
+  if (engine === null) return { result: null, equal: false, error: `this node never had bundle ${bundle.sha256}` };
+  try {
+    const again = engine.evaluate(new TextEncoder().encode(inputJson));
+    const equal = line.includes(`"input":${inputJson},"result":${again.resultJson},"took_us":`);
+    return { result: again.result, equal, error: null };
+  } catch (error) {
+    // A policy that failed then must fail again.
+    return { result: null, equal: result === null, error: error instanceof Error ? error.message : String(error) };
+  }
+}
+
+async function regoOf(bundle: BundleRef, deps: ExplainDeps): Promise<Record<string, string> | null> {
+  const archived = await deps.archive.get(bundle.sha256);
+  if (archived === null) return null;
+  const decoder = new TextDecoder();
+  return Object.fromEntries(
+    [...archived.files].filter(([path]) => path.endsWith('.rego')).map(([path, bytes]) => [path, decoder.decode(bytes)]),
+  );
+}
