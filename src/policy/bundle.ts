@@ -1,0 +1,225 @@
+import { constants } from 'node:fs';
+import { open, readdir } from 'node:fs/promises';
+import { join, posix } from 'node:path';
+import { gunzipSync } from 'node:zlib';
+import { readJson } from '../crypto/json.ts';
+import { InputError, type Problem } from '../reason.ts';
+import {
+  type BundleManifest,
+  type BundleMeta,
+  DATA_FILE,
+  MANIFEST_FILE,
+  manifestSchema,
+  WASM_FILE,
+} from '../schema/bundle.ts';
+import { PROFILES, type Profile } from '../schema/common.ts';
+import { checker } from '../schema/validate.ts';
+import { bundleDigest } from './digest.ts';
+import { readTar } from './tar.ts';
+
+/** A policy bundle as read: whole and well formed, not yet trusted (`registry.ts` decides that). */
+export interface Bundle {
+  /** The profile that it decides for. */
+  readonly name: Profile;
+  readonly revision: string;
+  readonly serial: number;
+  /** Lower-case hex of `bundleDigest`. */
+  readonly sha256: string;
+  readonly manifest: BundleManifest;
+  readonly files: ReadonlyMap<string, Uint8Array>;
+}
+
+/** Bounds on what is read before anything is verified. */
+export const BUNDLE_LIMITS = {
+  files: 256,
+  fileBytes: 8 << 20,
+  totalBytes: 16 << 20,
+  pathLength: 100,
+} as const;
+
+type Files = Map<string, Uint8Array>;
+
+const checkManifest = checker(manifestSchema);
+const PATH = /^[A-Za-z0-9._-]+(?:\/[A-Za-z0-9._-]+)*$/;
+
+/** A bundle from its unpacked folder. Throws InputError that names the file and the mend. */
+export async function readBundleDir(folder: string): Promise<Bundle> {
+  const files: Files = new Map();
+  const budget = { left: BUNDLE_LIMITS.totalBytes };
+  await readFolder(folder, '', files, budget);
+  return bundleOf(files);
+}
+
+/** A bundle from a `tar.gz` of OPA's layout (a leading `/` or `./` is dropped). Throws InputError. */
+export function readBundleTar(gz: Uint8Array): Bundle {
+  const files: Files = new Map();
+  for (const [written, bytes] of readTar(gunzip(gz))) {
+    const path = written.replace(/^\.?\//, '');
+    if (files.has(path)) throw refused(path, 'stands twice in the archive; build it anew');
+    add(files, path, bytes);
+  }
+  return bundleOf(files);
+}
+
+/** A bundle from files in memory. Throws InputError with every problem found. */
+export function bundleOf(files: ReadonlyMap<string, Uint8Array>): Bundle {
+  for (const file of [MANIFEST_FILE, DATA_FILE, WASM_FILE]) {
+    if (!files.has(file)) throw refused(file, 'missing; build the bundle with `lemma policy build`');
+  }
+  const manifest = manifestOf(files);
+  const name = PROFILES.find((profile) => manifest.roots[0] === `lemma/${profile}`);
+  if (name === undefined || manifest.wasm[0]?.entrypoint !== entrypointOf(name)) {
+    throw refused(MANIFEST_FILE, 'wasm[0].entrypoint must be the root followed by /decision');
+  }
+  const problems = [...dataProblems(files, name), ...reasonProblems(manifest.metadata.lemma, files)];
+  if (problems.length > 0) throw new InputError(problems);
+  const { serial } = manifest.metadata.lemma;
+  return { name, revision: manifest.revision, serial, sha256: bundleDigest(files), manifest, files };
+}
+
+export function entrypointOf(profile: Profile): string {
+  return `lemma/${profile}/decision`;
+}
+
+/** Bytes of a file that `bundleOf` has seen to be there. */
+export function fileOf(bundle: Bundle, path: string): Uint8Array {
+  const bytes = bundle.files.get(path);
+  if (bytes === undefined) throw refused(path, 'missing; build the bundle with `lemma policy build`');
+  return bytes;
+}
+
+async function readFolder(
+  root: string,
+  under: string,
+  files: Files,
+  budget: { left: number },
+): Promise<void> {
+  const entries = await readdir(join(root, under), { withFileTypes: true }).catch((cause: unknown) => {
+    throw refused(
+      under === '' ? root : under,
+      `cannot be read (${codeOf(cause)}); give the folder of an unpacked bundle`,
+    );
+  });
+  for (const entry of entries) {
+    const path = posix.join(under, entry.name);
+    if (entry.isDirectory()) await readFolder(root, path, files, budget);
+    else if (entry.isFile()) {
+      const bytes = await readPlainFile(
+        join(root, path),
+        path,
+        Math.min(budget.left, BUNDLE_LIMITS.fileBytes),
+      );
+      budget.left -= bytes.length;
+      add(files, path, bytes);
+    } else
+      throw refused(path, 'is not a plain file; a bundle holds no links or devices: copy the file itself');
+  }
+}
+
+/** The size is looked at on the open file, and links are refused again, so that nothing can be put in between. */
+async function readPlainFile(file: string, path: string, limit: number): Promise<Uint8Array> {
+  const handle = await open(file, constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0)).catch(
+    (cause: unknown) => {
+      throw refused(path, `cannot be opened (${codeOf(cause)})`);
+    },
+  );
+  try {
+    const stat = await handle.stat();
+    if (!stat.isFile()) throw refused(path, 'is not a plain file; copy the file itself');
+    if (stat.size > limit) throw tooLarge(path);
+    const bytes = new Uint8Array(await handle.readFile());
+    if (bytes.length > limit) throw tooLarge(path);
+    return bytes;
+  } finally {
+    await handle.close();
+  }
+}
+
+function add(files: Files, path: string, bytes: Uint8Array): void {
+  const problem = pathProblem(path);
+  if (problem !== null) throw refused(path, problem);
+  if (bytes.length > BUNDLE_LIMITS.fileBytes) throw tooLarge(path);
+  files.set(path, bytes);
+  if (files.size > BUNDLE_LIMITS.files)
+    throw refused(path, `is one more than ${BUNDLE_LIMITS.files} files; take some out`);
+}
+
+function pathProblem(path: string): string | null {
+  if (path.length > BUNDLE_LIMITS.pathLength)
+    return `is longer than ${BUNDLE_LIMITS.pathLength} characters; shorten it`;
+  if (!PATH.test(path)) return 'may hold letters, digits, ".", "_", "-" and "/" only; rename the file';
+  if (path.split('/').some((part) => part === '.' || part === '..'))
+    return 'has a dot segment; rename the file';
+  return null;
+}
+
+function gunzip(gz: Uint8Array): Uint8Array {
+  try {
+    // Headers and padding come on top of the files: a block of 512 bytes each, and the end mark.
+    return gunzipSync(gz, { maxOutputLength: BUNDLE_LIMITS.totalBytes + (BUNDLE_LIMITS.files + 64) * 1024 });
+  } catch (cause) {
+    throw refused(
+      '',
+      `the archive cannot be unpacked (${codeOf(cause)}); give a tar.gz of at most ${BUNDLE_LIMITS.totalBytes} bytes`,
+    );
+  }
+}
+
+function manifestOf(files: ReadonlyMap<string, Uint8Array>): BundleManifest {
+  const checked = checkManifest(jsonOf(files, MANIFEST_FILE));
+  if (checked.ok) return checked.value;
+  throw new InputError(
+    checked.problems.map((p) => ({ field: `${MANIFEST_FILE}: ${p.field}`, message: p.message })),
+  );
+}
+
+/** Data outside the bundle's own root would clash with another bundle's in OPA. */
+function dataProblems(files: ReadonlyMap<string, Uint8Array>, name: Profile): Problem[] {
+  const data = jsonOf(files, DATA_FILE);
+  const members = onlyMember(data, 'lemma');
+  if (members !== undefined && onlyMember(members, name) !== undefined) return [];
+  return [
+    { field: DATA_FILE, message: `must be {"lemma": {"${name}": {…}}}, the bundle's own root and no more` },
+  ];
+}
+
+function onlyMember(value: unknown, name: string): unknown {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return undefined;
+  const [entry, ...more] = Object.entries(value);
+  return entry !== undefined && more.length === 0 && entry[0] === name ? entry[1] : undefined;
+}
+
+function reasonProblems(meta: BundleMeta, files: ReadonlyMap<string, Uint8Array>): Problem[] {
+  return Object.entries(meta.reasons)
+    .filter(([, place]) => !files.has(place.slice(0, place.lastIndexOf(':'))))
+    .map(([code, place]) => ({
+      field: `${MANIFEST_FILE}: metadata.lemma.reasons.${code}`,
+      message: `no such file: ${place}`,
+    }));
+}
+
+function jsonOf(files: ReadonlyMap<string, Uint8Array>, path: string): unknown {
+  try {
+    const { value, duplicate } = readJson(files.get(path) ?? new Uint8Array(), {
+      maxDepth: 64,
+      numbers: 'exact',
+    });
+    if (duplicate === null) return value;
+  } catch {
+    throw refused(path, 'is not JSON in UTF-8; build the bundle with `lemma policy build`');
+  }
+  throw refused(path, 'has a key twice in one object; take one out');
+}
+
+function codeOf(cause: unknown): string {
+  return cause instanceof Error && 'code' in cause ? String(cause.code) : String(cause);
+}
+
+function tooLarge(path: string): InputError {
+  const { fileBytes, totalBytes } = BUNDLE_LIMITS;
+  return refused(path, `is too large: a file has at most ${fileBytes} bytes, a bundle ${totalBytes}`);
+}
+
+function refused(field: string, message: string): InputError {
+  return new InputError([{ field, message }]);
+}

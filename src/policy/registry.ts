@@ -1,0 +1,222 @@
+import { Denial, InputError } from '../reason.ts';
+import type { BundleMeta } from '../schema/bundle.ts';
+import type { Profile } from '../schema/common.ts';
+import type { BundleRef } from '../schema/decision.ts';
+import type { Bundle } from './bundle.ts';
+import { compileEngine, type Engine } from './engine.ts';
+import { type RuleText, ruleTextOf } from './rule-text.ts';
+import { verifyBundle } from './signature.ts';
+
+/** Where every bundle that was ever active is kept, so that explain finds past revisions after a restart. */
+export interface BundleArchive {
+  put(bundle: Bundle): Promise<void>;
+  get(sha256: string): Promise<Bundle | null>;
+}
+
+/** Whom to believe. Pinned digests are for what comes with this package; all else is signed. */
+export type Trust =
+  | { readonly kind: 'pinned'; readonly digests: ReadonlySet<string> }
+  | {
+      readonly kind: 'signed';
+      /** Public keys, 32 bytes each. */
+      readonly keys: readonly Uint8Array[];
+      /** Seconds since 1970. */
+      readonly now: number;
+    };
+
+/** How far a profile has come; give it back to the constructor after a restart, and rollback stays refused. */
+export interface Mark {
+  readonly serial: number;
+  readonly revision: string;
+  readonly sha256: string;
+}
+
+export interface ActivePolicy {
+  readonly engine: Engine;
+  readonly ref: BundleRef;
+  readonly meta: BundleMeta;
+}
+
+interface Candidate {
+  readonly bundle: Bundle;
+  readonly policy: ActivePolicy;
+}
+
+/** Compiled past revisions that are kept at hand, for explain and impact. */
+const PAST_ENGINES = 8;
+
+/** The active bundle of each profile, and every revision that was active before. */
+export class PolicyRegistry {
+  readonly #archive: BundleArchive;
+  readonly #active = new Map<Profile, ActivePolicy>();
+  readonly #marks: Map<Profile, Mark>;
+  /** `name revision` -> digest, of all that was active: a revision means one content, for ever. */
+  readonly #revisions = new Map<string, string>();
+  /** Oldest use first. */
+  readonly #past = new Map<string, Promise<Engine | null>>();
+  #queue: Promise<unknown> = Promise.resolve();
+
+  constructor(archive: BundleArchive, marks: ReadonlyMap<Profile, Mark> = new Map()) {
+    this.#archive = archive;
+    this.#marks = new Map(marks);
+    for (const [name, mark] of marks) this.#revisions.set(revisionKey(name, mark.revision), mark.sha256);
+  }
+
+  /**
+   * Puts bundles into force, all of them or none; what runs stays on any failure. They are verified, compiled and
+   * archived first, then exchanged within one turn of the event loop. Calls wait for each other.
+   *
+   * @throws Denial `bundle_rejected`: not trusted, expired, one profile twice, a module that does not load, a known
+   * revision with another content; `bundle_rollback`: an older serial, or the same with another content
+   * @throws whatever the archive throws
+   */
+  activate(bundles: readonly Bundle[], trust: Trust): Promise<void> {
+    const done = this.#queue.then(() => this.#activateNow(bundles, trust));
+    this.#queue = done.catch(() => undefined);
+    return done;
+  }
+
+  /** Throws Denial `policy_unavailable` when the profile has no bundle. */
+  active(profile: Profile): ActivePolicy {
+    const policy = this.#active.get(profile);
+    if (policy === undefined)
+      throw new Denial('policy_unavailable', `no policy is loaded for ${profile}`, { profile });
+    return policy;
+  }
+
+  /** Highest serial so far, per profile. */
+  marks(): ReadonlyMap<Profile, Mark> {
+    return new Map(this.#marks);
+  }
+
+  /** Active or past; null for a digest that was never active here. */
+  async engineFor(sha256: string): Promise<Engine | null> {
+    for (const { engine } of this.#active.values()) if (engine.ref.sha256 === sha256) return engine;
+    const known = this.#past.get(sha256);
+    const engine =
+      known ?? this.#archived(sha256).then((bundle) => (bundle === null ? null : compileEngine(bundle)));
+    this.#remember(sha256, engine);
+    try {
+      const found = await engine;
+      if (found === null) this.#past.delete(sha256);
+      return found;
+    } catch (cause) {
+      this.#past.delete(sha256);
+      throw cause;
+    }
+  }
+
+  /** The rule behind a denial code, in the Rego of that revision; null when either is not known. */
+  async reasonAt(sha256: string, code: string): Promise<RuleText | null> {
+    const bundle = await this.#archived(sha256);
+    return bundle === null ? null : ruleTextOf(bundle, code);
+  }
+
+  async #activateNow(bundles: readonly Bundle[], trust: Trust): Promise<void> {
+    checkOnePerProfile(bundles);
+    for (const bundle of bundles) {
+      checkTrust(bundle, trust);
+      this.#checkOrder(bundle);
+    }
+    const candidates = await Promise.all(bundles.map(compiled));
+    for (const bundle of bundles) await this.#archive.put(bundle);
+    for (const candidate of candidates) this.#exchange(candidate);
+  }
+
+  #checkOrder(bundle: Bundle): void {
+    const { name, revision, serial, sha256 } = bundle;
+    const mark = this.#marks.get(name);
+    const known = this.#revisions.get(revisionKey(name, revision));
+    if (known !== undefined && known !== sha256) {
+      throw refused('bundle_rejected', bundle, 'is known with another content; give it a new revision', {
+        known,
+      });
+    }
+    if (mark === undefined || mark.sha256 === sha256) return;
+    if (serial <= mark.serial) {
+      throw refused('bundle_rollback', bundle, `has serial ${serial}; it must be over ${mark.serial}`, {
+        serial: mark.serial,
+      });
+    }
+  }
+
+  #exchange({ bundle, policy }: Candidate): void {
+    const { name, revision, serial, sha256 } = bundle;
+    this.#active.set(name, policy);
+    this.#marks.set(name, { serial, revision, sha256 });
+    this.#revisions.set(revisionKey(name, revision), sha256);
+  }
+
+  async #archived(sha256: string): Promise<Bundle | null> {
+    const bundle = await this.#archive.get(sha256);
+    if (bundle === null || bundle.sha256 === sha256) return bundle;
+    throw refused('bundle_rejected', bundle, 'was given by the archive for another digest', {
+      wanted: sha256,
+    });
+  }
+
+  #remember(sha256: string, engine: Promise<Engine | null>): void {
+    this.#past.delete(sha256);
+    this.#past.set(sha256, engine);
+    const [oldest] = this.#past.keys();
+    if (this.#past.size > PAST_ENGINES && oldest !== undefined) this.#past.delete(oldest);
+  }
+}
+
+/** An archive for one process and its tests: nothing outlives it. */
+export function memoryArchive(): BundleArchive {
+  const bundles = new Map<string, Bundle>();
+  return {
+    async put(bundle) {
+      bundles.set(bundle.sha256, bundle);
+    },
+    async get(sha256) {
+      return bundles.get(sha256) ?? null;
+    },
+  };
+}
+
+async function compiled(bundle: Bundle): Promise<Candidate> {
+  try {
+    const engine = await compileEngine(bundle);
+    return { bundle, policy: { engine, ref: engine.ref, meta: bundle.manifest.metadata.lemma } };
+  } catch (cause) {
+    if (cause instanceof InputError)
+      throw refused('bundle_rejected', bundle, `does not load: ${cause.message}`);
+    throw cause;
+  }
+}
+
+function checkOnePerProfile(bundles: readonly Bundle[]): void {
+  const seen = new Set<Profile>();
+  for (const bundle of bundles) {
+    if (seen.has(bundle.name))
+      throw refused('bundle_rejected', bundle, 'is the second one for its profile; give one');
+    seen.add(bundle.name);
+  }
+}
+
+function checkTrust(bundle: Bundle, trust: Trust): void {
+  switch (trust.kind) {
+    case 'pinned':
+      if (!trust.digests.has(bundle.sha256))
+        throw refused('bundle_rejected', bundle, 'is not among the pinned ones');
+      return;
+    case 'signed':
+      verifyBundle(bundle, trust.keys, trust.now);
+      return;
+  }
+}
+
+function revisionKey(name: Profile, revision: string): string {
+  return `${name} ${revision}`;
+}
+
+function refused(
+  code: 'bundle_rejected' | 'bundle_rollback',
+  { name, revision, sha256 }: Bundle,
+  message: string,
+  facts: Denial['facts'] = {},
+): Denial {
+  return new Denial(code, `bundle ${name} ${revision} ${message}`, { name, revision, sha256, ...facts });
+}

@@ -1,0 +1,112 @@
+import type { FromSchema } from 'json-schema-to-ts';
+import { BYTES32_PATTERN, BYTES64_PATTERN, ID_PATTERN, PROFILES } from './common.ts';
+
+/** A policy bundle's own documents: OPA's `.manifest` with our metadata, and the signature beside it. */
+
+export const MANIFEST_FILE = '.manifest';
+export const SIGNATURE_FILE = '.lemma-signature.json';
+export const WASM_FILE = 'policy.wasm';
+export const DATA_FILE = 'data.json';
+
+/** Lower-case hex of a SHA-256: how bundles are referred to in records, pins and the archive. */
+export const SHA256_HEX_PATTERN = '^[0-9a-f]{64}$';
+
+const serial = { type: 'integer', minimum: 1, maximum: 9_007_199_254_740_991 } as const;
+/** Token of RFC 9110 in lower case, as the input shows header names. */
+const headerName = { type: 'string', pattern: "^[!#$%&'*+.^_`|~0-9a-z-]{1,128}$" } as const;
+/** Dotted, below the request: `query.<name>` or `body.<member>…`. */
+const redactPath = { type: 'string', pattern: '^(?:query|body)(?:\\.[^.]{1,128}){1,8}$' } as const;
+
+/** What TypeScript must know of a profile (contracts.md). */
+export const bundleMetaSchema = {
+  type: 'object',
+  additionalProperties: false,
+  required: ['serial', 'confirm', 'record', 'headers', 'redact', 'envoy', 'reasons'],
+  properties: {
+    serial: { ...serial, description: 'grows with each publication of the profile: an older one is refused' },
+    confirm: { type: 'boolean', description: 'freshness is confirmed after the request came' },
+    record: { enum: ['durable', 'behind'], description: 'durable: the answer waits for its record' },
+    headers: { type: 'array', maxItems: 64, items: headerName, description: 'request headers to show' },
+    redact: {
+      type: 'array',
+      maxItems: 64,
+      items: redactPath,
+      description: 'taken out before the input is made',
+    },
+    envoy: { type: 'boolean', description: "the input holds the CheckRequest's attributes" },
+    reasons: {
+      type: 'object',
+      maxProperties: 256,
+      additionalProperties: { type: 'string', pattern: '^[A-Za-z0-9._/-]{1,240}\\.rego:[1-9][0-9]{0,6}$' },
+      description: 'denial code -> file:line of its rule in this bundle',
+    },
+  },
+} as const;
+
+export const manifestSchema = {
+  $schema: 'http://json-schema.org/draft-07/schema#',
+  title: 'Lemma policy bundle manifest',
+  type: 'object',
+  additionalProperties: false,
+  required: ['revision', 'roots', 'rego_version', 'wasm', 'metadata'],
+  properties: {
+    revision: { type: 'string', pattern: ID_PATTERN },
+    roots: {
+      type: 'array',
+      minItems: 1,
+      maxItems: 1,
+      items: { type: 'string', pattern: `^lemma/(?:${PROFILES.join('|')})$` },
+    },
+    rego_version: { const: 1 },
+    wasm: {
+      type: 'array',
+      minItems: 1,
+      maxItems: 1,
+      items: {
+        type: 'object',
+        additionalProperties: false,
+        required: ['entrypoint', 'module'],
+        properties: {
+          entrypoint: { type: 'string', pattern: `^lemma/(?:${PROFILES.join('|')})/decision$` },
+          module: { const: `/${WASM_FILE}` },
+        },
+      },
+    },
+    metadata: {
+      type: 'object',
+      required: ['lemma'],
+      properties: { lemma: bundleMetaSchema },
+    },
+  },
+} as const;
+
+/** Ed25519 over the canonical JSON of every other member, behind `lemma/bundle-signature/v1` and a line feed. */
+export const bundleSignatureSchema = {
+  $schema: 'http://json-schema.org/draft-07/schema#',
+  title: 'Lemma policy bundle signature v1',
+  type: 'object',
+  additionalProperties: false,
+  required: ['v', 'keyid', 'name', 'revision', 'serial', 'sha256', 'signature'],
+  properties: {
+    v: { const: 1 },
+    keyid: {
+      type: 'string',
+      pattern: BYTES32_PATTERN,
+      description: "RFC 7638 thumbprint of the signer's key",
+    },
+    name: { enum: PROFILES },
+    revision: { type: 'string', pattern: ID_PATTERN },
+    serial,
+    sha256: { type: 'string', pattern: SHA256_HEX_PATTERN },
+    expires_at: {
+      type: 'integer',
+      minimum: 0,
+      description: 'seconds since 1970; after it the bundle is not activated',
+    },
+    signature: { type: 'string', pattern: BYTES64_PATTERN },
+  },
+} as const;
+
+export type BundleManifest = FromSchema<typeof manifestSchema>;
+export type BundleMeta = FromSchema<typeof bundleMetaSchema>;
+export type BundleSignature = FromSchema<typeof bundleSignatureSchema>;

