@@ -1,0 +1,73 @@
+import type { Database } from 'better-sqlite3';
+import type { SpentNonce } from '../schema/decision.ts';
+import { listBundles } from './bundles.ts';
+import { expiredBefore } from './commit.ts';
+import { metaOf } from './meta.ts';
+import type {
+  BudgetState,
+  ChainHead,
+  EventPlace,
+  Revocation,
+  Runtime,
+  RuntimeState,
+  Snapshot,
+  Tenant,
+} from './model.ts';
+
+const RUNTIME_COLUMNS = `r.org, r.env, r.runtime_id, r.agent_id, r.workspace_id, r.profile, r.subject, r.keys,
+  r.registered_at, s.status, s.taint_epoch`;
+const WITH_STATE = 'JOIN runtime_states s USING (org, env, runtime_id)';
+
+type RuntimeRow = Omit<Runtime, 'keys'> & { readonly keys: string | null };
+
+/** What the gate needs at start. `now` in milliseconds. */
+export function load(db: Database, now: number): Snapshot {
+  const { store_id, birth, epoch } = metaOf(db);
+  return {
+    store_id,
+    birth,
+    last: { epoch, seq: lastSeq(db) },
+    runtimes: db
+      .prepare<unknown[], RuntimeRow>(`SELECT ${RUNTIME_COLUMNS} FROM runtimes r ${WITH_STATE}`)
+      .all()
+      .map(runtimeOf),
+    unregistered: db
+      .prepare<unknown[], RuntimeState>(
+        `SELECT org, env, runtime_id, status, taint_epoch FROM runtime_states s WHERE NOT EXISTS (
+           SELECT 1 FROM runtimes r WHERE r.org = s.org AND r.env = s.env AND r.runtime_id = s.runtime_id)`,
+      )
+      .all(),
+    revocations: db.prepare<unknown[], Revocation>('SELECT org, env, kind, value FROM revocations').all(),
+    nonces: db
+      .prepare<unknown[], SpentNonce>('SELECT keyid, nonce, created FROM nonces WHERE created > ?')
+      .all(expiredBefore(now)),
+    budgets: db.prepare<unknown[], BudgetState>('SELECT lemma_id, used, expires_at FROM budgets').all(),
+    chains: db.prepare<unknown[], ChainHead>('SELECT node, seq, hash FROM chains').all(),
+    latest_record: latestRecord(db),
+    bundles: listBundles(db),
+  };
+}
+
+function latestRecord(db: Database): number {
+  const latest = db.prepare<unknown[], number>('SELECT time FROM records ORDER BY position DESC LIMIT 1').pluck();
+  return latest.get() ?? 0;
+}
+
+/** Runtimes of a tenant by id, those after `after` first. */
+export function listRuntimes(db: Database, tenant: Tenant, after: string, limit: number): Runtime[] {
+  return db
+    .prepare<unknown[], RuntimeRow>(
+      `SELECT ${RUNTIME_COLUMNS} FROM runtimes r ${WITH_STATE}
+       WHERE r.org = ? AND r.env = ? AND r.runtime_id > ? ORDER BY r.runtime_id LIMIT ?`,
+    )
+    .all(tenant.org, tenant.env, after, limit)
+    .map(runtimeOf);
+}
+
+function runtimeOf(row: RuntimeRow): Runtime {
+  return { ...row, keys: row.keys === null ? null : (JSON.parse(row.keys) as string[]) };
+}
+
+function lastSeq(db: Database): EventPlace['seq'] {
+  return Number(db.prepare('SELECT coalesce(max(seq), 0) FROM events').pluck().get());
+}

@@ -1,0 +1,222 @@
+import type { Profile } from '../schema/common.ts';
+import type { SpentNonce, Verdict } from '../schema/decision.ts';
+
+/** What the store keeps. Times are milliseconds since 1970 unless a member says seconds. */
+
+export interface Tenant {
+  readonly org: string;
+  readonly env: string;
+}
+
+/** A tenant's own, or everything there is (a platform operator's export; never a default). */
+export type Within = Tenant | 'any';
+
+export const RUNTIME_STATUSES = ['active', 'inactive', 'killed'] as const;
+export type RuntimeStatus = (typeof RUNTIME_STATUSES)[number];
+
+/** Who a runtime is, as it was registered. `keys`: thumbprints that it may use, null for any. */
+export interface Registration {
+  readonly runtime_id: string;
+  readonly agent_id: string;
+  readonly workspace_id: string;
+  readonly profile: Profile;
+  readonly subject: string;
+  readonly keys: readonly string[] | null;
+}
+
+/** What changes about a runtime while it lives. */
+export interface RuntimeState extends Tenant {
+  readonly runtime_id: string;
+  readonly status: RuntimeStatus;
+  readonly taint_epoch: number;
+}
+
+export interface Runtime extends Registration, RuntimeState {
+  readonly registered_at: number;
+}
+
+/** A lemma id or an issuer or key thumbprint that no longer counts in that org and env. */
+export interface Revocation extends Tenant {
+  readonly kind: 'lemma' | 'key';
+  readonly value: string;
+}
+
+/** More that an event wants to tell: by whom, why, a signature. Kept as it is, without effect. */
+type Extra = { readonly [member: string]: unknown };
+
+interface Payloads {
+  readonly register: Registration & { readonly taint_epoch?: number } & Extra;
+  readonly kill: { readonly runtime_id: string } & Extra;
+  readonly revoke: { readonly kind: Revocation['kind']; readonly value: string } & Extra;
+  readonly taint: { readonly runtime_id: string; readonly taint_epoch: number } & Extra;
+  readonly status: { readonly runtime_id: string; readonly status: 'active' | 'inactive' } & Extra;
+  readonly bundle: { readonly sha256: string } & Extra;
+  readonly key: Extra;
+}
+
+/**
+ * One entry of the ordered log (architecture.md, "Freshness and kill"), before it has its number.
+ *
+ * Its effect, in the same transaction: `register` adds the runtime (identical data again: no new event; other data, or
+ * a killed runtime: `StoreConflict`). `kill` is for ever. `taint` raises, never lowers. `status` fails on a killed
+ * runtime. `kill`, `taint` and `status` also hold for a runtime that is not registered here (it may be
+ * registered by file). `bundle` activates a stored bundle. `key` is only remembered.
+ */
+export type StoreEvent = {
+  [T in keyof Payloads]: Tenant & { readonly type: T; readonly payload: Payloads[T]; readonly time: number };
+}[keyof Payloads];
+export type EventType = keyof Payloads;
+
+/** Place in the event log. `epoch` is the birth time of the database: a later one is another log. */
+export interface EventPlace {
+  readonly epoch: number;
+  readonly seq: number;
+}
+
+export interface StoredEvent extends EventPlace, Tenant {
+  readonly time: number;
+  readonly type: EventType;
+  /** Null where the event is not about one runtime. */
+  readonly runtime_id: string | null;
+  readonly payload: Extra;
+}
+
+/** Operations spent of a lemma's budget. `expires_at` in seconds: the lemma's own. */
+export interface BudgetUse {
+  readonly lemma_id: string;
+  readonly used_delta: number;
+  readonly expires_at: number;
+}
+
+export interface BudgetState {
+  readonly lemma_id: string;
+  readonly used: number;
+  readonly expires_at: number;
+}
+
+/** What records are found by. */
+export interface RecordIndex extends Tenant {
+  readonly decision_id: string;
+  readonly time: number;
+  readonly runtime_id: string | null;
+  readonly agent_id: string | null;
+  readonly workspace_id: string | null;
+  readonly subject: string | null;
+  readonly verdict: Verdict;
+  readonly reason: string;
+  readonly route: string | null;
+}
+
+/** A record to commit. `members`: the text of its JSON members, without braces, `seq`, `prev` and `hash`. */
+export interface NewRecord extends RecordIndex {
+  readonly members: string;
+  readonly nonce: SpentNonce | null;
+  readonly budget: readonly BudgetUse[];
+}
+
+/** Records of one node, in order. `lost`: how many were lost before the first of them. */
+export interface RecordBatch {
+  readonly node: string;
+  readonly lost: number;
+  readonly records: readonly NewRecord[];
+}
+
+export interface ChainHead {
+  readonly node: string;
+  readonly seq: number;
+  readonly hash: string;
+}
+
+/**
+ * What became of a batch: per record its `seq`, or null where its nonce had been spent before (the record is then not
+ * written), and the head of the chain after it (null: the node has no record yet).
+ */
+export interface Committed {
+  readonly seqs: readonly (number | null)[];
+  readonly head: ChainHead | null;
+}
+
+/** A signed statement that a node's chain had this hash at this record. `time` in milliseconds. */
+export interface Checkpoint {
+  readonly v: 1;
+  readonly node: string;
+  readonly seq: number;
+  readonly hash: string;
+  readonly time: number;
+  readonly keyid: string;
+  readonly signature: string;
+}
+
+/** `since` inclusive, `until` exclusive. `cursor` is a `next_cursor`; `limit` 1 to 1000. */
+export interface RecordQuery extends Tenant {
+  readonly runtime_id?: string;
+  readonly agent_id?: string;
+  readonly workspace_id?: string;
+  readonly subject?: string;
+  readonly verdict?: Verdict;
+  readonly reason?: string;
+  readonly route?: string;
+  readonly since?: number;
+  readonly until?: number;
+  readonly cursor?: string;
+  readonly limit: number;
+  readonly order: 'asc' | 'desc';
+}
+
+/** Exact stored lines. A null `next_cursor` means that there are no more. */
+export interface RecordPage {
+  readonly lines: string[];
+  readonly next_cursor: string | null;
+}
+
+/** Lines in the order of commit. `next`: the position to go on from, also where the page is empty. */
+export interface RecordStream {
+  readonly records: { readonly position: number; readonly line: string }[];
+  readonly next: number;
+  readonly done: boolean;
+}
+
+export interface BundleInfo {
+  readonly sha256: string;
+  readonly name: string;
+  readonly revision: string;
+  readonly serial: number;
+  /** Null: never activated. */
+  readonly activated_at: number | null;
+  /** The one of its name that was activated last. */
+  readonly active: boolean;
+}
+
+export interface NewBundle {
+  readonly sha256: string;
+  readonly name: string;
+  readonly revision: string;
+  readonly serial: number;
+  readonly files: Uint8Array;
+}
+
+/** Everything that the gate needs at start. */
+export interface Snapshot {
+  readonly store_id: string;
+  /** When this database was created: what happened before, it cannot know. */
+  readonly birth: number;
+  readonly last: EventPlace;
+  readonly runtimes: readonly Runtime[];
+  /** States of runtimes that are not registered here. */
+  readonly unregistered: readonly RuntimeState[];
+  readonly revocations: readonly Revocation[];
+  readonly nonces: readonly SpentNonce[];
+  readonly budgets: readonly BudgetState[];
+  readonly chains: readonly ChainHead[];
+  /** Time of the record that was written last; 0 where there is none. */
+  readonly latest_record: number;
+  readonly bundles: readonly BundleInfo[];
+}
+
+/** Counts since the store was opened. */
+export interface StoreStats {
+  readonly transactions: number;
+  readonly failed: number;
+  /** Write requests, several of which share a transaction. */
+  readonly writes: number;
+}

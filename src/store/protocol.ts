@@ -1,0 +1,107 @@
+import type { WireError } from './errors.ts';
+import type {
+  BundleInfo,
+  Checkpoint,
+  Committed,
+  EventPlace,
+  NewBundle,
+  RecordBatch,
+  RecordQuery,
+  RecordStream,
+  Runtime,
+  Snapshot,
+  StoredEvent,
+  StoreEvent,
+  StoreStats,
+  Tenant,
+  Within,
+} from './model.ts';
+import type { Place, QueryStep } from './query.ts';
+
+/** What the client may ask of the worker, and what it answers. */
+export interface Calls {
+  readonly event: Call<StoreEvent, EventPlace>;
+  readonly commit: Call<{ readonly batch: RecordBatch; readonly now: number }, Committed>;
+  readonly putBundle: Call<NewBundle, void>;
+  readonly putCheckpoint: Call<Checkpoint, void>;
+  readonly load: Call<{ readonly now: number }, Snapshot>;
+  readonly runtimes: Call<
+    { readonly tenant: Tenant; readonly after: string; readonly limit: number },
+    Runtime[]
+  >;
+  readonly eventsAfter: Call<{ readonly after: number; readonly limit: number }, StoredEvent[]>;
+  readonly eventsAround: Call<
+    { readonly tenant: Tenant; readonly runtime_id: string; readonly time: number; readonly each: number },
+    StoredEvent[]
+  >;
+  readonly query: Call<
+    { readonly query: Omit<RecordQuery, 'cursor'>; readonly from: Place | null },
+    QueryStep
+  >;
+  readonly recordById: Call<{ readonly decision_id: string; readonly within: Within }, string[]>;
+  readonly stream: Call<
+    { readonly within: Within; readonly after: number; readonly limit: number },
+    RecordStream
+  >;
+  readonly checkpoints: Call<
+    {
+      readonly node: string | null;
+      readonly after: Pick<Checkpoint, 'node' | 'seq'>;
+      readonly limit: number;
+    },
+    Checkpoint[]
+  >;
+  readonly getBundle: Call<{ readonly sha256: string }, (BundleInfo & NewBundle) | null>;
+  readonly stats: Call<null, StoreStats>;
+  readonly limit: Call<{ readonly maxBytes: number | null }, void>;
+  readonly close: Call<null, void>;
+}
+
+interface Call<A, R> {
+  readonly args: A;
+  readonly result: R;
+}
+
+export type Kind = keyof Calls;
+export type Args<K extends Kind> = Calls[K]['args'];
+export type Result<K extends Kind> = Calls[K]['result'];
+
+/** Requests that change the database, and so share a transaction. */
+export const WRITE_KINDS = [
+  'event',
+  'commit',
+  'putBundle',
+  'putCheckpoint',
+] as const satisfies readonly Kind[];
+export type WriteKind = (typeof WRITE_KINDS)[number];
+export type OtherKind = Exclude<Kind, WriteKind>;
+
+const WRITES: ReadonlySet<Kind> = new Set(WRITE_KINDS);
+
+export function isWriteKind(kind: Kind): kind is WriteKind {
+  return WRITES.has(kind);
+}
+
+export type Handlers<K extends Kind> = { readonly [T in K]: (args: Args<T>) => Result<T> };
+
+type RequestOf<K extends Kind> = {
+  readonly [T in K]: { readonly id: number; readonly kind: T; readonly args: Args<T> };
+}[K];
+export type Request = RequestOf<Kind>;
+export type WriteRequest = RequestOf<WriteKind>;
+
+export type Answer =
+  | { readonly id: number; readonly ok: true; readonly value: unknown }
+  | { readonly id: number; readonly ok: false; readonly error: WireError };
+
+/** `ready` comes once, first, with an error where the database cannot be opened; then answers, a group in one message. */
+export type Message =
+  | { readonly type: 'ready'; readonly error: WireError | null }
+  | { readonly type: 'answers'; readonly answers: readonly Answer[] };
+
+export interface WorkerOptions {
+  readonly path: string;
+  readonly maxBytes: number | null;
+  /** Milliseconds: the birth time of a database that this opening creates. */
+  readonly now: number;
+}

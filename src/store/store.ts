@@ -1,0 +1,244 @@
+import { extname, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { Worker } from 'node:worker_threads';
+import { InputError } from '../reason.ts';
+import { fromWire, messageOf, StoreClosedError, StoreWriteError } from './errors.ts';
+import type {
+  BundleInfo,
+  Checkpoint,
+  Committed,
+  EventPlace,
+  NewBundle,
+  RecordBatch,
+  RecordPage,
+  RecordQuery,
+  RecordStream,
+  Runtime,
+  Snapshot,
+  StoredEvent,
+  StoreEvent,
+  StoreStats,
+  Tenant,
+  Within,
+} from './model.ts';
+import {
+  type Answer,
+  type Args,
+  isWriteKind,
+  type Kind,
+  type Message,
+  type Result,
+  type WorkerOptions,
+} from './protocol.ts';
+import type { Place } from './query.ts';
+
+export interface StoreOptions {
+  /** Path of the database file; its folder is made (0700) where it is missing. */
+  readonly path: string;
+  /** Milliseconds since 1970. */
+  readonly clock: () => number;
+  /** The file's size at most, in bytes (its WAL may take some MB more); then records fail with `SQLITE_FULL` until there is room. Null: no limit. */
+  readonly maxBytes?: number | null;
+}
+
+/** Whether the last write succeeded; `error` says why it did not. */
+export interface StoreHealth {
+  readonly writable: boolean;
+  readonly error: string | null;
+}
+
+/**
+ * Durable state in one SQLite file, used by one process. Every method asks the worker thread, which writes what has queued up in
+ * one synchronous commit; what has resolved survives `kill -9` and a power cut.
+ *
+ * Writes reject with `StoreWriteError` (nothing was kept; the next may succeed) or `StoreConflict`, reads with
+ * `StoreReadError`, all with `StoreClosedError` after `close`.
+ */
+export interface Store {
+  load(): Promise<Snapshot>;
+  appendEvent(event: StoreEvent): Promise<EventPlace>;
+  commitRecords(batch: RecordBatch): Promise<Committed>;
+  /** Throws `InputError` for a bad cursor or limit. */
+  queryRecords(query: RecordQuery): Promise<RecordPage>;
+  /** Lines of one decision, the verdict last; empty where `within` has no such decision. */
+  recordById(decisionId: string, within: Within): Promise<string[]>;
+  /** Up to `limit` lines in the order of commit after a position (0: from the start). */
+  streamRecords(within: Within, after: number, limit: number): Promise<RecordStream>;
+  /** Events of this runtime and of its whole tenant, up to `each` (10) before and after `time`. */
+  eventsAround(tenant: Tenant, runtimeId: string, time: number, each?: number): Promise<StoredEvent[]>;
+  eventsAfter(seq: number, limit: number): Promise<StoredEvent[]>;
+  putCheckpoint(checkpoint: Checkpoint): Promise<void>;
+  /** All checkpoints of a node, or of every node, by node and record. */
+  checkpoints(node?: string): Promise<Checkpoint[]>;
+  putBundle(bundle: NewBundle): Promise<void>;
+  getBundle(sha256: string): Promise<(BundleInfo & NewBundle) | null>;
+  /** Runtimes by id after `cursor` (a runtime id). */
+  listRuntimes(
+    tenant: Tenant,
+    page: { readonly cursor?: string; readonly limit: number },
+  ): Promise<{ runtimes: Runtime[]; next_cursor: string | null }>;
+  /** Changes `maxBytes` while running. */
+  limit(maxBytes: number | null): Promise<void>;
+  stats(): Promise<StoreStats>;
+  health(): StoreHealth;
+  /** Writes what was asked for, folds the WAL into the file and ends the thread. Safe to call twice. */
+  close(): Promise<void>;
+}
+
+const CURSOR = /^(\d{1,16})\.(\d{1,16})$/;
+const PAGE_AT_MOST = 1000;
+
+/** Opens, or creates, the store. Rejects with `StoreOpenError`. */
+export async function openStore({ path, clock, maxBytes = null }: StoreOptions): Promise<Store> {
+  const { call, health, close } = await startWorker({ path: resolve(path), maxBytes, now: clock() });
+  return {
+    load: () => call('load', { now: clock() }),
+    appendEvent: (event) => call('event', event),
+    commitRecords: (batch) => call('commit', { batch, now: clock() }),
+    queryRecords: (query) => queryRecords(call, query),
+    recordById: (decision_id, within) => call('recordById', { decision_id, within }),
+    streamRecords: async (within, after, limit) => call('stream', { within, after, limit: pageLimit(limit) }),
+    eventsAround: (tenant, runtime_id, time, each = 10) =>
+      call('eventsAround', { tenant, runtime_id, time, each }),
+    eventsAfter: async (after, limit) => call('eventsAfter', { after, limit: pageLimit(limit) }),
+    putCheckpoint: (checkpoint) => call('putCheckpoint', checkpoint),
+    checkpoints: (node) => allCheckpoints(call, node ?? null),
+    putBundle: (bundle) => call('putBundle', bundle),
+    getBundle: (sha256) => call('getBundle', { sha256 }),
+    listRuntimes: async (tenant, { cursor = '', limit }) => {
+      const runtimes = await call('runtimes', { tenant, after: cursor, limit: pageLimit(limit) });
+      return {
+        runtimes,
+        next_cursor: runtimes.length < limit ? null : (runtimes.at(-1)?.runtime_id ?? null),
+      };
+    },
+    limit: (bytes) => call('limit', { maxBytes: bytes }),
+    stats: () => call('stats', null),
+    health,
+    close,
+  };
+}
+
+type Ask = <K extends Kind>(kind: K, args: Args<K>) => Promise<Result<K>>;
+
+/** Step after step until the page is full: each one leaves the thread free for writes in between. */
+async function queryRecords(call: Ask, { cursor, ...query }: RecordQuery): Promise<RecordPage> {
+  const lines: string[] = [];
+  const wanted = pageLimit(query.limit);
+  let from = cursor === undefined ? null : placeOf(cursor);
+  do {
+    const step = await call('query', { query: { ...query, limit: wanted - lines.length }, from });
+    lines.push(...step.lines);
+    from = step.next;
+  } while (from !== null && lines.length < wanted);
+  return { lines, next_cursor: from === null ? null : `${from.time}.${from.position}` };
+}
+
+/** Page by page: a year of them is too much for one message. */
+async function allCheckpoints(call: Ask, node: string | null): Promise<Checkpoint[]> {
+  const found: Checkpoint[] = [];
+  for (;;) {
+    const after = found.at(-1) ?? { node: node ?? '', seq: 0 };
+    const page = await call('checkpoints', { node, after, limit: PAGE_AT_MOST });
+    found.push(...page);
+    if (page.length < PAGE_AT_MOST) return found;
+  }
+}
+
+function placeOf(cursor: string): Place {
+  const [, time, position] = CURSOR.exec(cursor) ?? [];
+  if (time === undefined || position === undefined) {
+    throw new InputError([{ field: 'cursor', message: 'must be the `next_cursor` of the page before' }]);
+  }
+  return { time: Number(time), position: Number(position) };
+}
+
+function pageLimit(limit: number): number {
+  if (Number.isInteger(limit) && limit >= 1 && limit <= PAGE_AT_MOST) return limit;
+  throw new InputError([{ field: 'limit', message: `must be a whole number from 1 to ${PAGE_AT_MOST}` }]);
+}
+
+interface Pending {
+  readonly kind: Kind;
+  readonly resolve: (value: unknown) => void;
+  readonly reject: (error: Error) => void;
+}
+
+interface Client {
+  readonly call: Ask;
+  readonly health: () => StoreHealth;
+  readonly close: () => Promise<void>;
+}
+
+async function startWorker(options: WorkerOptions): Promise<Client> {
+  const file = new URL(`./worker${extname(fileURLToPath(import.meta.url))}`, import.meta.url);
+  const worker = new Worker(file, { workerData: options, execArgv: [], name: 'lemma-store' });
+  const pending = new Map<number, Pending>();
+  const ended = Promise.withResolvers<void>();
+  const ready = Promise.withResolvers<void>();
+  let health: StoreHealth = { writable: true, error: null };
+  let closing: Promise<void> | undefined;
+  let gone: Error | undefined;
+  let lastId = 0;
+
+  worker.on('message', (message: Message) => {
+    if (message.type === 'answers') message.answers.forEach(settle);
+    else if (message.error === null) ready.resolve();
+    else ready.reject(fromWire(message.error));
+  });
+  worker.on('error', (error) =>
+    end(new StoreWriteError('WORKER', `The store's thread failed: ${messageOf(error)}`)),
+  );
+  worker.on('exit', () => {
+    end(new StoreClosedError('The store is closed'));
+    ended.resolve();
+  });
+
+  function settle(answer: Answer): void {
+    const asked = pending.get(answer.id);
+    if (asked === undefined) return;
+    pending.delete(answer.id);
+    if (answer.ok) {
+      if (isWriteKind(asked.kind)) health = { writable: true, error: null };
+      asked.resolve(answer.value);
+      return;
+    }
+    if (answer.error.kind === 'write') health = { writable: false, error: answer.error.message };
+    asked.reject(fromWire(answer.error));
+  }
+
+  function end(error: Error): void {
+    gone ??= error;
+    health = { writable: false, error: gone.message };
+    ready.reject(gone);
+    for (const { reject } of pending.values()) reject(gone);
+    pending.clear();
+  }
+
+  function post<K extends Kind>(kind: K, args: Args<K>): Promise<Result<K>> {
+    if (gone !== undefined) return Promise.reject(gone);
+    return new Promise((resolve, reject) => {
+      lastId += 1;
+      worker.postMessage({ id: lastId, kind, args });
+      pending.set(lastId, { kind, resolve: (value) => resolve(value as Result<K>), reject });
+    });
+  }
+
+  async function shut(): Promise<void> {
+    if (gone === undefined) await post('close', null);
+    await ended.promise;
+  }
+
+  await ready.promise;
+  return {
+    call: (kind, args) => {
+      if (closing !== undefined) return Promise.reject(new StoreClosedError('The store is closed'));
+      return post(kind, args);
+    },
+    health: () => health,
+    close: () => {
+      closing ??= shut();
+      return closing;
+    },
+  };
+}

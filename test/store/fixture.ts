@@ -1,0 +1,90 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { NewRecord, Registration, StoreEvent, Tenant } from '../../src/store/model.ts';
+import { openStore, type Store, type StoreOptions } from '../../src/store/store.ts';
+
+export const TENANT: Tenant = { org: 'acme', env: 'prod' };
+export const NOW = 1_790_000_000_000;
+
+/** A folder that is gone, and stores that are closed, when the running test ends. */
+export interface Workspace {
+  readonly folder: string;
+  readonly path: string;
+  open(options?: Partial<StoreOptions>): Promise<Store>;
+  end(): Promise<void>;
+}
+
+export function workspace(): Workspace {
+  const folder = mkdtempSync(join(tmpdir(), 'lemma-store-'));
+  const path = join(folder, 'data', 'lemma.db');
+  const stores: Store[] = [];
+  return {
+    folder,
+    path,
+    async open(options = {}) {
+      const store = await openStore({ path, clock: () => NOW, ...options });
+      stores.push(store);
+      return store;
+    },
+    async end() {
+      await Promise.all(stores.map((store) => store.close()));
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+export const BOT: Registration = {
+  runtime_id: 'bot-1',
+  agent_id: 'bot',
+  workspace_id: 'prod',
+  profile: 'high',
+  subject: `did:lemma:ppid_${'a'.repeat(64)}`,
+  keys: null,
+};
+
+type EventOf<T extends StoreEvent['type']> = Extract<StoreEvent, { type: T }>;
+
+export function registered(over: Partial<EventOf<'register'>['payload']> = {}): StoreEvent {
+  return { ...TENANT, type: 'register', payload: { ...BOT, ...over }, time: NOW };
+}
+
+export function killed(runtime_id = BOT.runtime_id): StoreEvent {
+  return { ...TENANT, type: 'kill', payload: { runtime_id }, time: NOW + 1 };
+}
+
+export function tainted(taint_epoch: number, runtime_id = BOT.runtime_id): StoreEvent {
+  return { ...TENANT, type: 'taint', payload: { runtime_id, taint_epoch }, time: NOW + 2 };
+}
+
+export function statusOf(status: 'active' | 'inactive', runtime_id = BOT.runtime_id): StoreEvent {
+  return { ...TENANT, type: 'status', payload: { runtime_id, status }, time: NOW + 3 };
+}
+
+export function newRecord(decision_id: string, over: Partial<NewRecord> = {}): NewRecord {
+  const record = {
+    ...TENANT,
+    decision_id,
+    time: NOW,
+    runtime_id: BOT.runtime_id,
+    agent_id: BOT.agent_id,
+    workspace_id: BOT.workspace_id,
+    subject: BOT.subject,
+    verdict: 'allow',
+    reason: 'allowed',
+    route: 'documents.read',
+    nonce: null,
+    budget: [],
+    ...over,
+  } as const;
+  return { members: `"decision_id":"${decision_id}","node":"n1"`, ...record };
+}
+
+/** Commits records with these ids on node `n1`. */
+export function commit(store: Store, ...records: NewRecord[]) {
+  return store.commitRecords({ node: 'n1', lost: 0, records });
+}
+
+export function idsOf(lines: readonly string[]): string[] {
+  return lines.map((line) => String((JSON.parse(line) as { decision_id: unknown }).decision_id));
+}
