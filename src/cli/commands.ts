@@ -1,0 +1,64 @@
+import type { CommandFile } from './command.ts';
+
+/** A command's name and what it is for; its file is loaded when it is called. */
+export interface Entry {
+  readonly name: string;
+  readonly aliases?: readonly string[];
+  readonly summary: string;
+  readonly load: () => Promise<CommandFile>;
+}
+
+export interface Group {
+  readonly name: string;
+  readonly summary: string;
+  readonly entries: readonly Entry[];
+}
+
+export const COMMANDS: readonly (Entry | Group)[] = [
+  { name: 'serve', summary: 'Run the service', load: () => import('./serve.ts') },
+  { name: 'demo', summary: 'Six containment tests, offline, in seconds', load: () => import('./demo.ts') },
+  { name: 'init', summary: 'Write a starter lemma.yaml', load: () => import('./init.ts') },
+  {
+    name: 'firewall-connect',
+    aliases: ['runtime-onboard', 'openclaw-connect'],
+    summary: 'Connect a runtime to the control plane and get its proof',
+    load: () => import('./firewall-connect.ts'),
+  },
+  { name: 'kill', summary: 'Deny a runtime everything, from now on', load: () => import('./kill.ts') },
+  {
+    name: 'decisions',
+    summary: 'What was decided, and why',
+    entries: [
+      { name: 'list', summary: 'The latest decisions', load: () => import('./decisions-list.ts') },
+      {
+        name: 'explain',
+        summary: 'Why a decision was what it was',
+        load: () => import('./decisions-explain.ts'),
+      },
+      {
+        name: 'export',
+        summary: 'The whole log, a JSON record per line',
+        load: () => import('./decisions-export.ts'),
+      },
+    ],
+  },
+  {
+    name: 'config',
+    summary: 'The configuration',
+    entries: [
+      { name: 'check', summary: 'Say what is wrong with it', load: () => import('./config-check.ts') },
+      { name: 'schema', summary: 'Print its JSON Schema', load: () => import('./config-schema.ts') },
+    ],
+  },
+  {
+    name: 'policy',
+    summary: 'The policies',
+    entries: [
+      {
+        name: 'schema',
+        summary: "Print the JSON Schema of a policy's input",
+        load: () => import('./policy-schema.ts'),
+      },
+    ],
+  },
+];

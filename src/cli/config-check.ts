@@ -1,0 +1,33 @@
+import type { Command } from 'commander';
+import { type LoadedConfig, loadConfig } from '../config/load.ts';
+import { InputError } from '../reason.ts';
+import { buildRouteMap } from '../request/route-map.ts';
+import type { Call, Result } from './command.ts';
+import { defineConfigOptions, loadOptions } from './config-options.ts';
+
+export function define(command: Command): void {
+  defineConfigOptions(command);
+}
+
+/** The configuration as `serve` would use it, or everything that is wrong with it. */
+export async function run(call: Call): Promise<Result> {
+  const loaded = loadConfig(loadOptions(call));
+  refuseTies(loaded);
+  const { config, revision, files, warnings } = loaded;
+  const source = files.length === 0 ? 'no file, only defaults' : files.join(', ');
+  return {
+    data: { revision, files, warnings, config },
+    lines: [
+      ...warnings.map((warning) => `warning: ${warning}`),
+      `The configuration is good: revision ${revision}, routes: ${config.routes.length} (${source})`,
+    ],
+  };
+}
+
+function refuseTies(loaded: LoadedConfig): void {
+  try {
+    buildRouteMap(loaded.config.routes, loaded.config.permit_method_override);
+  } catch (error) {
+    throw error instanceof InputError ? loaded.locateError(error) : error;
+  }
+}

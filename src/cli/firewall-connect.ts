@@ -1,0 +1,152 @@
+import { existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { type Command, Option } from 'commander';
+import { publicKeyOf, randomBytes } from '#runtime';
+import { loadConfig } from '../config/load.ts';
+import { toBase64url } from '../crypto/base64url.ts';
+import { ID_PATTERN, PROFILES } from '../schema/common.ts';
+import type { Config } from '../schema/config.ts';
+import { type Call, collect, listOption, type Result, textOption } from './command.ts';
+import { controlApi, dataFolder, defineControlOptions, member } from './control-api.ts';
+import { CliError, misuse } from './exit.ts';
+import { checkCommand, shown } from './next-steps.ts';
+
+export function define(command: Command): void {
+  defineControlOptions(command);
+  command
+    .option('--runtime-id <id>', 'The runtime (default: LEMMA_RUNTIME_ID)')
+    .option('--agent-id <id>', 'The agent that runs in it (default: LEMMA_AGENT_ID)')
+    .option('--workspace-id <id>', 'Where it works (default: LEMMA_WORKSPACE_ID)')
+    .addOption(new Option('--profile <profile>', 'Lowest profile that decides about it').choices(PROFILES))
+    .option(
+      '--scope <scope>',
+      'What it may do; again for more (default: what low-risk routes ask for)',
+      collect,
+    )
+    .option(
+      '--audience <origin>',
+      'What its proof is for; again for more (default: of low-risk routes)',
+      collect,
+    );
+}
+
+/**
+ * Registers the runtime and gets its proof. The private key is made here and stays here; written beside the operator
+ * key, each 0600: `<runtime>.proof.json` (the credential), `<runtime>.credential` (its header's value) and
+ * `<runtime>.key` (seed, base64url).
+ */
+export async function run(call: Call): Promise<Result> {
+  const identity = identityOf(call);
+  const files = filesFor(dataFolder(call), identity.runtime_id);
+  const config = configAtHand(call);
+  const grant = grantOf(call, config);
+  const profile = textOption(call.options, 'profile');
+  const api = controlApi(call);
+
+  const seed = randomBytes(32);
+  const key = toBase64url(publicKeyOf(seed));
+  await api.post(
+    '/api/wallet/runtimes/bootstrap',
+    profile === undefined ? identity : { ...identity, profile },
+  );
+  const request = { runtime_id: identity.runtime_id, key, ...grant };
+  const issued = await api.post('/api/wallet/runtimes/issue-proof', request);
+  const credential = credentialFor(issued.credential, identity.runtime_id, key);
+
+  const json = JSON.stringify(credential);
+  writePrivate(files.key, toBase64url(seed));
+  writePrivate(files.proof, json);
+  writePrivate(files.credential, toBase64url(new TextEncoder().encode(json)));
+  const steps = config === null ? null : { program: call.program, folder: call.folder, config };
+  const next = steps === null ? null : checkCommand(steps, files.credential);
+  return {
+    data: { ...identity, ...grant, expires_at: issued.expires_at ?? null, files, next },
+    lines: [
+      `${identity.runtime_id} is connected to ${api.base}`,
+      `  scope     ${grant.scope.join(' ') || '(none)'}`,
+      `  audience  ${grant.audience.join(' ')}`,
+      `  proof     ${shown(files.proof, call.folder)}`,
+      `  key       ${shown(files.key, call.folder)}`,
+      `  header    X-Lemma-Credential: $(cat ${shown(files.credential, call.folder)})`,
+      ...(next === null ? [] : ['Next:', next]),
+    ],
+  };
+}
+
+function identityOf(call: Call) {
+  return {
+    runtime_id: idOption(call, 'runtimeId', '--runtime-id', call.env.LEMMA_RUNTIME_ID),
+    agent_id: idOption(call, 'agentId', '--agent-id', call.env.LEMMA_AGENT_ID),
+    workspace_id: idOption(call, 'workspaceId', '--workspace-id', call.env.LEMMA_WORKSPACE_ID),
+  };
+}
+
+const ID = new RegExp(ID_PATTERN);
+
+function idOption(call: Call, name: string, flag: string, fallback: string | undefined): string {
+  const id = textOption(call.options, name) ?? fallback;
+  if (id === undefined) throw misuse(`${flag} <id> is missing`);
+  if (!ID.test(id))
+    throw misuse(`${flag} must be 1 to 64 of a-z 0-9 . _ - and begin with a letter or digit, not "${id}"`);
+  return id;
+}
+
+interface Files {
+  readonly key: string;
+  readonly proof: string;
+  readonly credential: string;
+}
+
+/** A key file without a proof beside it is somebody else's: `operator.key`, say. */
+function filesFor(folder: string, runtime: string): Files {
+  const file = (ending: string) => resolve(folder, `${runtime}.${ending}`);
+  const files = { key: file('key'), proof: file('proof.json'), credential: file('credential') };
+  if (existsSync(files.key) && !existsSync(files.proof)) {
+    throw misuse(`${files.key} is no runtime's key and would be lost: choose another --runtime-id`);
+  }
+  return files;
+}
+
+/** The folder's own configuration, for defaults and examples; a control plane elsewhere has another. */
+function configAtHand(call: Call): Config | null {
+  try {
+    return loadConfig({ flags: {}, env: call.env, cwd: call.folder }).config;
+  } catch {
+    return null;
+  }
+}
+
+function grantOf(call: Call, config: Config | null): { scope: string[]; audience: string[] } {
+  const low = (config?.routes ?? []).filter((route) => route.risk === 'low' && !route.public);
+  const given = { scope: listOption(call.options, 'scope'), audience: listOption(call.options, 'audience') };
+  const scope = given.scope.length > 0 ? given.scope : [...new Set(low.flatMap((route) => route.scope))];
+  const audience =
+    given.audience.length > 0 ? given.audience : [...new Set(low.map((route) => route.audience))];
+  if (scope.length === 0) throw misuse('--scope is missing, and no low-risk route here asks for one');
+  if (audience.length === 0) throw misuse('--audience is missing, and no low-risk route here has one');
+  return { scope, audience };
+}
+
+/** A proof for another key or runtime would be of no use, and its presence a sign of trouble. */
+function credentialFor(credential: unknown, runtime: string, key: string): object {
+  if (typeof credential !== 'object' || credential === null) {
+    throw new CliError('answer_invalid', 'the control plane sent no credential');
+  }
+  if (member(credential, 'key') !== key || member(credential, 'claims', 'runtime_id') !== runtime) {
+    throw new CliError('answer_invalid', 'the control plane sent a credential for another key or runtime');
+  }
+  return credential;
+}
+
+/** Whole or not at all, and never readable by others, not even for a moment. */
+function writePrivate(file: string, text: string): void {
+  mkdirSync(resolve(file, '..'), { recursive: true, mode: 0o700 });
+  const draft = `${file}.${process.pid}.tmp`;
+  try {
+    writeFileSync(draft, text, { flag: 'wx', mode: 0o600 });
+    renameSync(draft, file);
+  } catch (error) {
+    rmSync(draft, { force: true });
+    throw error;
+  }
+}

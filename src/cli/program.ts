@@ -1,0 +1,143 @@
+import { readFileSync } from 'node:fs';
+import { Command, CommanderError } from 'commander';
+import { type Environment, invocation, userFolder } from '../config/environment.ts';
+import { ConfigError } from '../config/error.ts';
+import type { Call, CommandFile, Options, Result } from './command.ts';
+import { COMMANDS, type Entry, type Group } from './commands.ts';
+import { CliError, EXIT, type ExitCode } from './exit.ts';
+import { type Terminal, terminalOf } from './terminal.ts';
+
+/** Runs one command line and says how it went. Never throws for what a user can cause. */
+export async function runCli(argv: readonly string[], env: Environment): Promise<ExitCode> {
+  const json = argv.slice(0, endOfOptions(argv)).includes('--json');
+  const terminal = terminalOf(process.stdout, process.stderr);
+  const { path, chosen } = choose(argv.filter((word) => !word.startsWith('-')));
+  const say = (result: Result) => {
+    if (json) terminal.line(envelope(path, true, null, result.data));
+    else for (const line of result.lines) terminal.line(line);
+  };
+  try {
+    const file = chosen === null ? null : await chosen.load();
+    const parsed = parse(argv, { chosen, file, json });
+    if (file === null || parsed === null) return EXIT.done;
+    const { args, options } = parsed;
+    const program = invocation(env);
+    const call: Call = { args, options, env, folder: userFolder(env), program, json, terminal, report: say };
+    const result = await file.run(call);
+    if (result !== null) say(result);
+    return EXIT.done;
+  } catch (error) {
+    return complain(failureOf(error), path, json, terminal);
+  }
+}
+
+function endOfOptions(argv: readonly string[]): number {
+  const end = argv.indexOf('--');
+  return end === -1 ? argv.length : end;
+}
+
+/** The command that the first words name; null where they name a group, or nothing. */
+function choose(words: readonly string[]): { path: string; chosen: Entry | null } {
+  const [first = '', second = ''] = words;
+  const entry = COMMANDS.find((c) => c.name === first || ('aliases' in c && c.aliases?.includes(first)));
+  if (entry === undefined) return { path: '', chosen: null };
+  if ('load' in entry) return { path: entry.name, chosen: entry };
+  const inner = entry.entries.find((e) => e.name === second);
+  return { path: inner === undefined ? entry.name : `${entry.name} ${inner.name}`, chosen: inner ?? null };
+}
+
+interface Choice {
+  readonly chosen: Entry | null;
+  readonly file: CommandFile | null;
+  readonly json: boolean;
+}
+
+/** Arguments and options of the chosen command; null after help or the version was asked for. Throws CommanderError. */
+function parse(
+  argv: readonly string[],
+  choice: Choice,
+): { args: readonly string[]; options: Options } | null {
+  let parsed: { args: readonly string[]; options: Options } | null = null;
+  const program = root(choice.json);
+  for (const entry of COMMANDS) register(program, entry, choice);
+  program.hook('preAction', (_, command) => {
+    parsed = { args: command.args, options: command.optsWithGlobals() };
+  });
+  program.parse(argv, { from: 'user' });
+  return parsed;
+}
+
+function root(json: boolean): Command {
+  return new Command('lemma')
+    .description('Authorization for AI agents: signed proofs, live state and policy answer allow or deny.')
+    .version(version(), '-V, --version', 'Print the version')
+    .helpOption('-h, --help', 'Print this help')
+    .helpCommand('help [command]', 'Print the help of a command')
+    .option('--json', 'Answer with one JSON object')
+    .exitOverride()
+    .configureOutput({ writeErr: (text) => (json ? undefined : process.stderr.write(text)) });
+}
+
+function register(parent: Command, entry: Entry | Group, choice: Choice): void {
+  const command = parent.command(entry.name).description(entry.summary);
+  if ('entries' in entry) {
+    for (const inner of entry.entries) register(command, inner, choice);
+    return;
+  }
+  command
+    .aliases(entry.aliases ?? [])
+    .option('--json', 'Answer with one JSON object')
+    .action(() => undefined);
+  if (entry === choice.chosen) choice.file?.define(command);
+}
+
+function version(): string {
+  const manifest: unknown = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'));
+  return typeof manifest === 'object' && manifest !== null && 'version' in manifest
+    ? String(manifest.version)
+    : '';
+}
+
+interface Failure {
+  readonly code: string;
+  readonly exit: ExitCode;
+  readonly data: Readonly<Record<string, unknown>>;
+  readonly lines: readonly string[];
+}
+
+function failureOf(error: unknown): Failure | null {
+  if (error instanceof CommanderError) {
+    if (error.exitCode === 0) return null;
+    // Commander has printed its own message, with the nearest name.
+    const message =
+      error.code === 'commander.help' ? 'no command was given' : error.message.replace(/^error: /, '');
+    return { code: 'usage', exit: EXIT.misused, data: { message }, lines: [] };
+  }
+  if (error instanceof ConfigError) {
+    const { message, problems } = error;
+    return {
+      code: 'config_invalid',
+      exit: EXIT.misused,
+      data: { message, problems },
+      lines: message.split('\n'),
+    };
+  }
+  if (error instanceof CliError) {
+    const { code, exit, message } = error;
+    return { code, exit, data: { message, ...error.data }, lines: [`error: ${message}`] };
+  }
+  const message = error instanceof Error ? error.message : String(error);
+  const lines = [`error: ${message}`, ...(error instanceof Error && error.stack ? [error.stack] : [])];
+  return { code: 'internal_error', exit: EXIT.failed, data: { message }, lines };
+}
+
+function complain(failure: Failure | null, path: string, json: boolean, terminal: Terminal): ExitCode {
+  if (failure === null) return EXIT.done;
+  if (json) terminal.line(envelope(path, false, failure.code, failure.data));
+  else for (const line of failure.lines) terminal.note(terminal.styleNote('red', line));
+  return failure.exit;
+}
+
+function envelope(command: string, ok: boolean, code: string | null, data: unknown): string {
+  return JSON.stringify({ schema_version: 1, command, ok, error_code: code, data });
+}

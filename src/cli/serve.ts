@@ -1,0 +1,167 @@
+import { type Command, Option } from 'commander';
+import { isLocal, parseAddress } from '../config/address.ts';
+import { ConfigError } from '../config/error.ts';
+import { type LoadedConfig, loadConfig } from '../config/load.ts';
+import { type ConfigWatch, watchConfig } from '../config/watch.ts';
+import { InputError } from '../reason.ts';
+import type { Config } from '../schema/config.ts';
+import { type Call, countOption, type Result } from './command.ts';
+import { defineConfigOptions, loadOptions } from './config-options.ts';
+import { EXIT, misuse } from './exit.ts';
+import { connectCommand, shown } from './next-steps.ts';
+
+/** What `serve` needs of a running service (src/app.ts). */
+export interface App {
+  readonly addresses: {
+    readonly grpc: readonly string[];
+    readonly decision: string;
+    readonly control: string;
+    readonly firewall: string | null;
+  };
+  readonly operatorKeyFile: string;
+  /** Takes a whole new configuration into use, or rejects with InputError and goes on with the old one. */
+  reload(loaded: LoadedConfig): Promise<void>;
+  stop(): Promise<void>;
+}
+
+export type StartApp = (
+  loaded: LoadedConfig,
+  options: { readonly clock?: () => number; readonly output: (line: string) => void },
+) => Promise<App>;
+
+export function define(command: Command): void {
+  defineConfigOptions(command);
+  command.addOption(new Option('--clock <seconds>', 'Freeze the clock at this second since 1970').hideHelp());
+}
+
+/** Runs until SIGTERM or SIGINT. */
+export async function run(call: Call, startApp: StartApp = startLoaded): Promise<null> {
+  const options = loadOptions(call);
+  const loaded = loadConfig(options);
+  warn(call, loaded);
+  const seconds = frozenAt(call, loaded.config);
+  const stopped = firstSignal();
+  const app = await start(call, loaded, seconds, startApp);
+  const watch = watchConfig({ ...options, current: loaded, onChange: reloader(call, app, loaded) });
+  call.report(announcement(call, app, loaded, seconds));
+  await stopped;
+  await stop(call, app, watch);
+  return null;
+}
+
+/** The service is loaded only once its configuration is known to be good. */
+const startLoaded: StartApp = async (loaded, options) =>
+  (await import('../app.ts')).startApp(loaded, options);
+
+async function start(
+  call: Call,
+  loaded: LoadedConfig,
+  seconds: number | null,
+  startApp: StartApp,
+): Promise<App> {
+  const output = (line: string) => call.terminal.note(line);
+  try {
+    return await startApp(loaded, seconds === null ? { output } : { output, clock: () => seconds * 1000 });
+  } catch (error) {
+    throw error instanceof InputError ? loaded.locateError(error) : error;
+  }
+}
+
+/** A frozen clock replays recorded requests: proofs never expire, so nothing beyond this machine may reach it. */
+function frozenAt(call: Call, config: Config): number | null {
+  const seconds = countOption(call.options, 'clock', '--clock');
+  if (seconds === undefined) return null;
+  const { grpc, decision, control } = config.listen;
+  const open = [
+    ...grpc,
+    decision,
+    control,
+    ...(config.firewall === null ? [] : [config.firewall.listen]),
+  ].filter((text) => {
+    const address = parseAddress(text);
+    return address === null || !isLocal(address);
+  });
+  if (open.length > 0)
+    throw misuse(`--clock needs every listener on loopback or a unix socket; ${open.join(', ')} is not`);
+  const time = new Date(seconds * 1000);
+  if (Number.isNaN(time.getTime()))
+    throw misuse('--clock is beyond any date: it counts seconds, not milliseconds');
+  const warning = `THE CLOCK IS FROZEN AT ${time.toISOString()}: for replaying recorded requests only. Expired proofs pass.`;
+  call.terminal.note(call.terminal.styleNote(['bold', 'red'], warning));
+  return seconds;
+}
+
+const SIGNALS = ['SIGTERM', 'SIGINT'] as const;
+
+function firstSignal(): Promise<void> {
+  return new Promise((resolve) => {
+    const done = () => {
+      for (const signal of SIGNALS) process.off(signal, done);
+      resolve();
+    };
+    for (const signal of SIGNALS) process.on(signal, done);
+  });
+}
+
+async function stop(call: Call, app: App, watch: ConfigWatch): Promise<void> {
+  // Whoever asks twice does not want to wait.
+  const hurry = () => process.exit(EXIT.failed);
+  for (const signal of SIGNALS) process.once(signal, hurry);
+  watch.close();
+  try {
+    await app.stop();
+  } finally {
+    for (const signal of SIGNALS) process.off(signal, hurry);
+  }
+  if (!call.json) call.terminal.note('Lemma has stopped');
+}
+
+/** One reload after the other; a bad file leaves what runs, and says so loudly. */
+function reloader(call: Call, app: App, first: LoadedConfig): (result: LoadedConfig | ConfigError) => void {
+  let running = first.revision;
+  let last = Promise.resolve();
+  const { terminal } = call;
+  const refuse = (error: unknown) => {
+    const text = error instanceof Error ? error.message : String(error);
+    for (const line of text.split('\n')) terminal.note(terminal.styleNote('red', line));
+    terminal.note(terminal.styleNote('red', `CONFIGURATION NOT RELOADED: revision ${running} goes on`));
+  };
+  const take = async (loaded: LoadedConfig) => {
+    warn(call, loaded);
+    try {
+      await app.reload(loaded);
+      running = loaded.revision;
+      terminal.note(`Configuration reloaded: revision ${running}`);
+    } catch (error) {
+      refuse(error instanceof InputError ? loaded.locateError(error) : error);
+    }
+  };
+  return (result) => {
+    last = last.then(() => (result instanceof ConfigError ? refuse(result) : take(result)));
+  };
+}
+
+function warn(call: Call, loaded: LoadedConfig): void {
+  for (const warning of loaded.warnings)
+    call.terminal.note(call.terminal.styleNote('yellow', `warning: ${warning}`));
+}
+
+function announcement(call: Call, app: App, loaded: LoadedConfig, seconds: number | null): Result {
+  const { addresses, operatorKeyFile } = app;
+  const steps = { program: call.program, folder: call.folder, config: loaded.config };
+  const next =
+    connectCommand(steps, addresses.control) ?? `${call.program} init   (no route is open to a proof yet)`;
+  return {
+    data: { addresses, operator_key_file: operatorKeyFile, revision: loaded.revision, clock: seconds, next },
+    lines: [
+      `${call.terminal.style('green', 'Lemma is up')} (configuration ${loaded.revision})`,
+      ...addresses.grpc.map((address) => `  gRPC      ${address}`),
+      `  decision  ${addresses.decision}`,
+      `  control   ${addresses.control}`,
+      ...(addresses.firewall === null ? [] : [`  firewall  ${addresses.firewall}`]),
+      `  operator  ${shown(operatorKeyFile, call.folder)}`,
+      'Next, in another terminal:',
+      `  ${next}`,
+    ],
+  };
+}

@@ -1,0 +1,143 @@
+import { hostname } from 'node:os';
+import { resolve } from 'node:path';
+import type {
+  ApiEntry,
+  Config,
+  ConfigFile,
+  FirewallApi,
+  RuntimeEntry,
+  TrustEntry,
+} from '../schema/config.ts';
+import type { Route } from '../schema/request.ts';
+import type { RouteEntry } from '../schema/route.ts';
+import type { RoutesFile } from './check.ts';
+import { parseDuration, parseSize } from './quantity.ts';
+
+/** What a file leaves open. */
+export interface Surroundings {
+  /** The folder that a path of this field is meant from. */
+  folderOf(field: string): string;
+  readonly routes: RoutesFile;
+}
+
+/** Fills in the defaults (contracts.md) of a configuration that was checked. */
+export function effective(file: ConfigFile, around: Surroundings): Config {
+  const { org, env } = home(file);
+  const path = (field: string, text: string) => resolve(around.folderOf(field), text);
+  const grpc = file.listen?.grpc ?? '127.0.0.1:9191';
+  const source = file.bundles?.source ?? 'embedded';
+  return {
+    listen: {
+      grpc: typeof grpc === 'string' ? [grpc] : grpc,
+      decision: file.listen?.decision ?? '127.0.0.1:8181',
+      control: file.listen?.control ?? '127.0.0.1:8080',
+    },
+    data: path('data', file.data ?? './.lemma'),
+    org,
+    env,
+    node: file.node ?? nodeName(hostname()),
+    public_url: file.public_url ?? null,
+    trust: file.trust ?? [],
+    runtimes: (file.runtimes ?? []).map(
+      (entry): RuntimeEntry => ({ ...entry, ...at(entry, org, env), keys: entry.keys ?? null }),
+    ),
+    log: { keep_ms: duration(file.log?.keep ?? '90d'), max_bytes: size(file.log?.max_bytes ?? '20GB') },
+    routes: around.routes.routes.map((entry) => route(entry, org, env)),
+    permit_method_override: permitted(file, around.routes),
+    bundles: {
+      source: source === 'embedded' ? source : path('bundles.source', source),
+      keys: file.bundles?.keys ?? [],
+    },
+    firewall:
+      file.firewall === undefined
+        ? null
+        : {
+            listen: file.firewall.listen ?? '127.0.0.1:8787',
+            apis: (file.firewall.apis ?? []).map((entry) =>
+              api(entry, (text) => path('firewall.apis', text)),
+            ),
+          },
+  };
+}
+
+/** The deployment's org and env: as said, else those of the only trust entry, else local and default. */
+function home(file: ConfigFile): { org: string; env: string } {
+  const trusted = new Map<string, TrustEntry>(
+    (file.trust ?? []).map((entry) => [`${entry.org}/${entry.env}`, entry]),
+  );
+  const [first] = trusted.values();
+  const only = trusted.size === 1 ? first : undefined;
+  return { org: file.org ?? only?.org ?? 'local', env: file.env ?? only?.env ?? 'default' };
+}
+
+function at(entry: { org?: string | undefined; env?: string | undefined }, org: string, env: string) {
+  return { org: entry.org ?? org, env: entry.env ?? env };
+}
+
+function route(entry: RouteEntry, org: string, env: string): Route {
+  return {
+    id: entry.id,
+    ...at(entry, org, env),
+    host: entry.host,
+    path: entry.path,
+    methods: entry.methods,
+    api: entry.api,
+    action: entry.action,
+    scope: entry.scope,
+    audience: entry.audience,
+    risk: entry.risk,
+    body: entry.body ?? 'none',
+    taint_on_response: entry.taint_on_response ?? false,
+    forward_credential: entry.forward_credential ?? false,
+    mode: entry.mode ?? 'enforce',
+    public: entry.public ?? false,
+    encoded_slash: entry.encoded_slash ?? 'deny',
+    upgrade: entry.upgrade ?? 'deny',
+  };
+}
+
+function api(entry: ApiEntry, path: (text: string) => string): FirewallApi {
+  return {
+    id: entry.id,
+    base_url: entry.base_url,
+    methods: entry.methods,
+    path_prefixes: entry.path_prefixes,
+    scope: entry.scope,
+    risk: entry.risk,
+    action: entry.action,
+    taint_on_response: entry.taint_on_response ?? false,
+    body: entry.body ?? 'none',
+    forward_headers: entry.forward_headers?.map((name) => name.toLowerCase()) ?? null,
+    inject:
+      entry.inject === undefined
+        ? null
+        : { header: entry.inject.header.toLowerCase(), value_file: path(entry.inject.value_file) },
+  };
+}
+
+function permitted(file: ConfigFile, routes: RoutesFile): string[] {
+  const names = [...(file.permit_method_override ?? []), ...routes.permit_method_override];
+  return [...new Set(names.map((name) => name.toLowerCase()))];
+}
+
+/** A host name as an id: other characters become hyphens. */
+export function nodeName(host: string): string {
+  const name = host
+    .toLowerCase()
+    .replaceAll(/[^a-z0-9._-]/g, '-')
+    .replace(/^[^a-z0-9]+/, '')
+    .slice(0, 64);
+  return name === '' ? 'node' : name;
+}
+
+function duration(text: string): number {
+  const value = parseDuration(text);
+  if (value === null) throw new RangeError(`unchecked duration ${text}`);
+  return value;
+}
+
+function size(value: string | number): number {
+  const bytes = typeof value === 'number' ? value : parseSize(value);
+  if (bytes === null) throw new RangeError(`unchecked size ${value}`);
+  return bytes;
+}

@@ -1,0 +1,35 @@
+import { relative, resolve } from 'node:path';
+
+/** Variables by name, as `process.env` has them. */
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+/** The process's environment. Nothing else in the project reads it; what needs it takes it as an argument. */
+export function environment(): Environment {
+  return { ...process.env };
+}
+
+/**
+ * The folder that a person's relative paths are meant from. npm runs scripts in the package's own folder and keeps
+ * the caller's in INIT_CWD; another package's script that calls us has already chosen its folder.
+ */
+export function userFolder(env: Environment, cwd: string = process.cwd()): string {
+  return ranByOwnScript(env) && env.INIT_CWD ? resolve(env.INIT_CWD) : cwd;
+}
+
+/** How this program was called, so that commands which it prints can be copied: `lemma`, `npm run -s lemma --`, … */
+export function invocation(
+  env: Environment,
+  script: string = process.argv[1] ?? '',
+  cwd = process.cwd(),
+): string {
+  if (ranByOwnScript(env)) return 'npm run -s lemma --';
+  if (env.npm_command === 'exec') return 'npx lemma-authz';
+  if (!script.endsWith('.ts')) return 'lemma';
+  const shown = relative(cwd, script);
+  return `node ${/^[\w./-]+$/.test(shown) ? shown : `'${shown}'`}`;
+}
+
+function ranByOwnScript(env: Environment): boolean {
+  const script = env.npm_lifecycle_event;
+  return (script === 'lemma' || script === 'demo') && env.npm_package_name === 'lemma-authz';
+}

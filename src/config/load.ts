@@ -1,0 +1,163 @@
+import { createHash } from 'node:crypto';
+import { existsSync, readFileSync } from 'node:fs';
+import { dirname, isAbsolute, relative, resolve, sep } from 'node:path';
+import type { InputError, Problem } from '../reason.ts';
+import type { Config } from '../schema/config.ts';
+import { checkConfig, checkRoutesFile, type RoutesFile } from './check.ts';
+import { effective } from './effective.ts';
+import type { Environment } from './environment.ts';
+import { ConfigError } from './error.ts';
+import { obstacles } from './obstacles.ts';
+import { type Places, placesOf } from './places.ts';
+import { type Override, overrides, unknownVariables } from './settings.ts';
+import { type Place, readYaml, type Source } from './yaml-source.ts';
+
+export interface LoadOptions {
+  /** The configuration file; default: LEMMA_CONFIG, else `lemma.yaml` in `cwd` when there is one, else none. */
+  readonly file?: string | undefined;
+  /** Flags by field: `{'listen.grpc': '127.0.0.1:0'}`. */
+  readonly flags: Readonly<Record<string, string | undefined>>;
+  readonly env: Environment;
+  /** The folder that paths in flags and variables are meant from, and the default file is looked for in. */
+  readonly cwd: string;
+}
+
+export interface LoadedConfig {
+  readonly config: Config;
+  /** Short hash of the effective configuration. */
+  readonly revision: string;
+  /** Absolute; a change to one of them is a change of the configuration. */
+  readonly files: readonly string[];
+  /** What does no harm but may not be meant: sentences for a person. */
+  readonly warnings: readonly string[];
+  /** Where a field such as `routes[3].path` stands; null when it is in no file. */
+  locate(field: string): Place | null;
+  /** A later complaint about the configuration (two routes that tie), with its places. */
+  locateError(error: InputError): ConfigError;
+}
+
+export const DEFAULT_FILE = 'lemma.yaml';
+
+/** Reads, checks and fills in the whole configuration. Throws ConfigError with everything that is wrong. */
+export function loadConfig(options: LoadOptions): LoadedConfig {
+  const file = fileOf(options);
+  const main = file === null ? null : readSource(file, options.cwd);
+  const files = file === null ? [] : [file];
+  const unread = main?.problems ?? [];
+  if (unread.length > 0 && main?.value === null) throw new ConfigError(unread, files);
+
+  const { value, overridden } = overlay(main?.value ?? {}, overrides(options.flags, options.env));
+  const folderOf = (field: string) => (file === null || overridden.has(field) ? options.cwd : dirname(file));
+  const routesFile = routesFileOf(value, folderOf('routes'));
+  if (routesFile !== null) files.push(routesFile);
+  const routes = routesFile === null ? null : readSource(routesFile, options.cwd);
+
+  const places = placesOf({ main, routes, overridden });
+  const checked = checkConfig(value);
+  const listed = checkRoutes(routes, places);
+  const problems = [...unread, ...(checked.ok ? [] : checked.problems.map(places.tell)), ...listed.problems];
+  if (!checked.ok || problems.length > 0) throw new ConfigError(problems, files);
+
+  const inline = Array.isArray(checked.value.routes) ? checked.value.routes : [];
+  const config = effective(checked.value, {
+    folderOf,
+    routes: routes === null ? { routes: inline, permit_method_override: [] } : listed.value,
+  });
+  const inTheWay = obstacles(config);
+  if (inTheWay.length > 0) throw new ConfigError(inTheWay.map(places.tell), files);
+  return {
+    config,
+    revision: revisionOf(config),
+    files,
+    warnings: unknownVariables(options.env),
+    locate: places.locate,
+    locateError: (error) => new ConfigError(error.problems.map(places.tell), files),
+  };
+}
+
+function fileOf({ file, env, cwd }: LoadOptions): string | null {
+  const named = file ?? env.LEMMA_CONFIG;
+  if (named !== undefined) return resolve(cwd, named);
+  const usual = resolve(cwd, DEFAULT_FILE);
+  return existsSync(usual) ? usual : null;
+}
+
+function readSource(path: string, cwd: string): Source {
+  const shown = shownName(path, cwd);
+  try {
+    return readYaml(shown, new TextDecoder('utf-8', { fatal: true }).decode(readFileSync(path)));
+  } catch (error) {
+    const place: Place = { file: shown, line: 1, column: 1 };
+    const problem = { file: shown, line: null, column: null, field: '', message: whyUnread(error) };
+    return { value: null, problems: [problem], locate: () => place };
+  }
+}
+
+function whyUnread(error: unknown): string {
+  switch (error instanceof Error && 'code' in error ? error.code : undefined) {
+    case 'ENOENT':
+      return 'no such file';
+    case 'EISDIR':
+      return 'is a folder, not a file';
+    case 'EACCES':
+      return 'may not be read by this user';
+    case 'ERR_ENCODING_INVALID_ENCODED_DATA':
+      return 'is not UTF-8';
+    default:
+      throw error;
+  }
+}
+
+/** As a person in `cwd` would name it. */
+function shownName(path: string, cwd: string): string {
+  const name = relative(cwd, path);
+  return name === '..' || name.startsWith(`..${sep}`) || isAbsolute(name) ? path : name;
+}
+
+/** The file's data with flags and variables laid over it; where the file has no mapping, it is left to be refused. */
+function overlay(file: unknown, given: readonly Override[]) {
+  const value: unknown = structuredClone(file);
+  const overridden = new Map<string, string>();
+  for (const { setting, text, source } of given) {
+    const path = setting.field.split('.');
+    const last = path.pop() ?? '';
+    const parent = path.reduce<unknown>(descend, value);
+    if (!isRecord(parent)) continue;
+    parent[last] = setting.many && text.includes(',') ? text.split(',').map((part) => part.trim()) : text;
+    overridden.set(setting.field, source);
+  }
+  return { value, overridden };
+}
+
+function descend(parent: unknown, name: string): unknown {
+  if (!isRecord(parent)) return null;
+  if (!Object.hasOwn(parent, name)) parent[name] = {};
+  return parent[name];
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function routesFileOf(value: unknown, folder: string): string | null {
+  if (!isRecord(value) || typeof value.routes !== 'string' || value.routes === '') return null;
+  return resolve(folder, value.routes);
+}
+
+const NO_ROUTES: RoutesFile = { routes: [], permit_method_override: [] };
+
+function checkRoutes(source: Source | null, places: Places) {
+  if (source === null) return { value: NO_ROUTES, problems: [] };
+  const unread = source.problems;
+  if (unread.length > 0 && source.value === null) return { value: NO_ROUTES, problems: unread };
+  const checked = checkRoutesFile(source.value);
+  if (checked.ok) return { value: checked.value, problems: unread };
+  // What is no route is this file's own member, and the main file cannot be asked about it.
+  const tell = (p: Problem) =>
+    p.field.startsWith('routes[') ? places.tell(p) : { ...p, ...source.locate(p.field) };
+  return { value: NO_ROUTES, problems: [...unread, ...checked.problems.map(tell)] };
+}
+
+function revisionOf(config: Config): string {
+  return createHash('sha256').update(JSON.stringify(config)).digest('hex').slice(0, 12);
+}

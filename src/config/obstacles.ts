@@ -1,0 +1,56 @@
+import { statSync } from 'node:fs';
+import type { Problem } from '../reason.ts';
+import type { Config } from '../schema/config.ts';
+import { parseAddress } from './address.ts';
+
+/** What is wrong with a configuration only on this machine, or only as a whole. */
+export function obstacles(config: Config): Problem[] {
+  return [...collisions(config), ...missingFiles(config)];
+}
+
+/** Two listeners on one address: the second could not start. */
+function collisions(config: Config): Problem[] {
+  const wanted: (readonly [string, string])[] = [
+    ...config.listen.grpc.map((text) => ['listen.grpc', text] as const),
+    ['listen.decision', config.listen.decision],
+    ['listen.control', config.listen.control],
+  ];
+  if (config.firewall !== null) wanted.push(['firewall.listen', config.firewall.listen]);
+  const taken = new Map<string, string>();
+  return wanted.flatMap(([field, text]) => {
+    const address = parseAddress(text);
+    const free = address?.kind === 'tcp' && address.port === 0;
+    const earlier = free ? undefined : taken.get(text);
+    if (!free) taken.set(text, field);
+    return earlier === undefined ? [] : [{ field, message: `${text} is taken already, by ${earlier}` }];
+  });
+}
+
+function missingFiles(config: Config): Problem[] {
+  const { source } = config.bundles;
+  const folder: Problem[] =
+    source === 'embedded' || kindOf(source) === 'folder'
+      ? []
+      : [
+          {
+            field: 'bundles.source',
+            message: `must be "embedded" or a folder that is there: ${source} is none`,
+          },
+        ];
+  const secrets = (config.firewall?.apis ?? []).flatMap((api, i) =>
+    api.inject === null || kindOf(api.inject.value_file) === 'file'
+      ? []
+      : [
+          {
+            field: `firewall.apis[${i}].inject.value_file`,
+            message: `no such file: ${api.inject.value_file}`,
+          },
+        ],
+  );
+  return [...folder, ...secrets];
+}
+
+function kindOf(path: string): 'file' | 'folder' | null {
+  const stat = statSync(path, { throwIfNoEntry: false });
+  return stat === undefined ? null : stat.isDirectory() ? 'folder' : 'file';
+}

@@ -1,0 +1,146 @@
+import type { Problem } from '../reason.ts';
+import { isOrigin } from '../schema/origin.ts';
+import { pathProblem } from '../schema/path.ts';
+import { hostPatternProblem, OVERRIDE_HEADERS, pathPatternProblem } from '../schema/route.ts';
+import { addressProblem } from './address.ts';
+import { hint } from './nearest.ts';
+import { parseDuration, parseSize } from './quantity.ts';
+
+/**
+ * What no JSON Schema can say. A rule sees one value of the file, of whatever type it has there, and is silent about
+ * types, which the schema checks; its problems' fields are relative to the value.
+ */
+type Rule = (value: unknown) => readonly Problem[];
+
+const RULES: ReadonlyMap<string, Rule> = new Map<string, Rule>([
+  ['listen.grpc', text(addressProblem)],
+  ['listen.grpc[]', text(addressProblem)],
+  ['listen.decision', text(addressProblem)],
+  ['listen.control', text(addressProblem)],
+  ['public_url', text(originProblem)],
+  ['log.keep', text((t) => (parseDuration(t) === null ? 'must be a number and s, m, h, d or w: 90d' : null))],
+  [
+    'log.max_bytes',
+    text((t) => (parseSize(t) === null ? 'must be bytes, or a number and a unit: 20GB' : null)),
+  ],
+  ['runtimes', unique(['org', 'env', 'runtime_id'], 'runtime_id')],
+  ['routes', unique(['id'], 'id')],
+  ['routes[]', route],
+  ['routes[].host', text(hostPatternProblem)],
+  ['routes[].audience', text(originProblem)],
+  ['permit_method_override[]', text(overrideProblem)],
+  ['firewall.listen', text(addressProblem)],
+  ['firewall.apis', unique(['id'], 'id')],
+  ['firewall.apis[].base_url', text(baseUrlProblem)],
+  ['firewall.apis[].path_prefixes[]', text(prefixProblem)],
+  ['firewall.apis[].forward_headers[]', text(forwardProblem)],
+  ['firewall.apis[].inject.header', text(forwardProblem)],
+]);
+
+/** Deeper than any part of the schema: a value that goes on is refused there. */
+const DEEPEST = 8;
+
+/** Every problem that the rules find in a file's data. */
+export function breaches(value: unknown): Problem[] {
+  return walk(value, '', '', DEEPEST);
+}
+
+function walk(value: unknown, template: string, field: string, depth: number): Problem[] {
+  const own = (RULES.get(template)?.(value) ?? []).map((p) => ({ ...p, field: join(field, p.field) }));
+  if (depth === 0 || typeof value !== 'object' || value === null) return own;
+  const inner = Array.isArray(value)
+    ? value.flatMap((item, i) => walk(item, `${template}[]`, `${field}[${i}]`, depth - 1))
+    : Object.entries(value).flatMap(([k, v]) => walk(v, join(template, k), join(field, k), depth - 1));
+  return [...own, ...inner];
+}
+
+function join(field: string, member: string): string {
+  return field === '' || member === '' || member.startsWith('[') ? `${field}${member}` : `${field}.${member}`;
+}
+
+function text(problemOf: (value: string) => string | null): Rule {
+  return (value) => {
+    const message = typeof value === 'string' ? problemOf(value) : null;
+    return message === null ? [] : [{ field: '', message }];
+  };
+}
+
+/** No two items of a list may have the same members; the later one is told. */
+function unique(members: readonly string[], shown: string): Rule {
+  return (value) => {
+    const first = new Map<string, number>();
+    return items(value).flatMap((item, i) => {
+      if (typeof item[shown] !== 'string') return [];
+      const key = JSON.stringify(members.map((m) => item[m] ?? null));
+      const earlier = first.get(key);
+      if (earlier === undefined) first.set(key, i);
+      return earlier === undefined
+        ? []
+        : [{ field: `[${i}].${shown}`, message: `"${item[shown]}" is taken already, by item [${earlier}]` }];
+    });
+  };
+}
+
+function items(value: unknown): Readonly<Record<string, unknown>>[] {
+  return Array.isArray(value) ? value.map((item) => (isRecord(item) ? item : {})) : [];
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null;
+}
+
+function route(value: unknown): Problem[] {
+  if (!isRecord(value) || typeof value.path !== 'string') return [];
+  const message = pathPatternProblem(value.path, value.encoded_slash === 'allow');
+  return message === null ? [] : [{ field: 'path', message }];
+}
+
+function originProblem(value: string): string | null {
+  if (isOrigin(value)) return null;
+  const meant = URL.parse(value)?.origin;
+  const example = meant !== undefined && isOrigin(meant) ? meant : 'https://api.example.com';
+  return `must be an origin, scheme and host without a path: ${example}`;
+}
+
+function overrideProblem(value: string): string | null {
+  const known = OVERRIDE_HEADERS.map((h) => h.toLowerCase());
+  if (known.includes(value.toLowerCase())) return null;
+  return `is none of the headers that can be permitted${hint(value, OVERRIDE_HEADERS)}`;
+}
+
+function baseUrlProblem(value: string): string | null {
+  const url = URL.parse(value);
+  if (url === null || (url.protocol !== 'http:' && url.protocol !== 'https:'))
+    return 'must be an http or https URL';
+  if (url.username !== '' || url.password !== '') return 'must hold no credentials: use inject';
+  if (url.search !== '' || url.hash !== '' || /[?#]/.test(value)) return 'must have no query and no fragment';
+  const path = pathProblem(url.pathname);
+  return path === null ? null : `has an ambiguous path: ${path.problem}`;
+}
+
+function prefixProblem(value: string): string | null {
+  const path = pathProblem(value);
+  if (path !== null) return `must be a plain path: ${path.problem}`;
+  return value !== '/' && value.endsWith('/') ? `must have no trailing slash: ${value.slice(0, -1)}` : null;
+}
+
+/** RFC 9110 section 7.6.1, and what frames or routes the message. */
+const NOT_FORWARDED = new Set([
+  'connection',
+  'content-length',
+  'host',
+  'keep-alive',
+  'proxy-authenticate',
+  'proxy-authorization',
+  'proxy-connection',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+]);
+
+function forwardProblem(value: string): string | null {
+  const name = value.toLowerCase();
+  if (NOT_FORWARDED.has(name)) return "is the connection's own header: it cannot be forwarded or injected";
+  return /^x[-_]lemma[-_]/.test(name) ? "is Lemma's own header: it stays on this side" : null;
+}

@@ -1,0 +1,259 @@
+import type { FromSchema } from 'json-schema-to-ts';
+import { BYTES32_PATTERN, ID_PATTERN, jwkSchema, PROFILES, SUBJECT_PATTERN } from './common.ts';
+import type { Route } from './request.ts';
+import { methodsSchema, permitMethodOverrideSchema, routeSchema, scopeSchema } from './route.ts';
+
+/**
+ * `lemma.yaml` (contracts.md). Everything has a default. Flags, environment names and `--help` are made from it:
+ * each text at the end of a chain of objects is a setting (`listen.grpc`: --listen-grpc, LEMMA_LISTEN_GRPC).
+ */
+
+const id = { type: 'string', pattern: ID_PATTERN } as const;
+const keys = { type: 'array', minItems: 1, items: jwkSchema } as const;
+
+/** RFC 9110 field name. */
+export const HEADER_PATTERN = "^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}$";
+export const DURATION_PATTERN = '^[1-9][0-9]{0,8}(?:s|m|h|d|w)$';
+export const SIZE_PATTERN = '^[1-9][0-9]{0,14}(?:B|[KMGT]i?B)?$';
+
+const trustSchema = {
+  type: 'object',
+  additionalProperties: false,
+  required: ['org', 'env', 'keys'],
+  properties: {
+    org: { ...id, description: 'The organisation that the keys speak for' },
+    env: { ...id, description: 'The environment that they speak for' },
+    keys: { ...keys, description: 'Ed25519 public keys of its root issuers, as JWKs' },
+  },
+} as const;
+
+const runtimeEntrySchema = {
+  type: 'object',
+  additionalProperties: false,
+  required: ['runtime_id', 'agent_id', 'workspace_id', 'profile', 'subject'],
+  properties: {
+    org: { ...id, description: "default: the deployment's" },
+    env: { ...id, description: "default: the deployment's" },
+    runtime_id: { ...id, description: 'Unique within org and env' },
+    agent_id: { ...id, description: 'The agent that runs in it' },
+    workspace_id: { ...id, description: 'Where it works' },
+    profile: { enum: PROFILES, description: 'Lowest profile that decides about it' },
+    subject: { type: 'string', pattern: SUBJECT_PATTERN, description: 'Whose chain may act as this runtime' },
+    keys: {
+      type: 'array',
+      minItems: 1,
+      uniqueItems: true,
+      items: { type: 'string', pattern: BYTES32_PATTERN },
+      description: "Thumbprints of the only keys it may have; default: any that the subject's chain binds",
+    },
+  },
+} as const;
+
+const apiSchema = {
+  type: 'object',
+  additionalProperties: false,
+  required: ['id', 'base_url', 'methods', 'path_prefixes', 'scope', 'risk', 'action'],
+  properties: {
+    id: { ...id, description: 'Unique; requests come to /firewall/<id>/<path>' },
+    base_url: { type: 'string', description: 'Where they go: http or https, no query' },
+    methods: methodsSchema,
+    path_prefixes: {
+      type: 'array',
+      minItems: 1,
+      maxItems: 256,
+      uniqueItems: true,
+      items: { type: 'string' },
+      description: 'Paths below base_url that may be reached, by whole segments; / is all',
+    },
+    scope: scopeSchema,
+    risk: { enum: PROFILES, description: "Lowest profile that decides; the runtime's may be stricter" },
+    action: { ...id, description: 'What the policy calls this' },
+    taint_on_response: {
+      type: 'boolean',
+      default: false,
+      description: 'Whether its answers may carry injected instructions: the runtime is tainted first',
+    },
+    body: {
+      enum: ['none', 'digest', 'json'],
+      default: 'none',
+      description: 'What the policy needs of the body',
+    },
+    forward_headers: {
+      type: 'array',
+      items: { type: 'string', pattern: HEADER_PATTERN },
+      description: 'Request headers to forward; default: a fixed list of harmless ones',
+    },
+    inject: {
+      type: 'object',
+      additionalProperties: false,
+      required: ['header', 'value_file'],
+      description: "The upstream's own credential, which the agent never holds",
+      properties: {
+        header: { type: 'string', pattern: HEADER_PATTERN, description: 'The header that carries it' },
+        value_file: { type: 'string', minLength: 1, description: 'File with its value' },
+      },
+    },
+  },
+} as const;
+
+const address = 'host:port, [::1]:port or unix:///path; port 0 takes a free one';
+
+export const configSchema = {
+  $schema: 'http://json-schema.org/draft-07/schema#',
+  title: 'Lemma configuration v1',
+  type: 'object',
+  additionalProperties: false,
+  properties: {
+    listen: {
+      type: 'object',
+      additionalProperties: false,
+      description: 'Where it listens',
+      properties: {
+        grpc: {
+          type: ['string', 'array'],
+          minItems: 1,
+          items: { type: 'string' },
+          default: '127.0.0.1:9191',
+          description: `Envoy ext_authz over gRPC, one address or several (${address})`,
+        },
+        decision: {
+          type: 'string',
+          default: '127.0.0.1:8181',
+          description: `REST mirror, AuthZEN, forward-auth: what enforcement points call (${address})`,
+        },
+        control: {
+          type: 'string',
+          default: '127.0.0.1:8080',
+          description: `Control plane, console, metrics; never for enforcement points (${address})`,
+        },
+      },
+    },
+    data: {
+      type: 'string',
+      minLength: 1,
+      default: './.lemma',
+      description: 'Folder of the database and the keys',
+    },
+    org: {
+      ...id,
+      description: "The deployment's organisation; default: that of the only trust entry, else local",
+    },
+    env: {
+      ...id,
+      description: "The deployment's environment; default: that of the only trust entry, else default",
+    },
+    node: { ...id, description: 'Name of this node in the decision log; default: from the host name' },
+    public_url: { type: 'string', description: 'Origin that people reach the control plane by' },
+    trust: {
+      type: 'array',
+      items: trustSchema,
+      description: "Whose roots count; the embedded authority's own key is added by itself",
+    },
+    runtimes: {
+      type: 'array',
+      items: runtimeEntrySchema,
+      description: 'Runtimes registered by file, beside those registered by API',
+    },
+    log: {
+      type: 'object',
+      additionalProperties: false,
+      description: 'How much of the decision log is kept; pruned at checkpoints only',
+      properties: {
+        keep: {
+          type: 'string',
+          pattern: DURATION_PATTERN,
+          default: '90d',
+          description: 'Age of the oldest records: a number and s, m, h, d or w',
+        },
+        max_bytes: {
+          type: ['string', 'integer'],
+          minimum: 1,
+          pattern: SIZE_PATTERN,
+          default: '20GB',
+          description:
+            'Size at which the oldest go first: bytes, or a number and KB, MB, GB, TB, KiB, MiB, GiB, TiB',
+        },
+      },
+    },
+    routes: {
+      type: ['string', 'array'],
+      minLength: 1,
+      items: routeSchema,
+      default: [],
+      description: 'The route map: a file, or the list itself. No route, no way in',
+    },
+    permit_method_override: permitMethodOverrideSchema,
+    bundles: {
+      type: 'object',
+      additionalProperties: false,
+      description: 'The policies',
+      properties: {
+        source: {
+          type: 'string',
+          minLength: 1,
+          default: 'embedded',
+          description: 'embedded (the three defaults), or a folder of signed bundles (./bundles)',
+        },
+        keys: { ...keys, description: 'Ed25519 public keys that may sign bundles, as JWKs' },
+      },
+    },
+    firewall: {
+      type: 'object',
+      additionalProperties: false,
+      description: 'The local gateway between an agent and the APIs that it calls; absent: none',
+      properties: {
+        listen: { type: 'string', default: '127.0.0.1:8787', description: `Where it listens (${address})` },
+        apis: { type: 'array', items: apiSchema, description: 'What may be reached through it' },
+      },
+    },
+  },
+} as const;
+
+/** The file's shape: everything may be absent. */
+export type ConfigFile = FromSchema<typeof configSchema, { keepDefaultedPropertiesOptional: true }>;
+export type Jwk = FromSchema<typeof jwkSchema>;
+export type TrustEntry = FromSchema<typeof trustSchema>;
+export type ApiEntry = FromSchema<typeof apiSchema, { keepDefaultedPropertiesOptional: true }>;
+
+type RuntimeFile = FromSchema<typeof runtimeEntrySchema>;
+/** A runtime registered by file; org and env are filled in. `keys` are thumbprints, null for any. */
+export interface RuntimeEntry extends Omit<RuntimeFile, 'org' | 'env' | 'keys'> {
+  readonly org: string;
+  readonly env: string;
+  readonly keys: readonly string[] | null;
+}
+
+/** One api behind the firewall, defaults filled in. Header names are lower case; `value_file` is absolute. */
+export interface FirewallApi {
+  readonly id: string;
+  readonly base_url: string;
+  readonly methods: readonly string[];
+  readonly path_prefixes: readonly string[];
+  readonly scope: readonly string[];
+  readonly risk: Route['risk'];
+  readonly action: string;
+  readonly taint_on_response: boolean;
+  readonly body: Route['body'];
+  /** Null: the firewall's own list. */
+  readonly forward_headers: readonly string[] | null;
+  readonly inject: { readonly header: string; readonly value_file: string } | null;
+}
+
+/** The effective configuration: defaults filled in, paths absolute, durations in ms, sizes in bytes. */
+export interface Config {
+  readonly listen: { readonly grpc: readonly string[]; readonly decision: string; readonly control: string };
+  readonly data: string;
+  readonly org: string;
+  readonly env: string;
+  readonly node: string;
+  readonly public_url: string | null;
+  readonly trust: readonly TrustEntry[];
+  readonly runtimes: readonly RuntimeEntry[];
+  readonly log: { readonly keep_ms: number; readonly max_bytes: number };
+  readonly routes: readonly Route[];
+  /** Lower-case header names. */
+  readonly permit_method_override: readonly string[];
+  /** `embedded`, or an absolute folder. */
+  readonly bundles: { readonly source: string; readonly keys: readonly Jwk[] };
+  readonly firewall: { readonly listen: string; readonly apis: readonly FirewallApi[] } | null;
+}

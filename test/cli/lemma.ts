@@ -1,0 +1,77 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { createServer, type IncomingMessage } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { fileURLToPath } from 'node:url';
+
+const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
+
+export interface Run {
+  readonly code: number | null;
+  readonly out: string;
+  readonly err: string;
+}
+
+/** Runs the program as a user would, in a folder; nothing of this process's own environment but PATH is passed. */
+export async function lemma(
+  folder: string,
+  args: readonly string[],
+  env: Record<string, string> = {},
+): Promise<Run> {
+  const child = spawn(process.execPath, [MAIN, ...args], {
+    cwd: folder,
+    env: { PATH: process.env.PATH, ...env },
+  });
+  child.stdin.end();
+  const [out, err] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'close')]);
+  return { code: child.exitCode, out, err };
+}
+
+export function emptyFolder() {
+  const path = mkdtempSync(join(tmpdir(), 'lemma-cli-'));
+  return { path, remove: () => rmSync(path, { recursive: true, force: true }) };
+}
+
+export interface Seen {
+  readonly method: string;
+  readonly url: string;
+  readonly authorization: string | undefined;
+  readonly body: unknown;
+}
+
+export type Reply = (seen: Seen) => { status?: number; body: unknown };
+
+/** A control plane that answers as told, and keeps what it was asked. */
+export async function controlPlane(reply: Reply) {
+  const seen: Seen[] = [];
+  const server = createServer(async (request, response) => {
+    const one = await read(request);
+    seen.push(one);
+    const { status = 200, body } = reply(one);
+    response.writeHead(status, { 'content-type': 'application/json' });
+    response.end(typeof body === 'string' ? body : JSON.stringify(body));
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  const close = async () => {
+    server.closeAllConnections();
+    server.close();
+    await once(server, 'close');
+  };
+  return { base: `http://127.0.0.1:${port}`, seen, close };
+}
+
+async function read(request: IncomingMessage): Promise<Seen> {
+  const body = await text(request);
+  return {
+    method: request.method ?? '',
+    url: request.url ?? '',
+    authorization: request.headers.authorization,
+    body: body === '' ? null : JSON.parse(body),
+  };
+}

@@ -1,0 +1,263 @@
+import assert from 'node:assert/strict';
+import { complaints, ROUTE } from './folder.ts';
+
+const main = (text: string) => ({ 'lemma.yaml': text });
+const withRoute = (from: string, to: string) => main(`routes:\n${ROUTE.replace(from, to)}`);
+
+interface Case {
+  readonly name: string;
+  readonly files: Readonly<Record<string, string>>;
+  readonly lines: readonly string[];
+}
+
+const CASES: readonly Case[] = [
+  {
+    name: 'an unknown key, with the nearest name',
+    files: main(`org: acme\nroutes:\n${ROUTE}    rsik: low\n`),
+    lines: ['lemma.yaml:12: routes[0].rsik: unknown key; did you mean "risk"?'],
+  },
+  {
+    name: 'an unknown key with nothing near: the few that are known',
+    files: main('bundles:\n  whatever: x\n'),
+    lines: ['lemma.yaml:2: bundles.whatever: unknown key; known here: source, keys'],
+  },
+  {
+    name: 'a key of the prototype',
+    files: main('__proto__: {org: x}\n'),
+    lines: ['lemma.yaml:1: __proto__: unknown key'],
+  },
+  {
+    name: 'several at once, by line',
+    files: main('org: ACME\nlisten:\n  control: 8080\n  grcp: x\nlog: {keep: 90}\n'),
+    lines: [
+      'lemma.yaml:1: org: must be 1 to 64 of a-z 0-9 . _ - and begin with a letter or digit',
+      'lemma.yaml:3: listen.control: must be text: put it in quotes',
+      'lemma.yaml:4: listen.grcp: unknown key; did you mean "grpc"?',
+      'lemma.yaml:5: log.keep: must be text: put it in quotes',
+    ],
+  },
+  {
+    name: 'a duplicate key, and what else is wrong',
+    files: main('org: a\norg: b\nenv: B\n'),
+    lines: [
+      'lemma.yaml:2: duplicate key org: keep one',
+      'lemma.yaml:3: env: must be 1 to 64 of a-z 0-9 . _ - and begin with a letter or digit',
+    ],
+  },
+  {
+    name: 'a missing member, at what lacks it',
+    files: withRoute('    risk: low\n', ''),
+    lines: ['lemma.yaml:2: routes[0].risk: is missing'],
+  },
+  {
+    name: 'a value outside its list',
+    files: withRoute('risk: low', 'risk: mild'),
+    lines: ['lemma.yaml:10: routes[0].risk: must be one of low, high, critical'],
+  },
+  {
+    name: 'an audience with a path',
+    files: withRoute('audience: https://api.example.com', 'audience: https://api.example.com/v1'),
+    lines: [
+      'lemma.yaml:9: routes[0].audience: must be an origin, scheme and host without a path: https://api.example.com',
+    ],
+  },
+  {
+    name: 'a host in capitals',
+    files: withRoute('host: api', 'host: API'),
+    lines: ['lemma.yaml:3: routes[0].host: must be lower case: api.example.com'],
+  },
+  {
+    name: 'a host with a port',
+    files: withRoute('example.com\n', 'example.com:443\n'),
+    lines: ['lemma.yaml:3: routes[0].host: must have no port: hosts are compared without it'],
+  },
+  {
+    name: 'a wildcard within a host',
+    files: withRoute('host: api.example.com', 'host: api.*.com'),
+    lines: [
+      'lemma.yaml:3: routes[0].host: may have * only alone, or as the whole first label: *.example.com',
+    ],
+  },
+  {
+    name: '** before the end of a path',
+    files: withRoute('/v1/documents/{id}', '/v1/**/x'),
+    lines: ['lemma.yaml:4: routes[0].path: may have ** only as the last segment'],
+  },
+  {
+    name: 'one {name} twice in a path',
+    files: withRoute('/v1/documents/{id}', '"/{id}/{id}"'),
+    lines: ['lemma.yaml:4: routes[0].path: has {id} twice: give each a name of its own'],
+  },
+  {
+    name: '{name} as a part of a segment',
+    files: withRoute('/v1/documents/{id}', '/v1/doc-{id}'),
+    lines: [
+      'lemma.yaml:4: routes[0].path: must have {name} as a whole segment, a name of letters, digits and _',
+    ],
+  },
+  {
+    name: '* within a path',
+    files: withRoute('/v1/documents/{id}', '/v1/*'),
+    lines: [
+      'lemma.yaml:4: routes[0].path: has no * within a segment: {name} is any one segment, ** any rest',
+    ],
+  },
+  {
+    name: 'a path that no request can have',
+    files: withRoute('/v1/documents/{id}', '/v1/../x'),
+    lines: ['lemma.yaml:4: routes[0].path: no request can match it, it is ambiguous: empty or dot segment'],
+  },
+  {
+    name: 'a method in small letters',
+    files: withRoute('[GET]', '[GET, put]'),
+    lines: ['lemma.yaml:5: routes[0].methods[1]: must be an HTTP method in upper case'],
+  },
+  {
+    name: 'a wildcard among the scopes that a route asks for',
+    files: withRoute('[documents.read]', '[documents.*]'),
+    lines: [
+      'lemma.yaml:8: routes[0].scope[0]: must be 1 to 8 segments of a-z 0-9 _ - joined by dots, no wildcard',
+    ],
+  },
+  {
+    name: 'two routes of one id',
+    files: main(`routes:\n${ROUTE}${ROUTE}`),
+    lines: ['lemma.yaml:11: routes[1].id: "documents.read" is taken already, by item [0]'],
+  },
+  {
+    name: 'an override header that cannot be permitted',
+    files: main('permit_method_override: [X-Method-Overide]'),
+    lines: [
+      'lemma.yaml:1: permit_method_override[0]: is none of the headers that can be permitted; did you mean "X-Method-Override"?',
+    ],
+  },
+  {
+    name: 'a route in its own file, by that name and line',
+    files: { 'lemma.yaml': 'routes: routes.yaml', 'routes.yaml': `# map\n${ROUTE.replace('risk', 'rsk')}` },
+    lines: [
+      'routes.yaml:2: routes[0].risk: is missing',
+      'routes.yaml:10: routes[0].rsk: unknown key; did you mean "risk"?',
+    ],
+  },
+  {
+    name: 'a routes file beside a bad main file, both in one go',
+    files: { 'lemma.yaml': 'orgg: x\nroutes: routes.yaml', 'routes.yaml': 'routs: []' },
+    lines: [
+      'lemma.yaml:1: orgg: unknown key; did you mean "org"?',
+      'routes.yaml:1: routes: is missing',
+      'routes.yaml:1: routs: unknown key; did you mean "routes"?',
+    ],
+  },
+  {
+    name: 'a routes file that is not there',
+    files: main('routes: routes.yaml'),
+    lines: ['routes.yaml: no such file'],
+  },
+  {
+    name: 'an empty routes file, which is no list',
+    files: { 'lemma.yaml': 'routes: routes.yaml', 'routes.yaml': '' },
+    lines: ['routes.yaml:1: must be array or object'],
+  },
+  {
+    name: 'two listeners on one address',
+    files: main('listen:\n  decision: 127.0.0.1:8080\n'),
+    lines: ['lemma.yaml:1: listen.control: 127.0.0.1:8080 is taken already, by listen.decision'],
+  },
+  {
+    name: 'a folder of bundles that is not there',
+    files: main('bundles:\n  source: /nowhere/at/all\n'),
+    lines: [
+      'lemma.yaml:2: bundles.source: must be "embedded" or a folder that is there: /nowhere/at/all is none',
+    ],
+  },
+  {
+    name: "the firewall handing on the connection's own headers, or ours",
+    files: main(`firewall:
+  apis:
+    - id: a
+      base_url: https://a.example
+      methods: [GET]
+      path_prefixes: [/v1/]
+      scope: []
+      risk: low
+      action: a
+      forward_headers: [Accept, Host, X-Lemma-Credential]
+`),
+    lines: [
+      'lemma.yaml:6: firewall.apis[0].path_prefixes[0]: must have no trailing slash: /v1',
+      "lemma.yaml:10: firewall.apis[0].forward_headers[1]: is the connection's own header: it cannot be forwarded or injected",
+      "lemma.yaml:10: firewall.apis[0].forward_headers[2]: is Lemma's own header: it stays on this side",
+    ],
+  },
+  {
+    name: 'TLS, which is not there yet',
+    files: main('listen:\n  grpc: 127.0.0.1:0\n  tls: {cert: a}\n'),
+    lines: ['lemma.yaml:3: listen.tls: unknown key; known here: grpc, decision, control'],
+  },
+  {
+    name: 'a list where a mapping belongs',
+    files: main('- org: acme\n'),
+    lines: ['lemma.yaml:1: must be object'],
+  },
+  {
+    name: 'YAML that is none, by its line',
+    files: main('org: acme\nenv: [a\n'),
+    lines: ['lemma.yaml:3: Flow sequence in block collection must be sufficiently indented and end with a ]'],
+  },
+  {
+    name: 'a second document',
+    files: main('org: a\n---\norg: b\n'),
+    lines: ['lemma.yaml:2: holds a second document: keep one'],
+  },
+  {
+    name: 'YAML 1.1, where `no` is false',
+    files: main('%YAML 1.1\n---\norg: no\n'),
+    lines: ['lemma.yaml:1: must be YAML 1.2: take off the %YAML directive'],
+  },
+  {
+    name: 'a tag of its own',
+    files: main('org: !secret acme\n'),
+    lines: ['lemma.yaml:1: Unresolved tag: !secret'],
+  },
+  {
+    name: 'an alias bomb',
+    files: main(
+      `a: &a [x, x, x, x, x, x, x, x, x]\n${['b', 'c', 'd', 'e', 'f']
+        .map((n, i) => `${n}: &${n} [${Array(9).fill(`*${'abcde'[i]}`).join(', ')}]\n`)
+        .join('')}`,
+    ),
+    lines: ['lemma.yaml:1: has too many aliases: write the values out'],
+  },
+  {
+    name: 'a value that holds itself',
+    files: main('routes: &r [*r]\n'),
+    lines: ['lemma.yaml:1: routes[0]: must be object'],
+  },
+  {
+    name: 'nesting without end',
+    files: main('['.repeat(20_000)),
+    lines: ['lemma.yaml:1: is nested too deeply'],
+  },
+];
+
+describe('a configuration is refused, with its place and the mend, for', () => {
+  for (const { name, files, lines } of CASES) {
+    it(name, () => assert.deepEqual(complaints(files), lines));
+  }
+
+  it('what a variable says, by its name', () => {
+    assert.deepEqual(complaints({}, { env: { LEMMA_LISTEN_GRPC: ':9191' } }), [
+      'LEMMA_LISTEN_GRPC: listen.grpc: must name its host: 127.0.0.1:9191, or 0.0.0.0:9191 for all',
+    ]);
+  });
+
+  it('what a flag says, by its name', () => {
+    assert.deepEqual(complaints({ 'lemma.yaml': 'org: ACME' }, { flags: { org: 'UMBRELLA' } }), [
+      '--org: org: must be 1 to 64 of a-z 0-9 . _ - and begin with a letter or digit',
+    ]);
+  });
+
+  it('a file that is asked for and not there', () => {
+    assert.deepEqual(complaints({}, { file: 'other.yaml' }), ['other.yaml: no such file']);
+  });
+});
