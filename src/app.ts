@@ -1,0 +1,284 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import pino, { type Logger } from 'pino';
+import { signEd25519 } from '#runtime';
+import { createAuthority } from './authority/authority.ts';
+import { siteHost } from './authority/identity.ts';
+import { loadKeys, operatorKeyFile, publicJwk } from './authority/keys.ts';
+import { createOperators } from './authority/operators.ts';
+import type { LoadedConfig } from './config/load.ts';
+import { fromBase64url, toBase64url } from './crypto/base64url.ts';
+import { exportLines } from './decision-log/export.ts';
+import { openLog } from './decision-log/log.ts';
+import { startFirewall } from './firewall/firewall.ts';
+import { createGate, type Gate } from './gate/gate.ts';
+import { decide, type Pdp, type Settings } from './pdp/decide.ts';
+import { explain } from './pdp/explain.ts';
+import { settingsOf } from './pdp/settings.ts';
+import { storeArchive } from './policy/archive.ts';
+import { type Bundle, readBundleDir } from './policy/bundle.ts';
+import { EMBEDDED_TRUST, loadEmbedded } from './policy/embedded.ts';
+import { type Mark, PolicyRegistry, type Trust } from './policy/registry.ts';
+import { createChainCache } from './proof/cache.ts';
+import { InputError, type Problem } from './reason.ts';
+import { apiRoutes } from './request/firewall.ts';
+import { PROFILES, type Profile } from './schema/common.ts';
+import type { Config } from './schema/config.ts';
+import type { AuthzRequest } from './schema/request.ts';
+import { startControlServer } from './server/control-api.ts';
+import { startDecisionServer } from './server/decision-api.ts';
+import { type GrpcServer, startGrpc } from './server/grpc.ts';
+import { createMetrics } from './server/metrics.ts';
+import { memoryLostAt } from './store/memory.ts';
+import type { Snapshot } from './store/model.ts';
+import { openStore, type Store } from './store/store.ts';
+
+export interface AppOptions {
+  /** Milliseconds since 1970; default: the machine's. */
+  readonly clock?: () => number;
+  /** Lines of the structured log; default: standard error. */
+  readonly output?: (line: string) => void;
+}
+
+export interface App {
+  /** As bound: a port 0 is replaced by the real one. */
+  readonly addresses: {
+    readonly grpc: readonly string[];
+    readonly decision: string;
+    readonly control: string;
+    readonly firewall: string | null;
+  };
+  readonly operatorKeyFile: string;
+  /** Takes a whole new configuration into use, or rejects (InputError) and goes on with the old one. */
+  reload(loaded: LoadedConfig): Promise<void>;
+  /** Stops listening, finishes what is under way, writes what was acknowledged. Idempotent. */
+  stop(): Promise<void>;
+}
+
+const DATABASE = 'lemma.db';
+
+/**
+ * A configuration becomes a running service: keys, store, state, policies, then the listeners, each ready before the
+ * next that needs it. What was started is stopped again when a later part can't start.
+ *
+ * @throws InputError (`listen.…`, `trust[i]…`, `routes[i]…`, `runtimes[i]…`, `bundles…`), StoreOpenError, KeyFileError
+ */
+export async function startApp(loaded: LoadedConfig, options: AppOptions = {}): Promise<App> {
+  const stops: (() => Promise<void>)[] = [];
+  const stop = once(async () => {
+    for (const end of stops.splice(0).reverse()) await end();
+  });
+  try {
+    return await compose(loaded, options, stops, stop);
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+async function compose(
+  loaded: LoadedConfig,
+  options: AppOptions,
+  stops: (() => Promise<void>)[],
+  stop: () => Promise<void>,
+): Promise<App> {
+  const { config } = loaded;
+  const clock = options.clock ?? Date.now;
+  const logger = loggerTo(options.output);
+  const keys = loadKeys(config.data);
+  const own = publicJwk(keys.issuer);
+  const settled = { settings: settingsFrom(loaded, own) };
+
+  const path = join(config.data, DATABASE);
+  const lostAt = memoryLostAt(config.data, path, !keys.created, Math.floor(clock() / 1000));
+  if (lostAt !== null) logger.warn({ lost_at: lostAt }, 'the database is new, the keys are not: spent nonces are not known');
+  const store = await openStore({ path, clock, maxBytes: config.log.max_bytes });
+  stops.push(() => store.close());
+  const snapshot = await store.load();
+
+  const gate = createGate();
+  loadGate(gate, snapshot, lostAt);
+  const archive = storeArchive(store);
+  const policies = new PolicyRegistry(archive, marksOf(snapshot));
+  await activate(policies, config, clock, store);
+
+  const log = openLog({
+    store,
+    node: config.node,
+    signer: (bytes) => toBase64url(signEd25519(bytes, keys.checkpoint)),
+    keyid: publicJwk(keys.checkpoint).kid,
+    clock,
+  });
+  stops.push(() => log.close());
+
+  const home = { org: config.org, env: config.env };
+  const authority = createAuthority({
+    home,
+    host: siteHost(config.public_url),
+    keys,
+    store,
+    gate,
+    clock,
+    routes: () => settled.settings.routes.routes,
+    states: snapshot.unregistered,
+    onError: (error, doing) => logger.error({ err: error }, `${doing}: not durable`),
+  });
+  authority.registerFromFile(config.runtimes);
+
+  const pdp: Pdp = {
+    node: config.node,
+    clock,
+    settings: () => settled.settings,
+    chains: createChainCache(),
+    gate,
+    policies,
+    log,
+    onError: (error, decision_id) => logger.error({ err: error, decision_id }, 'a decision failed, and was denied'),
+  };
+  const metrics = createMetrics({
+    log: () => log.stats(),
+    gate: () => ({ ready: gate.ready, runtimes: [...gate.runtimes()].length, nonces: gate.nonces }),
+    bundles: () => PROFILES.map((profile) => policies.active(profile).ref),
+    storeWritable: () => store.health().writable,
+  });
+  log.onRecord(metrics.recorded);
+  const answer = metrics.timed((request: AuthzRequest) => decide(request, pdp));
+  const ready = () => gate.ready;
+
+  const grpc: GrpcServer[] = [];
+  for (const address of config.listen.grpc) {
+    const server = await startGrpc({ address, decide: answer, ready, log: logger });
+    stops.push(() => server.drain());
+    grpc.push(server);
+  }
+  const decision = await startDecisionServer({ address: config.listen.decision, decide: answer, ready, log: logger });
+  stops.push(() => decision.close());
+  const control = await startControlServer({
+    address: config.listen.control,
+    authority,
+    operators: createOperators({ ...home, key: keys.operatorKey }),
+    queryDecisions: (query) => store.queryRecords(query),
+    exportDecisions: (tenant) => exportLines(store, tenant),
+    decide: answer,
+    explain: (id, tenant) => explain(id, tenant, { store, policies, archive }),
+    metrics,
+    ready,
+    log: logger,
+    version: version(),
+  });
+  stops.push(() => control.close());
+  const firewall =
+    config.firewall === null
+      ? null
+      : await startFirewall({
+          address: config.firewall.listen,
+          apis: config.firewall.apis,
+          decide: answer,
+          taint: async (actor, cause) => {
+            const why = `answer of ${cause.api} (${cause.decision_id})`;
+            const { durable } = await authority.taint(actor.runtime_id, why, home);
+            if (!durable) throw new Error('the taint could not be made durable');
+          },
+          log: logger,
+        });
+  if (firewall !== null) stops.push(() => firewall.close());
+
+  return {
+    addresses: {
+      grpc: grpc.map((server) => server.address),
+      decision: decision.address,
+      control: control.address,
+      firewall: firewall?.address ?? null,
+    },
+    operatorKeyFile: operatorKeyFile(config.data),
+    reload: async (next) => {
+      const problems = fixedProblems(config, next.config);
+      if (problems.length > 0) throw new InputError(problems);
+      const settings = settingsFrom(next, own);
+      await activate(policies, next.config, clock, store);
+      authority.registerFromFile(next.config.runtimes);
+      firewall?.replace(next.config.firewall?.apis ?? []);
+      settled.settings = settings;
+    },
+    stop,
+  };
+}
+
+function settingsFrom({ config, revision }: LoadedConfig, own: { readonly x: string }): Settings {
+  const { org, env } = config;
+  const apis = config.firewall?.apis ?? [];
+  return settingsOf(config, revision, own, apiRoutes(apis, { org, env }));
+}
+
+function loadGate(gate: Gate, snapshot: Snapshot, memoryLostAt: number | null): void {
+  gate.load({
+    runtimes: snapshot.runtimes,
+    revocations: snapshot.revocations,
+    nonces: snapshot.nonces,
+    budgets: snapshot.budgets,
+    position: snapshot.last,
+    memoryLostAt,
+    latestRecord: snapshot.latest_record,
+  });
+}
+
+/** How far each profile had come: an older bundle stays refused after a restart. */
+function marksOf(snapshot: Snapshot): Map<Profile, Mark> {
+  return new Map(
+    snapshot.bundles
+      .filter((bundle) => bundle.active)
+      .map(({ name, serial, revision, sha256 }) => [name as Profile, { serial, revision, sha256 }]),
+  );
+}
+
+/** Puts the configured bundles into force and remembers, durably, which ones they are. */
+async function activate(policies: PolicyRegistry, config: Config, clock: () => number, store: Store): Promise<void> {
+  const before = new Map([...policies.marks()].map(([name, mark]) => [name, mark.sha256]));
+  const { bundles, trust } = await configuredBundles(config, clock);
+  await policies.activate(bundles, trust);
+  for (const { name, sha256 } of bundles) {
+    if (before.get(name) === sha256) continue;
+    const { org, env } = config;
+    await store.appendEvent({ org, env, type: 'bundle', payload: { sha256, name }, time: clock() });
+  }
+}
+
+async function configuredBundles(config: Config, clock: () => number): Promise<{ bundles: Bundle[]; trust: Trust }> {
+  const { source, keys } = config.bundles;
+  if (source === 'embedded') return { bundles: await loadEmbedded(), trust: EMBEDDED_TRUST };
+  const bundles = await Promise.all(PROFILES.map((profile) => readBundleDir(join(source, profile))));
+  const trusted = keys.flatMap((key) => fromBase64url(key.x) ?? []);
+  return { bundles, trust: { kind: 'signed', keys: trusted, now: Math.floor(clock() / 1000) } };
+}
+
+/** What can't change while the service runs: it is bound, opened or signed with. */
+const FIXED = ['listen', 'data', 'org', 'env', 'node', 'public_url'] as const;
+
+function fixedProblems(running: Config, next: Config): Problem[] {
+  const problems: Problem[] = FIXED.filter((name) => JSON.stringify(running[name]) !== JSON.stringify(next[name])).map(
+    (field) => ({ field, message: 'takes effect at a restart only: restart, or put back what it was' }),
+  );
+  if (running.firewall?.listen !== next.firewall?.listen) {
+    problems.push({ field: 'firewall.listen', message: 'takes effect at a restart only' });
+  }
+  return problems;
+}
+
+function version(): string {
+  const manifest: unknown = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'));
+  return typeof manifest === 'object' && manifest !== null && 'version' in manifest ? String(manifest.version) : '';
+}
+
+function loggerTo(output: ((line: string) => void) | undefined): Logger {
+  return output === undefined
+    ? pino(pino.destination({ dest: 2, sync: true }))
+    : pino({}, { write: (line: string) => output(line.trimEnd()) });
+}
+
+function once(run: () => Promise<void>): () => Promise<void> {
+  let done: Promise<void> | undefined;
+  return () => {
+    done ??= run();
+    return done;
+  };
+}
