@@ -35,7 +35,7 @@ export function limitPages(db: Database, maxBytes: number | null, reservePages =
 }
 
 function configure(db: Database): void {
-  
+  db.pragma('locking_mode = EXCLUSIVE');
   const mode = db.pragma('journal_mode = WAL', { simple: true });
   if (mode !== 'wal')
     throw new StoreOpenError('unusable', `${db.name}: this file system cannot hold a WAL database`);

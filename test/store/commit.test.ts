@@ -131,10 +131,11 @@ describe('store: when it cannot write', () => {
   const big = (id: string) =>
     newRecord(id, { members: `"decision_id":"${id}","node":"n1","pad":"${'p'.repeat(50_000)}"` });
 
-  async function fill(): Promise<number> {
+  /** Commits until there is room for none more; the number that was kept. */
+  async function fill(make = big): Promise<number> {
     for (let n = 0; ; n += 1) {
       try {
-        await commit(store, big(`d${n}`));
+        await commit(store, make(`d${n}`));
       } catch (error) {
         assert.ok(error instanceof StoreWriteError);
         assert.equal(error.code, 'SQLITE_FULL');
@@ -158,12 +159,26 @@ describe('store: when it cannot write', () => {
     assert.deepEqual(store.health(), { writable: true, error: null });
   });
 
-  it('still makes a kill durable, also beside records that fail', async () => {
+  it('forgets the numbers of records that shared a transaction with one that failed', async () => {
+    const kept = await fill();
+    const small = Array.from({ length: 20 }, (_, n) => commit(store, newRecord(`s${n}`)));
+    const answers = await Promise.allSettled([...small, commit(store, big('d'))]);
+    const more = answers.filter(({ status }) => status === 'fulfilled').length;
+    assert.ok(more < answers.length);
+    await store.limit(null);
+    assert.deepEqual((await commit(store, newRecord('after'))).seqs, [kept + more + 1]);
+  });
+
+  it('still makes kills durable, also beside records that fail', async () => {
     await fill();
-    const [kill, record] = await Promise.allSettled([store.appendEvent(killed()), commit(store, big('d'))]);
-    assert.deepEqual([kill.status, record.status], ['fulfilled', 'rejected']);
+    await fill((id) => newRecord(`small-${id}`));
+    const ids = Array.from({ length: 200 }, (_, n) => `bot-${n}`);
+    const kills = ids.map((id) => store.appendEvent(killed(id)));
+    await assert.rejects(commit(store, big('d')), StoreWriteError);
+    await Promise.all(kills);
     await store.close();
     store = await at.open();
-    assert.equal((await store.load()).unregistered[0]?.status, 'killed');
+    const { unregistered } = await store.load();
+    assert.equal(unregistered.filter(({ status }) => status === 'killed').length, ids.length);
   });
 });

@@ -135,10 +135,13 @@ describe('store: opening', () => {
     const holder = spawn(process.execPath, [join(import.meta.dirname, 'writer.ts'), at.path], {
       stdio: ['ignore', 'pipe', 'inherit'],
     });
-    await once(holder.stdout, 'data');
-    await assert.rejects(at.open(), refusal('in_use', /in use/));
-    holder.kill('SIGKILL');
-    await once(holder, 'exit');
+    try {
+      await once(holder.stdout, 'data');
+      await assert.rejects(at.open(), refusal('in_use', /in use/));
+    } finally {
+      holder.kill('SIGKILL');
+      await once(holder, 'exit');
+    }
     await at.open();
   });
 
