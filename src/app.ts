@@ -30,7 +30,7 @@ import { startDecisionServer } from './server/decision-api.ts';
 import { type GrpcServer, startGrpc } from './server/grpc.ts';
 import { createMetrics } from './server/metrics.ts';
 import { memoryLostAt } from './store/memory.ts';
-import type { Snapshot } from './store/model.ts';
+import type { Snapshot, Tenant } from './store/model.ts';
 import { openStore, type Store } from './store/store.ts';
 
 export interface AppOptions {
@@ -83,15 +83,18 @@ async function compose(
   stop: () => Promise<void>,
 ): Promise<App> {
   const { config } = loaded;
+  const home = { org: config.org, env: config.env };
   const clock = options.clock ?? Date.now;
   const logger = loggerTo(options.output);
   const keys = loadKeys(config.data);
   const own = publicJwk(keys.issuer);
   const settled = { settings: settingsFrom(loaded, own) };
+  let running = config;
 
   const path = join(config.data, DATABASE);
   const lostAt = memoryLostAt(config.data, path, !keys.created, Math.floor(clock() / 1000));
-  if (lostAt !== null) logger.warn({ lost_at: lostAt }, 'the database is new, the keys are not: spent nonces are not known');
+  if (lostAt !== null)
+    logger.warn({ lost_at: lostAt }, 'the database is new, the keys are not: spent nonces are not known');
   const store = await openStore({ path, clock, maxBytes: config.log.max_bytes });
   stops.push(() => store.close());
   const snapshot = await store.load();
@@ -100,7 +103,7 @@ async function compose(
   loadGate(gate, snapshot, lostAt);
   const archive = storeArchive(store);
   const policies = new PolicyRegistry(archive, marksOf(snapshot));
-  await activate(policies, config, clock, store);
+  await activate(policies, await configuredBundles(config, clock), { home, clock, store });
 
   const log = openLog({
     store,
@@ -111,7 +114,6 @@ async function compose(
   });
   stops.push(() => log.close());
 
-  const home = { org: config.org, env: config.env };
   const authority = createAuthority({
     home,
     host: siteHost(config.public_url),
@@ -133,7 +135,8 @@ async function compose(
     gate,
     policies,
     log,
-    onError: (error, decision_id) => logger.error({ err: error, decision_id }, 'a decision failed, and was denied'),
+    onError: (error, decision_id) =>
+      logger.error({ err: error, decision_id }, 'a decision failed, and was denied'),
   };
   const metrics = createMetrics({
     log: () => log.stats(),
@@ -151,7 +154,12 @@ async function compose(
     stops.push(() => server.drain());
     grpc.push(server);
   }
-  const decision = await startDecisionServer({ address: config.listen.decision, decide: answer, ready, log: logger });
+  const decision = await startDecisionServer({
+    address: config.listen.decision,
+    decide: answer,
+    ready,
+    log: logger,
+  });
   stops.push(() => decision.close());
   const control = await startControlServer({
     address: config.listen.control,
@@ -192,13 +200,22 @@ async function compose(
     },
     operatorKeyFile: operatorKeyFile(config.data),
     reload: async (next) => {
-      const problems = fixedProblems(config, next.config);
+      const problems = fixedProblems(running, next.config);
       if (problems.length > 0) throw new InputError(problems);
       const settings = settingsFrom(next, own);
-      await activate(policies, next.config, clock, store);
-      authority.registerFromFile(next.config.runtimes);
+      // What can refuse comes first, so that a refused reload leaves all as it was.
+      const bundles = await configuredBundles(next.config, clock);
       firewall?.replace(next.config.firewall?.apis ?? []);
+      try {
+        authority.registerFromFile(next.config.runtimes);
+        await activate(policies, bundles, { home, clock, store });
+      } catch (error) {
+        firewall?.replace(running.firewall?.apis ?? []);
+        authority.registerFromFile(running.runtimes);
+        throw error;
+      }
       settled.settings = settings;
+      running = next.config;
     },
     stop,
   };
@@ -231,19 +248,26 @@ function marksOf(snapshot: Snapshot): Map<Profile, Mark> {
   );
 }
 
-/** Puts the configured bundles into force and remembers, durably, which ones they are. */
-async function activate(policies: PolicyRegistry, config: Config, clock: () => number, store: Store): Promise<void> {
+/** Puts bundles into force and remembers, durably, which ones they are. */
+async function activate(
+  policies: PolicyRegistry,
+  { bundles, trust }: Configured,
+  { home, clock, store }: { readonly home: Tenant; readonly clock: () => number; readonly store: Store },
+): Promise<void> {
   const before = new Map([...policies.marks()].map(([name, mark]) => [name, mark.sha256]));
-  const { bundles, trust } = await configuredBundles(config, clock);
   await policies.activate(bundles, trust);
   for (const { name, sha256 } of bundles) {
     if (before.get(name) === sha256) continue;
-    const { org, env } = config;
-    await store.appendEvent({ org, env, type: 'bundle', payload: { sha256, name }, time: clock() });
+    await store.appendEvent({ ...home, type: 'bundle', payload: { sha256, name }, time: clock() });
   }
 }
 
-async function configuredBundles(config: Config, clock: () => number): Promise<{ bundles: Bundle[]; trust: Trust }> {
+interface Configured {
+  readonly bundles: readonly Bundle[];
+  readonly trust: Trust;
+}
+
+async function configuredBundles(config: Config, clock: () => number): Promise<Configured> {
   const { source, keys } = config.bundles;
   if (source === 'embedded') return { bundles: await loadEmbedded(), trust: EMBEDDED_TRUST };
   const bundles = await Promise.all(PROFILES.map((profile) => readBundleDir(join(source, profile))));
@@ -255,9 +279,9 @@ async function configuredBundles(config: Config, clock: () => number): Promise<{
 const FIXED = ['listen', 'data', 'org', 'env', 'node', 'public_url'] as const;
 
 function fixedProblems(running: Config, next: Config): Problem[] {
-  const problems: Problem[] = FIXED.filter((name) => JSON.stringify(running[name]) !== JSON.stringify(next[name])).map(
-    (field) => ({ field, message: 'takes effect at a restart only: restart, or put back what it was' }),
-  );
+  const problems: Problem[] = FIXED.filter(
+    (name) => JSON.stringify(running[name]) !== JSON.stringify(next[name]),
+  ).map((field) => ({ field, message: 'takes effect at a restart only: restart, or put back what it was' }));
   if (running.firewall?.listen !== next.firewall?.listen) {
     problems.push({ field: 'firewall.listen', message: 'takes effect at a restart only' });
   }
@@ -266,7 +290,9 @@ function fixedProblems(running: Config, next: Config): Problem[] {
 
 function version(): string {
   const manifest: unknown = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'));
-  return typeof manifest === 'object' && manifest !== null && 'version' in manifest ? String(manifest.version) : '';
+  return typeof manifest === 'object' && manifest !== null && 'version' in manifest
+    ? String(manifest.version)
+    : '';
 }
 
 function loggerTo(output: ((line: string) => void) | undefined): Logger {

@@ -34,7 +34,9 @@ const LAYERS: Record<string, number> = {
   'bin.js': 6.2,
 };
 
-const files = readdirSync(SRC, { recursive: true, encoding: 'utf8' }).filter((path) => /\.(ts|js)$/.test(path));
+const files = readdirSync(SRC, { recursive: true, encoding: 'utf8' }).filter((path) =>
+  /\.(ts|js)$/.test(path),
+);
 const roomOf = (path: string) => path.split(/[\\/]/)[0] ?? '';
 
 function importsOf(path: string): string[] {
@@ -74,7 +76,9 @@ describe('the rooms of src', () => {
       const text = readFileSync(join(SRC, path), 'utf8');
       const node = /from 'node:/.test(text) ? [path] : [];
       const next = [...text.matchAll(/from '(\.[^']+|#runtime)'/g)].map((match) =>
-        match[1] === '#runtime' ? 'crypto/runtime-portable.ts' : relative(SRC, resolve(SRC, dirname(path), match[1] ?? '')),
+        match[1] === '#runtime'
+          ? 'crypto/runtime-portable.ts'
+          : relative(SRC, resolve(SRC, dirname(path), match[1] ?? '')),
       );
       return [...node, ...next.flatMap(visit)];
     };

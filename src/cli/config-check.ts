@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { type LoadedConfig, loadConfig } from '../config/load.ts';
 import { InputError } from '../reason.ts';
+import { apiRoutes } from '../request/firewall.ts';
 import { buildRouteMap } from '../request/route-map.ts';
 import type { Call, Result } from './command.ts';
 import { defineConfigOptions, loadOptions } from './config-options.ts';
@@ -26,7 +27,12 @@ export async function run(call: Call): Promise<Result> {
 
 function refuseTies(loaded: LoadedConfig): void {
   try {
-    buildRouteMap(loaded.config.routes, loaded.config.permit_method_override);
+    const { config } = loaded;
+    buildRouteMap(
+      config.routes,
+      config.permit_method_override,
+      apiRoutes(config.firewall?.apis ?? [], config),
+    );
   } catch (error) {
     throw error instanceof InputError ? loaded.locateError(error) : error;
   }

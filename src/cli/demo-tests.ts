@@ -1,7 +1,7 @@
 import type { Explanation } from '../pdp/explain.ts';
 import type { Reason } from '../reason.ts';
 import type { Answered, World } from './demo-world.ts';
-import { CliError } from './exit.ts';
+import { explanationOf } from './explanation.ts';
 
 /** One containment test: what was sent, what came back, and why. */
 export interface TestOutcome {
@@ -91,7 +91,8 @@ export async function runTests(
   const explanations = new Map<string, Explanation>();
   for (const plan of plans(proof)) {
     const answered = await plan.act(world);
-    const explained = answered.reason === 'allowed' ? null : await explanationOf(world, answered.decision_id);
+    const explained =
+      answered.reason === 'allowed' ? null : await explanationOf(world.control, answered.decision_id);
     if (explained !== null) explanations.set(plan.id, explained);
     const problem = problemOf(plan.expected, answered);
     outcomes.push({
@@ -126,20 +127,10 @@ function seenBy({ seen }: Answered): string {
   return `${seen?.url} saw ${seen?.headers['x-lemma-runtime-id']}, and no credential`;
 }
 
-function whyOf({ failed, rules, records, reason }: Explanation): string {
+function whyOf({ failed, rules, record, reason }: Explanation): string {
   if (failed !== null) return failed.message;
   const [rule] = rules;
-  const input = records.at(-1)?.input;
+  const { input } = record;
   const epochs = `proof at taint epoch ${input?.proof?.taint_epoch}, runtime at ${input?.runtime?.taint_epoch}`;
   return rule === undefined ? `the policy says ${reason}: ${epochs}` : `${epochs}: ${rule.file}:${rule.line}`;
-}
-
-async function explanationOf(world: World, decisionId: string): Promise<Explanation> {
-  const path = `/api/wallet/runtimes/decisions/${encodeURIComponent(decisionId)}/explain`;
-  const { explanation } = await world.control.get(path);
-  if (typeof explanation !== 'object' || explanation === null) {
-    throw new CliError('answer_invalid', 'the control plane sent no explanation');
-  }
-  // Made by the service that this very process started.
-  return explanation as Explanation;
 }

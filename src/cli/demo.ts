@@ -1,8 +1,8 @@
 import type { Call, Result } from './command.ts';
-import { explanationLines } from './demo-explain.ts';
 import { runTests, type TestOutcome } from './demo-tests.ts';
 import { openWorld } from './demo-world.ts';
 import { CliError } from './exit.ts';
+import { explanationLines } from './explanation.ts';
 
 export function define(): void {}
 

@@ -1,32 +1,59 @@
 import type { Explanation } from '../pdp/explain.ts';
 import type { Call } from './command.ts';
+import type { ControlApi } from './control-api.ts';
+import { CliError } from './exit.ts';
+
+/** Asks the control plane why a decision was what it was. */
+export async function explanationOf(
+  control: Pick<ControlApi, 'get'>,
+  decisionId: string,
+): Promise<Explanation> {
+  const path = `/api/wallet/runtimes/decisions/${encodeURIComponent(decisionId)}/explain`;
+  const { explanation } = await control.get(path);
+  if (typeof explanation !== 'object' || explanation === null || !('decision_id' in explanation)) {
+    throw new CliError('answer_invalid', 'the control plane sent no explanation');
+  }
+  // The control plane is of this version: its members are those of `explain`.
+  return explanation as Explanation;
+}
 
 /** An explanation for a person: what decided, the facts it decided on, and whether the same comes out again. */
 export function explanationLines({ terminal }: Call, explanation: Explanation): string[] {
   const { style } = terminal;
   const row = (label: string, text: string) => `  ${style('dim', label.padEnd(8))} ${text}`;
   return [
-    style('bold', `Why ${explanation.decision_id} was denied`),
+    style(
+      'bold',
+      `Why ${explanation.decision_id} was ${explanation.verdict === 'allow' ? 'allowed' : 'denied'}`,
+    ),
     row('because', explanation.summary),
     ...explanation.rules.flatMap(({ file, line, rego }) => [
       row('rule', style('cyan', `${file}:${line}`)),
       ...rego.split('\n').map((text) => row('', text.replaceAll('\t', '  '))),
     ]),
     ...factsOf(explanation).map(([name, value], i) => row(i === 0 ? 'facts' : '', `${name} = ${value}`)),
+    ...chainOf(explanation).map((link, i) => row(i === 0 ? 'chain' : '', link)),
     ...explanation.events
-      .filter(({ type }) => type === 'taint')
+      .filter(({ type }) => type !== 'bundle')
       .map((event) => row('event', `#${event.seq} ${event.type} ${JSON.stringify(event.payload)}`)),
     row('again', againOf(explanation, style)),
   ];
 }
 
-function factsOf({ failed, records }: Explanation): [name: string, value: string][] {
+function chainOf({ chain }: Explanation): string[] {
+  return chain.map((link) => {
+    const until = new Date(link.expires_at * 1000).toISOString();
+    return `${link.failed ? '✗' : '·'} ${link.type} ${link.id} until ${until} [${link.scope.join(' ')}]`;
+  });
+}
+
+function factsOf({ failed, record }: Explanation): [name: string, value: string][] {
   const facts = Object.entries(failed?.facts ?? {}).map(([name, value]): [string, string] => [
     name,
     String(value),
   ]);
-  const input = records.at(-1)?.input;
-  if (input === null || input === undefined) return facts;
+  const { input } = record;
+  if (input === null) return facts;
   return [
     ...facts,
     ['input.profile', input.profile],

@@ -22,11 +22,18 @@ export function invocation(
   script: string = process.argv[1] ?? '',
   cwd = process.cwd(),
 ): string {
-  if (ranByOwnScript(env)) return 'npm run -s lemma --';
+  if (ranByOwnScript(env)) return `npm ${prefixOf(env, cwd)}run -s lemma --`;
   if (env.npm_command === 'exec') return 'npx lemma-authz';
   if (!script.endsWith('.ts')) return 'lemma';
   const shown = relative(cwd, script);
   return `node ${/^[\w./-]+$/.test(shown) ? shown : `'${shown}'`}`;
+}
+
+/** npm runs a script in the package's folder; who called it from another one must say so again. */
+function prefixOf(env: Environment, cwd: string): string {
+  const from = env.INIT_CWD;
+  if (from === undefined || from === cwd) return '';
+  return `--prefix ${/^[\w./-]+$/.test(cwd) ? cwd : `'${cwd}'`} `;
 }
 
 function ranByOwnScript(env: Environment): boolean {

@@ -26,7 +26,11 @@ export interface GateState {
   readonly runtimes: readonly LiveRuntime[];
   readonly revocations: readonly Revocation[];
   readonly nonces: readonly SpentNonce[];
-  readonly budgets: readonly { readonly lemma_id: string; readonly used: number; readonly expires_at: number }[];
+  readonly budgets: readonly {
+    readonly lemma_id: string;
+    readonly used: number;
+    readonly expires_at: number;
+  }[];
   readonly position: { readonly epoch: number; readonly seq: number };
   readonly memoryLostAt: number | null;
   /** The latest time that any record carries, milliseconds; 0 when there is none. */
@@ -87,20 +91,27 @@ export function createGate(options: GateOptions = {}): Gate {
       return replay !== null;
     },
     load(state) {
-      for (const runtime of state.runtimes) runtimes.set(key(runtime.org, runtime.env, runtime.runtime_id), runtime);
+      for (const runtime of state.runtimes)
+        runtimes.set(key(runtime.org, runtime.env, runtime.runtime_id), runtime);
       for (const r of state.revocations) revoked.add(key(r.org, r.env, r.value));
       budgets = createBudgets();
       for (const b of state.budgets) budgets.restore(b.lemma_id, b.used, b.expires_at);
       position = state.position;
       latest = state.latestRecord;
-      const guard = createReplayGuard({ limit: options.nonceLimit ?? 500_000, memoryLostAt: state.memoryLostAt });
+      const guard = createReplayGuard({
+        limit: options.nonceLimit ?? 500_000,
+        memoryLostAt: state.memoryLostAt,
+      });
       for (const nonce of state.nonces) guard.restore(nonce);
       replay = guard;
     },
     admit(chain, nowMs) {
       if (replay === null) throw new Denial('state_not_ready', 'the state is not loaded yet');
       if (nowMs < latest - CLOCK_STEP_BACK) {
-        throw new Denial('clock_untrusted', `the clock went back ${latest - nowMs} ms`, { now: nowMs, latest });
+        throw new Denial('clock_untrusted', `the clock went back ${latest - nowMs} ms`, {
+          now: nowMs,
+          latest,
+        });
       }
       latest = Math.max(latest, nowMs);
       const runtime = lookUp(chain);
@@ -110,7 +121,8 @@ export function createGate(options: GateOptions = {}): Gate {
         throw new Denial('runtime_unknown', `no such ${unlike}`, { ...facts, unlike });
       }
       if (runtime.status === 'killed') throw new Denial('runtime_killed', 'the runtime was killed', facts);
-      if (runtime.status === 'inactive') throw new Denial('runtime_inactive', 'the runtime is contained', facts);
+      if (runtime.status === 'inactive')
+        throw new Denial('runtime_inactive', 'the runtime is contained', facts);
       const value = revokedValue(chain);
       if (value !== null) throw new Denial('revoked', `${value} was revoked`, { ...facts, value });
       return runtime;

@@ -1,6 +1,6 @@
 import { type DecisionLog, NonceSpentError } from '../decision-log/log.ts';
-import type { Gate } from '../gate/gate.ts';
 import type { BudgetLine } from '../gate/budget.ts';
+import type { Gate } from '../gate/gate.ts';
 import type { PolicyRegistry } from '../policy/registry.ts';
 import type { ChainCache } from '../proof/cache.ts';
 import type { VerifiedChain } from '../proof/chain.ts';
@@ -14,6 +14,7 @@ import { checkSizes, readCredentials } from '../request/headers.ts';
 import type { RouteMap } from '../request/route-map.ts';
 import { signedMessage } from '../request/signed.ts';
 import type { Decision } from '../schema/decision.ts';
+import type { Lemma } from '../schema/lemma.ts';
 import type { AuthzRequest, Presented } from '../schema/request.ts';
 import type { BudgetUse } from '../store/model.ts';
 import { type Draft, decisionOf, enter, openDraft, recordOf, refuse } from './draft.ts';
@@ -66,14 +67,20 @@ function examine(draft: Draft, pdp: Pdp, settings: Settings): void {
   const routed = settings.routes.find(request); //                               3
   draft.routed = routed;
 
-  if (routed.route.public) return evaluate(draft, pdp, settings, { ...presented, kind: 'none' }, null);
+  if (routed.route.public) {
+    evaluate(draft, pdp, settings, { ...presented, kind: 'none' }, null);
+    return;
+  }
 
   enter(draft, 'proof');
   const now = Math.floor(draft.nowMs / 1000);
   if (presented.kind === 'none') throw new Denial('auth_required', 'no credential'); // 4
   // No token has ever been issued here, so none can be good.
   if (presented.kind === 'token') throw new Denial('token_invalid', 'unknown token');
-  const chain = pdp.chains.verify(presented.value, settings.trust, (links) => void (draft.links = links)); // 5 to 9
+  const decoded = (links: readonly Lemma[]) => {
+    draft.links = links;
+  };
+  const chain = pdp.chains.verify(presented.value, settings.trust, decoded); //  5 to 9
   draft.chain = chain;
   draft.links = chain.links;
   checkTimes(chain.links, now); //                                               10
@@ -94,7 +101,9 @@ function examine(draft: Draft, pdp: Pdp, settings: Settings): void {
 function checkActor(request: AuthzRequest, chain: VerifiedChain): void {
   const bound = chain.runtime.claims.runtime_id;
   if (request.runtimeId !== undefined && request.runtimeId !== bound) {
-    throw new Denial('runtime_unknown', `the proof binds ${bound}, not ${request.runtimeId}`, { runtime_id: bound });
+    throw new Denial('runtime_unknown', `the proof binds ${bound}, not ${request.runtimeId}`, {
+      runtime_id: bound,
+    });
   }
 }
 
@@ -107,7 +116,9 @@ function spend(draft: Draft, pdp: Pdp, pop: Pop, now: number): void {
 function budgetLines(chain: VerifiedChain): BudgetLine[] {
   return [chain.runtime, chain.run].flatMap((link) => {
     const limit = link?.claims.budget?.operations;
-    return link === null || limit === undefined ? [] : [{ lemmaId: link.id, limit, expires: link.expires_at }];
+    return link === null || limit === undefined
+      ? []
+      : [{ lemmaId: link.id, limit, expires: link.expires_at }];
   });
 }
 
@@ -117,7 +128,8 @@ function evaluate(draft: Draft, pdp: Pdp, settings: Settings, presented: Present
   if (routed === null) throw new Denial('route_unknown', 'no route');
   enter(draft, 'policy');
   const claims = chain?.runtime.claims;
-  const runtime = claims === undefined ? null : pdp.gate.runtime(routed.route.org, routed.route.env, claims.runtime_id);
+  const runtime =
+    claims === undefined ? null : pdp.gate.runtime(routed.route.org, routed.route.env, claims.runtime_id);
   const profile = effectiveProfile(routed, runtime, chain);
   const { engine, ref, meta } = pdp.policies.active(profile);
   draft.profile = profile;
@@ -204,7 +216,11 @@ function textsOf({ inputJson, resultJson }: Draft): { inputJson?: string; result
 }
 
 function budgetUse({ reservation }: Draft): BudgetUse[] {
-  return (reservation?.lines ?? []).map((l) => ({ lemma_id: l.lemmaId, used_delta: 1, expires_at: l.expires }));
+  return (reservation?.lines ?? []).map((l) => ({
+    lemma_id: l.lemmaId,
+    used_delta: 1,
+    expires_at: l.expires,
+  }));
 }
 
 /** The store knows nonces that this process does not: of another one, before it. */

@@ -2,13 +2,21 @@ import { randomBytes } from '#runtime';
 import { toBase64url } from '../crypto/base64url.ts';
 import type { Reservation } from '../gate/budget.ts';
 import type { VerifiedChain } from '../proof/chain.ts';
+import { Denial, type Reason } from '../reason.ts';
 import type { Routed } from '../request/route-map.ts';
 import { strippedHeaders } from '../request/strip.ts';
-import { Denial, type Reason } from '../reason.ts';
 import type { Profile } from '../schema/common.ts';
-import type { Actor, BundleRef, Decision, RecordBody, SpentNonce, Stage, Verdict } from '../schema/decision.ts';
-import type { Lemma } from '../schema/lemma.ts';
+import type {
+  Actor,
+  BundleRef,
+  Decision,
+  RecordBody,
+  SpentNonce,
+  Stage,
+  Verdict,
+} from '../schema/decision.ts';
 import type { PolicyInput } from '../schema/input.ts';
+import type { Lemma } from '../schema/lemma.ts';
 import type { AuthzRequest } from '../schema/request.ts';
 import type { PolicyResult } from '../schema/result.ts';
 import { linkFacts } from './input.ts';
@@ -117,7 +125,8 @@ export function decisionOf(draft: Draft): Decision {
     result: draft.failed === null ? draft.result : null,
     ...strippedHeaders(draft.request, draft.routed?.route ?? null),
     observed: draft.observed,
-    taintOnResponse: draft.routed?.route.taint_on_response === true || draft.result?.obligations?.taint === true,
+    taintOnResponse:
+      draft.routed?.route.taint_on_response === true || draft.result?.obligations?.taint === true,
   };
 }
 

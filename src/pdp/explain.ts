@@ -32,27 +32,37 @@ export interface Explanation {
   /** Why the policy denied, rule by rule. Empty where it allowed or was not asked. */
   readonly rules: readonly DecidingRule[];
   /** Null where there was no input: a check came before the policy. */
-  readonly evaluated_again: { readonly result: PolicyResult | null; readonly equal: boolean; readonly error: string | null } | null;
+  readonly evaluated_again: {
+    readonly result: PolicyResult | null;
+    readonly equal: boolean;
+    readonly error: string | null;
+  } | null;
   /** Root first; `failed` marks the link that a check named. */
   readonly chain: readonly (LinkFacts & { readonly failed: boolean })[];
   /** The bundle as it was then, with its Rego by file; `rego` is null where this node never had that revision. */
   readonly bundle: (BundleRef & { readonly rego: Readonly<Record<string, string>> | null }) | null;
   /** Kills, revocations, taints and the like around it, with their sequence numbers. */
   readonly events: readonly StoredEvent[];
-  /** Every record of the decision, the verdict last. */
-  readonly records: readonly DecisionRecord[];
+  /** The record that holds. */
+  readonly record: DecisionRecord;
+  /** Records that it amended: an allow that a late kill turned. */
+  readonly amended: readonly DecisionRecord[];
 }
 
 /**
  * Why a decision came out as it did (contracts.md, "Explain"): the recorded input is evaluated again with the recorded
  * revision, and must give the recorded result, byte for byte. Null where `within` has no such decision.
  */
-export async function explain(decisionId: string, within: Within, deps: ExplainDeps): Promise<Explanation | null> {
+export async function explain(
+  decisionId: string,
+  within: Within,
+  deps: ExplainDeps,
+): Promise<Explanation | null> {
   const found = await findDecision(deps.store, decisionId, within);
   if (found === null) return null;
   const { verdict, lines } = found;
   const { bundle, failed } = verdict;
-  const failedLink = failed?.facts['link'];
+  const failedLink = failed?.facts.link;
   const tenant = { org: verdict.org, env: verdict.env };
   return {
     decision_id: verdict.decision_id,
@@ -66,7 +76,8 @@ export async function explain(decisionId: string, within: Within, deps: ExplainD
     chain: (verdict.links ?? []).map((link, index) => ({ ...link, failed: index === failedLink })),
     bundle: bundle === null ? null : { ...bundle, rego: await regoOf(bundle, deps) },
     events: await deps.store.eventsAround(tenant, verdict.actor?.runtime_id ?? '', verdict.time),
-    records: lines.map((line) => JSON.parse(line) as DecisionRecord),
+    record: verdict,
+    amended: lines.slice(0, -1).map((line) => JSON.parse(line) as DecisionRecord),
   };
 }
 
@@ -79,12 +90,18 @@ function summaryOf({ verdict, reason, reasons, stage, failed, bundle, observed }
   return `Denied by the ${policy}: ${reason}${others.length === 0 ? '' : `, and ${others.join(', ')}`}.${seen}`;
 }
 
-async function rulesOf(record: DecisionRecord, bundle: BundleRef, deps: ExplainDeps): Promise<DecidingRule[]> {
+async function rulesOf(
+  record: DecisionRecord,
+  bundle: BundleRef,
+  deps: ExplainDeps,
+): Promise<DecidingRule[]> {
   const codes = record.result?.reasons ?? [];
   const rules = await Promise.all(
     codes.map(async (code) => {
       const rule = await deps.policies.reasonAt(bundle.sha256, code);
-      return rule === null ? [] : [{ code: code as Reason, file: rule.file, line: rule.line, rego: rule.text }];
+      return rule === null
+        ? []
+        : [{ code: code as Reason, file: rule.file, line: rule.line, rego: rule.text }];
     }),
   );
   return rules.flat();
@@ -103,14 +120,19 @@ async function evaluateAgain(
     return { result: null, equal: false, error: 'the recorded input could not be read back byte for byte' };
   }
   const engine = await deps.policies.engineFor(bundle.sha256);
-  if (engine === null) return { result: null, equal: false, error: `this node never had bundle ${bundle.sha256}` };
+  if (engine === null)
+    return { result: null, equal: false, error: `this node never had bundle ${bundle.sha256}` };
   try {
     const again = engine.evaluate(new TextEncoder().encode(inputJson));
     const equal = line.includes(`"input":${inputJson},"result":${again.resultJson},"took_us":`);
     return { result: again.result, equal, error: null };
   } catch (error) {
     // A policy that failed then must fail again.
-    return { result: null, equal: result === null, error: error instanceof Error ? error.message : String(error) };
+    return {
+      result: null,
+      equal: result === null,
+      error: error instanceof Error ? error.message : String(error),
+    };
   }
 }
 
@@ -119,6 +141,8 @@ async function regoOf(bundle: BundleRef, deps: ExplainDeps): Promise<Record<stri
   if (archived === null) return null;
   const decoder = new TextDecoder();
   return Object.fromEntries(
-    [...archived.files].filter(([path]) => path.endsWith('.rego')).map(([path, bytes]) => [path, decoder.decode(bytes)]),
+    [...archived.files]
+      .filter(([path]) => path.endsWith('.rego'))
+      .map(([path, bytes]) => [path, decoder.decode(bytes)]),
   );
 }

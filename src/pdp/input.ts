@@ -19,7 +19,14 @@ import type { AuthzRequest, BodyFacts, Presented } from '../schema/request.ts';
 const MAX_BODY_DEPTH = 64;
 
 /** Never shown to a policy, whatever a bundle lists. */
-const SECRET_HEADERS = new Set(['authorization', 'proxy-authorization', 'cookie', 'set-cookie', 'signature', 'signature-input']);
+const SECRET_HEADERS = new Set([
+  'authorization',
+  'proxy-authorization',
+  'cookie',
+  'set-cookie',
+  'signature',
+  'signature-input',
+]);
 
 /** What a profile's bundle asks to see (`metadata.lemma`). */
 export interface Disclosure {
@@ -46,7 +53,11 @@ export interface InputFacts {
 }
 
 /** The effective profile: the stricter of the route's risk and the runtime's, registered or proven. */
-export function effectiveProfile(routed: Routed, runtime: LiveRuntime | null, chain: VerifiedChain | null): Profile {
+export function effectiveProfile(
+  routed: Routed,
+  runtime: LiveRuntime | null,
+  chain: VerifiedChain | null,
+): Profile {
   return stricter(
     routed.route.risk,
     runtime?.profile ?? 'low',
@@ -89,7 +100,8 @@ export function buildInput(facts: InputFacts): PolicyInput {
             agent_id: runtime.agent_id,
             workspace_id: runtime.workspace_id,
             status: runtime.status,
-            profile: chain === null ? runtime.profile : stricter(runtime.profile, chain.runtime.claims.profile),
+            profile:
+              chain === null ? runtime.profile : stricter(runtime.profile, chain.runtime.claims.profile),
             registered_at: runtime.registered_at,
             taint_epoch: runtime.taint_epoch,
           },
@@ -190,7 +202,8 @@ function redact(input: PolicyInput, path: string): void {
   const [area, ...members] = path.split('.');
   const last = members.pop();
   if (last === undefined) return;
-  let at: unknown = area === 'query' ? input.request.query : area === 'body' ? input.request.body.json : undefined;
+  let at: unknown =
+    area === 'query' ? input.request.query : area === 'body' ? input.request.body.json : undefined;
   for (const member of members) at = isRecord(at) ? at[member] : undefined;
   if (isRecord(at)) delete at[last];
 }

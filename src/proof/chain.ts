@@ -2,7 +2,14 @@ import { keyProblem, verifyEd25519 } from '#runtime';
 import { fromBase64url } from '../crypto/base64url.ts';
 import { thumbprint } from '../crypto/thumbprint.ts';
 import { Denial, type ReasonCode } from '../reason.ts';
-import type { DelegationLemma, Lemma, LemmaType, RootLemma, RunLemma, RuntimeLemma } from '../schema/lemma.ts';
+import type {
+  DelegationLemma,
+  Lemma,
+  LemmaType,
+  RootLemma,
+  RunLemma,
+  RuntimeLemma,
+} from '../schema/lemma.ts';
 import { uncoveredScope } from './scope.ts';
 import { parentHash, signedBytes } from './signing.ts';
 import type { TrustSet } from './trust.ts';
@@ -40,12 +47,16 @@ export function verifyChain(links: readonly Lemma[], trust: TrustSet): VerifiedC
   if (root?.type !== 'root') throw new Denial('chain_order_invalid', 'the first link is not a root');
   const issuerKey = trust.key(root.issuer);
   if (issuerKey === null || !trust.trusts(root.issuer, root.claims.org, root.claims.env)) {
-    throw new Denial('root_untrusted', `no trusted key ${root.issuer} for ${root.claims.org}/${root.claims.env}`, {
-      link: 0,
-      issuer: root.issuer,
-      org: root.claims.org,
-      env: root.claims.env,
-    });
+    throw new Denial(
+      'root_untrusted',
+      `no trusted key ${root.issuer} for ${root.claims.org}/${root.claims.env}`,
+      {
+        link: 0,
+        issuer: root.issuer,
+        org: root.claims.org,
+        env: root.claims.env,
+      },
+    );
   }
 
   const keyids: string[] = [];
@@ -59,8 +70,10 @@ export function verifyChain(links: readonly Lemma[], trust: TrustSet): VerifiedC
       throw new Denial(code, message, { link: index, type: link.type, id: link.id });
     };
     if (link.type !== 'root') {
-      if (link.issuer !== signer.keyid) refuse('chain_parent_mismatch', 'issuer is not the key of the parent');
-      if (link.parent !== signer.hash) refuse('chain_parent_mismatch', 'parent is not the hash of the link before');
+      if (link.issuer !== signer.keyid)
+        refuse('chain_parent_mismatch', 'issuer is not the key of the parent');
+      if (link.parent !== signer.hash)
+        refuse('chain_parent_mismatch', 'parent is not the hash of the link before');
     }
     const key = fromBase64url(link.key) ?? new Uint8Array();
     const weak = keyProblem(key);
@@ -69,7 +82,8 @@ export function verifyChain(links: readonly Lemma[], trust: TrustSet): VerifiedC
     if (keyids.includes(keyid)) refuse('key_reused', 'a key that stands earlier in the chain');
     const signed = signedBytes(link);
     const signature = fromBase64url(link.signature) ?? new Uint8Array();
-    if (!verifyEd25519(signature, signed, signer.key)) refuse('signature_invalid', `not signed by ${signer.keyid}`);
+    if (!verifyEd25519(signature, signed, signer.key))
+      refuse('signature_invalid', `not signed by ${signer.keyid}`);
     const parent = links[index - 1];
     if (parent !== undefined) {
       const problem = attenuationProblem(parent, link);
@@ -84,7 +98,10 @@ export function verifyChain(links: readonly Lemma[], trust: TrustSet): VerifiedC
 }
 
 /** What a child claims beyond its parent (subject, scope, audience, window), or null. */
-export function attenuationProblem(parent: Lemma, child: Lemma): { code: ReasonCode; message: string } | null {
+export function attenuationProblem(
+  parent: Lemma,
+  child: Lemma,
+): { code: ReasonCode; message: string } | null {
   if (child.subject !== parent.subject) {
     return { code: 'chain_subject_mismatch', message: `${child.subject} under ${parent.subject}` };
   }

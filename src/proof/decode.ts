@@ -68,14 +68,15 @@ function isObject(value: unknown): value is Record<string, Json> {
 function checkVersions(links: readonly unknown[]): void {
   for (const [index, link] of links.entries()) {
     if (!isObject(link) || !Object.hasOwn(link, 'v')) continue;
-    const v = link['v'];
-    if (Number.isInteger(v) && v !== 1) throw new Denial('version_unsupported', `v is ${String(v)}`, { link: index });
+    const v = link.v;
+    if (Number.isInteger(v) && v !== 1)
+      throw new Denial('version_unsupported', `v is ${String(v)}`, { link: index });
   }
 }
 
 /** One link: its shape by type, then what no schema can say. Throws schema_invalid. */
 export function checkLemma(value: unknown, index: number): Lemma {
-  const type = isObject(value) && Object.hasOwn(value, 'type') ? value['type'] : undefined;
+  const type = isObject(value) && Object.hasOwn(value, 'type') ? value.type : undefined;
   const known = LEMMA_TYPES.find((t) => t === type);
   if (known === undefined) throw invalid(index, 'type: must be root, delegation, runtime or run');
   const checked = checkers[known](value);
@@ -110,7 +111,11 @@ function checkOrder(links: readonly Lemma[]): void {
   const count = (type: LemmaType) => types.filter((t) => t === type).length;
   const facts = { chain: types };
   if (links.length - 1 > MAX_ANCESTORS || count('delegation') > MAX_DELEGATIONS) {
-    throw new Denial('chain_too_deep', `${links.length - 1} ancestors, ${count('delegation')} delegations`, facts);
+    throw new Denial(
+      'chain_too_deep',
+      `${links.length - 1} ancestors, ${count('delegation')} delegations`,
+      facts,
+    );
   }
   const missing = (['root', 'delegation', 'runtime'] as const).find((type) => count(type) === 0);
   if (missing !== undefined) throw new Denial('chain_incomplete', `no ${missing}`, facts);

@@ -2,7 +2,14 @@ import { keyProblem, publicKeyOf, randomBytes, signEd25519 } from '#runtime';
 import { fromBase64url, toBase64url } from '../crypto/base64url.ts';
 import { thumbprint } from '../crypto/thumbprint.ts';
 import { Denial } from '../reason.ts';
-import type { CredentialJson, DelegationLemma, Lemma, RootLemma, RunLemma, RuntimeLemma } from '../schema/lemma.ts';
+import type {
+  CredentialJson,
+  DelegationLemma,
+  Lemma,
+  RootLemma,
+  RunLemma,
+  RuntimeLemma,
+} from '../schema/lemma.ts';
 import { attenuationProblem, MAX_LIFE } from './chain.ts';
 import { checkLemma } from './decode.ts';
 import { parentHash, signedBytes } from './signing.ts';
@@ -104,7 +111,8 @@ function sign(
   const weak = keyProblem(terms.key);
   if (weak !== null) throw new Denial('key_weak', weak);
   if (parent !== null) {
-    if (parent.key !== toBase64url(signer)) throw new Denial('chain_parent_mismatch', "the signer is not the parent's key");
+    if (parent.key !== toBase64url(signer))
+      throw new Denial('chain_parent_mismatch', "the signer is not the parent's key");
     if (parent.key === checked.key) throw new Denial('key_reused', "the holder's key is the parent's");
     const problem = attenuationProblem(parent, checked);
     if (problem !== null) throw new Denial(problem.code, problem.message);

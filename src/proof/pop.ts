@@ -50,7 +50,10 @@ export function checkPop(
   const pop = verifyPop(signed, chain, message);
   const age = now - pop.created;
   if (age > POP_LIFE || -age > CLOCK_SKEW) {
-    throw new Denial('pop_stale', age > 0 ? `made ${age} s ago` : `made ${-age} s ahead`, { created: pop.created, now });
+    throw new Denial('pop_stale', age > 0 ? `made ${age} s ago` : `made ${-age} s ahead`, {
+      created: pop.created,
+      now,
+    });
   }
   checkBody(pop, message, route);
   return pop;
@@ -137,7 +140,8 @@ function verifyPop(signed: SignedPop, chain: VerifiedChain, message: SignedMessa
 }
 
 function componentName(item: Item): string {
-  if (item.type !== 'string' || item.params.length > 0) throw invalid('components: strings without parameters');
+  if (item.type !== 'string' || item.params.length > 0)
+    throw invalid('components: strings without parameters');
   return item.value as string;
 }
 
@@ -161,7 +165,11 @@ function readParameters(input: InnerList): { created: number; nonce: string; key
 }
 
 /** RFC 9421 section 2.5, over the components in the order of the list. */
-export function signatureBase(input: InnerList, components: readonly string[], message: SignedMessage): string {
+export function signatureBase(
+  input: InnerList,
+  components: readonly string[],
+  message: SignedMessage,
+): string {
   const values: Record<string, string> = {
     '@method': message.method,
     '@authority': message.authority,
@@ -180,7 +188,8 @@ function checkBody(pop: Pop, message: SignedMessage, route: Route): void {
     throw new Denial('body_truncated', `the body was ${state}`, { body: state });
   }
   if (!pop.bodyCovered) {
-    if (state !== 'none') throw new Denial('pop_body_mismatch', 'there is a body, and content-digest is not covered');
+    if (state !== 'none')
+      throw new Denial('pop_body_mismatch', 'there is a body, and content-digest is not covered');
     return;
   }
   const digest = sha256Digest(message.contentDigest ?? '');
@@ -200,7 +209,9 @@ function sha256Digest(value: string): Uint8Array | null {
     throw error;
   }
   if (entries.some((entry) => 'items' in entry.value || entry.value.type !== 'bytes')) return null;
-  const found = entries.filter((entry) => entry.key === 'sha-256').map((entry) => (entry.value as Item).value);
+  const found = entries
+    .filter((entry) => entry.key === 'sha-256')
+    .map((entry) => (entry.value as Item).value);
   const [digest] = found;
   return found.length === 1 && digest instanceof Uint8Array && digest.length === 32 ? digest : null;
 }

@@ -15,7 +15,8 @@ export function subjectOf(rootSecret: Uint8Array, host: string): string {
 
 /** The operator's n-th Ed25519 seed for a site, n from 0. */
 export function operatorSeed(rootSecret: Uint8Array, host: string, n: number): Uint8Array {
-  if (!Number.isInteger(n) || n < 0 || n > 0xffff_ffff) throw new RangeError('n: a whole number from 0 to 2^32 - 1');
+  if (!Number.isInteger(n) || n < 0 || n > 0xffff_ffff)
+    throw new RangeError('n: a whole number from 0 to 2^32 - 1');
   const counter = new Uint8Array(4);
   new DataView(counter.buffer).setUint32(0, n);
   return hmacSha256(checked(rootSecret), prefixed('lemma/key/v1'), prefixed(host), counter);

@@ -9,15 +9,22 @@ import { uncoveredScope } from './scope.ts';
 export function checkReach(chain: VerifiedChain, route: Route, method: string, path: string): void {
   const { org, env } = chain.root.claims;
   if (!chain.leaf.audience.includes(route.audience) || org !== route.org || env !== route.env) {
-    throw new Denial('audience_mismatch', `the proof is not for ${route.audience} of ${route.org}/${route.env}`, {
-      wanted: route.audience,
-      audience: chain.leaf.audience,
-      realm: `${org}/${env}`,
-    });
+    throw new Denial(
+      'audience_mismatch',
+      `the proof is not for ${route.audience} of ${route.org}/${route.env}`,
+      {
+        wanted: route.audience,
+        audience: chain.leaf.audience,
+        realm: `${org}/${env}`,
+      },
+    );
   }
   const scope = uncoveredScope(chain.leaf.scope, route.scope);
   if (scope !== null) {
-    throw new Denial('scope_denied', `${scope} is not granted`, { wanted: route.scope, scope: chain.leaf.scope });
+    throw new Denial('scope_denied', `${scope} is not granted`, {
+      wanted: route.scope,
+      scope: chain.leaf.scope,
+    });
   }
   for (const [link, lemma] of chain.links.entries()) {
     const bounds = boundsOf(lemma);
@@ -25,7 +32,10 @@ export function checkReach(chain: VerifiedChain, route: Route, method: string, p
       throw new Denial('bounds_exceeded', `${method} is out of bounds`, { link, methods: bounds.methods });
     }
     if (bounds?.path_prefixes !== undefined && !bounds.path_prefixes.some((p) => pathCovered(p, path))) {
-      throw new Denial('bounds_exceeded', `${path} is out of bounds`, { link, path_prefixes: bounds.path_prefixes });
+      throw new Denial('bounds_exceeded', `${path} is out of bounds`, {
+        link,
+        path_prefixes: bounds.path_prefixes,
+      });
     }
   }
 }

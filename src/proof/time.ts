@@ -11,6 +11,7 @@ export function checkTimes(links: readonly Lemma[], now: number): void {
     if (not_before > now + CLOCK_SKEW || issued_at > now + CLOCK_SKEW) {
       throw new Denial('proof_not_yet_valid', `the ${type} begins in the future`, facts);
     }
-    if (now >= expires_at) throw new Denial('proof_expired', `the ${type} ended ${now - expires_at} s ago`, facts);
+    if (now >= expires_at)
+      throw new Denial('proof_expired', `the ${type} ended ${now - expires_at} s ago`, facts);
   }
 }

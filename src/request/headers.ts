@@ -2,18 +2,13 @@ import { parseDictionary, StructuredFieldError } from '../crypto/structured-fiel
 import { Denial } from '../reason.ts';
 import { authorityOf } from '../schema/origin.ts';
 import type { AuthzRequest, HeaderLine, Presented, PresentedPop } from '../schema/request.ts';
+import { OVERRIDE_HEADERS } from '../schema/route.ts';
 
 /** Decoded size that a credential may have, bytes; inclusive. */
 export const MAX_CREDENTIAL_BYTES = 16 * 1024;
 
 /** Headers that let a client say another method or path than the one it sends. */
-export const OVERRIDE_HEADERS = [
-  'x-http-method-override',
-  'x-http-method',
-  'x-method-override',
-  'x-original-url',
-  'x-rewrite-url',
-] as const;
+const OVERRIDES = OVERRIDE_HEADERS.map((name) => name.toLowerCase());
 
 const BEARER = /^bearer[ \t]+lm_at_/i;
 
@@ -34,7 +29,9 @@ export function checkSizes(headers: readonly HeaderLine[]): void {
     if (name !== 'x-lemma-credential' && name !== 'x-lemma-proof') continue;
     const bytes = Math.floor((3 * value.length) / 4);
     if (bytes > MAX_CREDENTIAL_BYTES) {
-      throw new Denial('payload_too_large', `${name} holds ${bytes} bytes, at most ${MAX_CREDENTIAL_BYTES}`, { bytes });
+      throw new Denial('payload_too_large', `${name} holds ${bytes} bytes, at most ${MAX_CREDENTIAL_BYTES}`, {
+        bytes,
+      });
     }
   }
 }
@@ -47,7 +44,7 @@ export function readCredentials(request: AuthzRequest, permitted: readonly strin
   const { headers } = request;
   checkSingle(headers);
   checkHosts(request);
-  for (const name of OVERRIDE_HEADERS) {
+  for (const name of OVERRIDES) {
     if (!permitted.includes(name) && linesOf(headers, name).length > 0) {
       throw new Denial('header_ambiguous', `${name} is not permitted by the route map`, { header: name });
     }
@@ -77,7 +74,11 @@ function legacyTokens(headers: readonly HeaderLine[]): string[] {
 }
 
 function checkHosts(request: AuthzRequest): void {
-  const named = [request.host, ...linesOf(request.headers, ':authority'), ...linesOf(request.headers, 'host')];
+  const named = [
+    request.host,
+    ...linesOf(request.headers, ':authority'),
+    ...linesOf(request.headers, 'host'),
+  ];
   const hosts = new Set(named.map((host) => authorityOf(request.scheme, host)));
   if (hosts.size > 1) {
     throw new Denial('header_ambiguous', ':authority, host and the request disagree', { hosts: [...hosts] });
@@ -100,7 +101,8 @@ function present(headers: readonly HeaderLine[]): Presented {
   }
   const pop = presentedPop(headers);
   const [kind, value] = given[0] ?? (['none', ''] as const);
-  if (pop !== null && kind !== 'proof') throw new Denial('credential_ambiguous', 'a PoP without X-Lemma-Proof');
+  if (pop !== null && kind !== 'proof')
+    throw new Denial('credential_ambiguous', 'a PoP without X-Lemma-Proof');
   return { kind, value, pop };
 }
 

@@ -27,7 +27,10 @@ export interface RouteMap {
   find(request: AuthzRequest): Routed;
 }
 
-type Segment = { readonly kind: 'exact'; readonly text: string } | { readonly kind: 'name'; readonly text: string } | { readonly kind: 'rest' };
+type Segment =
+  | { readonly kind: 'exact'; readonly text: string }
+  | { readonly kind: 'name'; readonly text: string }
+  | { readonly kind: 'rest' };
 
 interface Compiled {
   readonly route: Route;
@@ -36,16 +39,27 @@ interface Compiled {
   readonly shape: string;
 }
 
-/** Throws InputError (`routes[i].path`) when two routes tie: same host, same path shape, a method in common. */
-export function buildRouteMap(routes: readonly Route[], permitted: readonly string[] = []): RouteMap {
+/**
+ * `named` routes are found by their id alone: a gateway of ours names them, and no other request may meet them.
+ * Throws InputError when two routes tie (`routes[i].path`: same host, same path shape, a method in common) or share an
+ * id (`routes[i].id`).
+ */
+export function buildRouteMap(
+  routes: readonly Route[],
+  permitted: readonly string[] = [],
+  named: readonly Route[] = [],
+): RouteMap {
   const compiled = routes.map(compile);
-  checkTies(compiled);
+  const all = [...compiled, ...named.map(compile)];
+  const problems = [...sharedIds(all), ...ties(compiled)];
+  if (problems.length > 0) throw new InputError(problems);
   const ordered = [...compiled].sort(bySpecificity);
-  const byId = new Map(compiled.map((c) => [c.route.id, c]));
-  const revision = `rt_${toBase64url(sha256(new TextEncoder().encode(canonicalJson([routes, permitted])))).slice(0, 16)}`;
+  const byId = new Map(all.map((c) => [c.route.id, c]));
+  const content = canonicalJson([routes, permitted, named]);
+  const revision = `rt_${toBase64url(sha256(new TextEncoder().encode(content))).slice(0, 16)}`;
   return {
     revision,
-    routes,
+    routes: all.map((c) => c.route),
     permitted: permitted.map((name) => name.toLowerCase()),
     find: (request) => find(request, ordered, byId),
   };
@@ -64,7 +78,16 @@ function compile(route: Route): Compiled {
   return { route, segments, shape: `${route.host} ${shape}` };
 }
 
-function checkTies(compiled: readonly Compiled[]): void {
+function sharedIds(compiled: readonly Compiled[]): Problem[] {
+  const ids = compiled.map((c) => c.route.id);
+  return ids.flatMap((id, i) =>
+    ids.indexOf(id) === i
+      ? []
+      : [{ field: `routes[${ids.indexOf(id)}].id`, message: `"${id}" is taken twice` }],
+  );
+}
+
+function ties(compiled: readonly Compiled[]): Problem[] {
   const problems: Problem[] = [];
   const seen = new Map<string, Compiled>();
   for (const [index, one] of compiled.entries()) {
@@ -79,7 +102,7 @@ function checkTies(compiled: readonly Compiled[]): void {
       }
     }
   }
-  if (problems.length > 0) throw new InputError(problems);
+  return problems;
 }
 
 const KIND_ORDER = { exact: 0, name: 1, rest: 2 } as const;
@@ -103,7 +126,11 @@ function hostRank(host: string): number {
   return host.startsWith('*.') ? host.length : 1000;
 }
 
-function find(request: AuthzRequest, ordered: readonly Compiled[], byId: ReadonlyMap<string, Compiled>): Routed {
+function find(
+  request: AuthzRequest,
+  ordered: readonly Compiled[],
+  byId: ReadonlyMap<string, Compiled>,
+): Routed {
   const target = splitTarget(request.target);
   const { encodedSlash } = checkTarget(request.host, target);
   const host = hostWithoutPort(request.host);
@@ -114,11 +141,14 @@ function find(request: AuthzRequest, ordered: readonly Compiled[], byId: Readonl
     const problem = pathProblem(target.path, allowed);
     if (problem !== null) throw ambiguous(problem.problem);
   }
-  if (found.length === 0) throw new Denial('route_unknown', `no route for ${host}${target.path}`, { host, path: target.path });
+  if (found.length === 0)
+    throw new Denial('route_unknown', `no route for ${host}${target.path}`, { host, path: target.path });
   const chosen = found.find((c) => c.route.methods.includes(request.method));
   if (chosen === undefined) {
     const methods = found.flatMap((c) => c.route.methods);
-    throw new Denial('method_not_allowed', `${request.method} is not among ${methods.join(', ')}`, { methods });
+    throw new Denial('method_not_allowed', `${request.method} is not among ${methods.join(', ')}`, {
+      methods,
+    });
   }
   if (encodedSlash && chosen.route.encoded_slash !== 'allow') throw ambiguous('escaped slash');
   checkUpgrade(request, chosen.route);
@@ -173,6 +203,8 @@ function checkUpgrade(request: AuthzRequest, route: Route): void {
     linesOf(request.headers, ':protocol').length > 0 ||
     linesOf(request.headers, 'upgrade').some((value) => value !== '');
   if (upgrades && route.upgrade !== 'allow') {
-    throw new Denial('method_not_allowed', 'upgrade and CONNECT need `upgrade: allow` on the route', { route: route.id });
+    throw new Denial('method_not_allowed', 'upgrade and CONNECT need `upgrade: allow` on the route', {
+      route: route.id,
+    });
   }
 }

@@ -30,7 +30,11 @@ function isLemmaHeader(name: string): boolean {
   return name.replaceAll('_', '-').startsWith('x-lemma-');
 }
 
-function stripSignatures(headers: readonly HeaderLine[], strip: Set<string>, rewrite: [string, string][]): void {
+function stripSignatures(
+  headers: readonly HeaderLine[],
+  strip: Set<string>,
+  rewrite: [string, string][],
+): void {
   const input = joined(headers, 'signature-input');
   if (input === null) return;
   try {
@@ -41,7 +45,9 @@ function stripSignatures(headers: readonly HeaderLine[], strip: Set<string>, rew
     if (ours.length === 0) return;
     const labels = new Set(ours.map((entry) => entry.key));
     const others = inputs.filter((entry) => !labels.has(entry.key));
-    const signatures = parseDictionary(joined(headers, 'signature') ?? '').filter((entry) => !labels.has(entry.key));
+    const signatures = parseDictionary(joined(headers, 'signature') ?? '').filter(
+      (entry) => !labels.has(entry.key),
+    );
     for (const [name, entries] of [
       ['signature-input', others],
       ['signature', signatures],

@@ -11,7 +11,8 @@ export const BYTES64_PATTERN = '^[A-Za-z0-9_-]{85}[AQgw]$';
 /** A pairwise subject. */
 export const SUBJECT_PATTERN = '^did:lemma:ppid_[0-9a-f]{64}$';
 /** A scope of 1 to 8 segments, `*` only as the last of two or more. */
-export const SCOPE_PATTERN = '^[a-z0-9_-]{1,64}(?:\\.[a-z0-9_-]{1,64}){0,7}$|^[a-z0-9_-]{1,64}(?:\\.[a-z0-9_-]{1,64}){0,6}\\.\\*$';
+export const SCOPE_PATTERN =
+  '^[a-z0-9_-]{1,64}(?:\\.[a-z0-9_-]{1,64}){0,7}$|^[a-z0-9_-]{1,64}(?:\\.[a-z0-9_-]{1,64}){0,6}\\.\\*$';
 /** A scope that a route may require: no wildcard. */
 export const CONCRETE_SCOPE_PATTERN = '^[a-z0-9_-]{1,64}(?:\\.[a-z0-9_-]{1,64}){0,7}$';
 /** RFC 9110 token, as an HTTP method. */

@@ -16,7 +16,19 @@ export const policyInputSchema = {
   title: 'Lemma policy input v1',
   type: 'object',
   additionalProperties: false,
-  required: ['v', 'now', 'profile', 'request', 'route', 'subject', 'runtime', 'proof', 'freshness', 'budget', 'legacy'],
+  required: [
+    'v',
+    'now',
+    'profile',
+    'request',
+    'route',
+    'subject',
+    'runtime',
+    'proof',
+    'freshness',
+    'budget',
+    'legacy',
+  ],
   properties: {
     v: { const: 1 },
     now: { ...whole, description: 'milliseconds since 1970: the only clock that a policy has' },
@@ -24,7 +36,19 @@ export const policyInputSchema = {
     request: {
       type: 'object',
       additionalProperties: false,
-      required: ['method', 'scheme', 'host', 'path', 'segments', 'query', 'headers', 'params', 'protocol', 'source', 'body'],
+      required: [
+        'method',
+        'scheme',
+        'host',
+        'path',
+        'segments',
+        'query',
+        'headers',
+        'params',
+        'protocol',
+        'source',
+        'body',
+      ],
       properties: {
         method: text,
         scheme: text,
@@ -47,8 +71,13 @@ export const policyInputSchema = {
           required: ['state'],
           properties: {
             state: { enum: ['none', 'complete', 'truncated', 'unseen'] },
-            digest: { ...text, description: '`sha-256=:<base64>:` (RFC 9530), where the body was seen whole' },
-            json: { description: 'where the route says `body: json` and the body is JSON without duplicate keys' },
+            digest: {
+              ...text,
+              description: '`sha-256=:<base64>:` (RFC 9530), where the body was seen whole',
+            },
+            json: {
+              description: 'where the route says `body: json` and the body is JSON without duplicate keys',
+            },
           },
         },
       },
@@ -56,7 +85,18 @@ export const policyInputSchema = {
     route: {
       type: 'object',
       additionalProperties: false,
-      required: ['id', 'api', 'action', 'scope', 'audience', 'risk', 'body', 'public', 'taint_on_response', 'revision'],
+      required: [
+        'id',
+        'api',
+        'action',
+        'scope',
+        'audience',
+        'risk',
+        'body',
+        'public',
+        'taint_on_response',
+        'revision',
+      ],
       properties: {
         id: text,
         api: text,
@@ -98,7 +138,16 @@ export const policyInputSchema = {
     proof: {
       type: ['object', 'null'],
       additionalProperties: false,
-      required: ['links', 'scope', 'audience', 'expires_at', 'intent', 'taint_epoch', 'weakest_link_age_ms', 'pop'],
+      required: [
+        'links',
+        'scope',
+        'audience',
+        'expires_at',
+        'intent',
+        'taint_epoch',
+        'weakest_link_age_ms',
+        'pop',
+      ],
       properties: {
         links: {
           type: 'array',
@@ -140,7 +189,10 @@ export const policyInputSchema = {
       properties: {
         age_ms: whole,
         source: { enum: ['local', 'lease'] },
-        confirmed: { type: 'boolean', description: 'asked after this request came, or the store is in this process' },
+        confirmed: {
+          type: 'boolean',
+          description: 'asked after this request came, or the store is in this process',
+        },
         epoch: whole,
         seq: whole,
       },

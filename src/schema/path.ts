@@ -27,11 +27,13 @@ export function pathProblem(path: string, allowEncodedSlash = false): PathProble
     if (decoded === '/') encodedSlash = true;
     else if (byte < 0x21 || byte > 0x7e || ';#\\?'.includes(decoded)) return hard(`escape %${hex} at ${i}`);
     else if (UNRESERVED.test(decoded)) return hard(`escape of an unreserved character, %${hex}, at ${i}`);
-    else if (decoded === '%' && /^[0-9A-Fa-f]{2}$/.test(path.slice(i + 3, i + 5))) return hard(`double escape at ${i}`);
+    else if (decoded === '%' && /^[0-9A-Fa-f]{2}$/.test(path.slice(i + 3, i + 5)))
+      return hard(`double escape at ${i}`);
     i += 2;
   }
   if (hidesStructure(path.slice(1).split('/'))) return hard('empty or dot segment');
-  if (encodedSlash && hidesStructure(path.slice(1).split(/\/|%2[fF]/))) return hard('empty or dot segment behind %2f');
+  if (encodedSlash && hidesStructure(path.slice(1).split(/\/|%2[fF]/)))
+    return hard('empty or dot segment behind %2f');
   if (encodedSlash && !allowEncodedSlash) return { problem: 'escaped slash', encodedSlashOnly: true };
   return null;
 }

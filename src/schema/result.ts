@@ -2,7 +2,11 @@ import type { FromSchema } from 'json-schema-to-ts';
 
 /** What a policy says (contracts.md, "What the policy says"). Anything else is `policy_error`, and denies. */
 
-const headers = { type: 'object', maxProperties: 64, additionalProperties: { type: 'string', maxLength: 8192 } } as const;
+const headers = {
+  type: 'object',
+  maxProperties: 64,
+  additionalProperties: { type: 'string', maxLength: 8192 },
+} as const;
 
 export const policyResultSchema = {
   $schema: 'http://json-schema.org/draft-07/schema#',

@@ -6,10 +6,18 @@ import type { Problem } from '../reason.ts';
  * Strict everywhere: no coercion, nothing stripped or filled in, every error collected, so that a person mends a
  * file in one go. `ownProperties` keeps prototype members out of the check.
  */
-const ajv = new Ajv({ strict: true, allErrors: true, ownProperties: true, strictTypes: false, strictRequired: false });
+const ajv = new Ajv({
+  strict: true,
+  allErrors: true,
+  ownProperties: true,
+  strictTypes: false,
+  strictRequired: false,
+});
 
 /** The value, typed, or every problem with it. */
-export type Checked<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly problems: Problem[] };
+export type Checked<T> =
+  | { readonly ok: true; readonly value: T }
+  | { readonly ok: false; readonly problems: Problem[] };
 
 /** Compiles on first use: start-up pays only for the schemas that it meets. */
 export function checker<const S extends JSONSchema>(schema: S): (value: unknown) => Checked<FromSchema<S>> {
@@ -32,7 +40,10 @@ export function fieldOf(pointer: string): string {
     .split('/')
     .slice(1)
     .map((part) => part.replaceAll('~1', '/').replaceAll('~0', '~'))
-    .reduce((path, part) => (/^\d+$/.test(part) ? `${path}[${part}]` : path === '' ? part : `${path}.${part}`), '');
+    .reduce(
+      (path, part) => (/^\d+$/.test(part) ? `${path}[${part}]` : path === '' ? part : `${path}.${part}`),
+      '',
+    );
 }
 
 function problem(error: ErrorObject): Problem {
@@ -40,13 +51,13 @@ function problem(error: ErrorObject): Problem {
   const params = error.params as Record<string, unknown>;
   switch (error.keyword) {
     case 'additionalProperties':
-      return { field: join(field, String(params['additionalProperty'])), message: 'unknown member' };
+      return { field: join(field, String(params.additionalProperty)), message: 'unknown member' };
     case 'required':
-      return { field: join(field, String(params['missingProperty'])), message: 'missing' };
+      return { field: join(field, String(params.missingProperty)), message: 'missing' };
     case 'enum':
-      return { field, message: `must be one of ${(params['allowedValues'] as unknown[]).join(', ')}` };
+      return { field, message: `must be one of ${(params.allowedValues as unknown[]).join(', ')}` };
     case 'const':
-      return { field, message: `must be ${JSON.stringify(params['allowedValue'])}` };
+      return { field, message: `must be ${JSON.stringify(params.allowedValue)}` };
     default:
       return { field, message: error.message ?? error.keyword };
   }

@@ -49,7 +49,9 @@ export function load(db: Database, now: number): Snapshot {
 }
 
 function latestRecord(db: Database): number {
-  const latest = db.prepare<unknown[], number>('SELECT time FROM records ORDER BY position DESC LIMIT 1').pluck();
+  const latest = db
+    .prepare<unknown[], number>('SELECT time FROM records ORDER BY position DESC LIMIT 1')
+    .pluck();
   return latest.get() ?? 0;
 }
 

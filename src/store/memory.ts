@@ -11,7 +11,12 @@ const FORGET = 300;
  *
  * Call it before the database is made. `now` in seconds.
  */
-export function memoryLostAt(folder: string, databasePath: string, hadKeys: boolean, now: number): number | null {
+export function memoryLostAt(
+  folder: string,
+  databasePath: string,
+  hadKeys: boolean,
+  now: number,
+): number | null {
   const mark = join(folder, MARK);
   if (hadKeys && !existsSync(databasePath)) {
     writeFileSync(mark, `${now}\n`, { mode: 0o600 });

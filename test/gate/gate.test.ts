@@ -47,7 +47,8 @@ const ms = NOW * 1000;
 const denies = (code: string, run: () => unknown) => assert.throws(run, { code });
 
 describe('the gate', () => {
-  it('is not ready before its state is loaded', () => denies('state_not_ready', () => createGate().admit(verified(), ms)));
+  it('is not ready before its state is loaded', () =>
+    denies('state_not_ready', () => createGate().admit(verified(), ms)));
   it('admits a registered runtime', () => assert.equal(loaded().admit(verified(), ms).runtime_id, 'bot-1'));
 
   const unknown: [name: string, change: Partial<LiveRuntime>][] = [
@@ -60,7 +61,9 @@ describe('the gate', () => {
   ];
   for (const [name, change] of unknown) {
     it(`does not know a runtime registered for ${name}`, () => {
-      denies('runtime_unknown', () => loaded({ runtimes: [{ ...runtime, ...change }] }).admit(verified(), ms));
+      denies('runtime_unknown', () =>
+        loaded({ runtimes: [{ ...runtime, ...change }] }).admit(verified(), ms),
+      );
     });
   }
 
@@ -75,7 +78,9 @@ describe('the gate', () => {
   });
 
   it('denies a contained runtime', () => {
-    denies('runtime_inactive', () => loaded({ runtimes: [{ ...runtime, status: 'inactive' }] }).admit(verified(), ms));
+    denies('runtime_inactive', () =>
+      loaded({ runtimes: [{ ...runtime, status: 'inactive' }] }).admit(verified(), ms),
+    );
   });
 
   it('never lets an old message bring a killed runtime back', () => {
@@ -126,7 +131,8 @@ describe('the gate', () => {
 
 describe('the replay guard', () => {
   const nonce = (n: string, created = NOW, keyid = 'k') => ({ keyid, nonce: n, created });
-  const guard = (limit = 100, memoryLostAt: number | null = null) => createReplayGuard({ limit, memoryLostAt });
+  const guard = (limit = 100, memoryLostAt: number | null = null) =>
+    createReplayGuard({ limit, memoryLostAt });
 
   it('lets a nonce pass once for a key', () => {
     const g = guard();
@@ -170,7 +176,11 @@ describe('the replay guard', () => {
   });
 
   it('lets each nonce pass exactly once, in any order of times', () => {
-    const spend = fc.record({ n: fc.nat(5), created: fc.integer({ min: NOW - 60, max: NOW + 30 }), now: fc.integer({ min: NOW, max: NOW + 200 }) });
+    const spend = fc.record({
+      n: fc.nat(5),
+      created: fc.integer({ min: NOW - 60, max: NOW + 30 }),
+      now: fc.integer({ min: NOW, max: NOW + 200 }),
+    });
     fc.assert(
       fc.property(fc.array(spend, { maxLength: 60 }), (spends) => {
         const g = guard();
@@ -196,7 +206,10 @@ describe('budgets', () => {
   const line = (lemmaId: string, limit: number) => ({ lemmaId, limit, expires: NOW + 600 });
 
   it('count this request in', () => {
-    assert.deepEqual([createBudgets().reserve([line('a', 5)], NOW)].map((r) => [r?.limit, r?.used]), [[5, 1]]);
+    assert.deepEqual(
+      [createBudgets().reserve([line('a', 5)], NOW)].map((r) => [r?.limit, r?.used]),
+      [[5, 1]],
+    );
   });
 
   it('speak for the one with the least left', () => {
@@ -215,23 +228,27 @@ describe('budgets', () => {
 
   it('let exactly the limit through, however requests interleave', () => {
     fc.assert(
-      fc.property(fc.integer({ min: 1, max: 20 }), fc.array(fc.boolean(), { maxLength: 60 }), (limit, order) => {
-        const b = createBudgets();
-        let passed = 0;
-        const held: { used: number; limit: number; release(): void }[] = [];
-        for (const arrive of order) {
-          if (arrive) {
-            const r = b.reserve([line('a', limit)], NOW);
-            if (r !== null) held.push(r);
-            continue;
+      fc.property(
+        fc.integer({ min: 1, max: 20 }),
+        fc.array(fc.boolean(), { maxLength: 60 }),
+        (limit, order) => {
+          const b = createBudgets();
+          let passed = 0;
+          const held: { used: number; limit: number; release(): void }[] = [];
+          for (const arrive of order) {
+            if (arrive) {
+              const r = b.reserve([line('a', limit)], NOW);
+              if (r !== null) held.push(r);
+              continue;
+            }
+            const r = held.shift();
+            if (r === undefined) continue;
+            if (r.used <= r.limit) passed += 1;
+            else r.release();
           }
-          const r = held.shift();
-          if (r === undefined) continue;
-          if (r.used <= r.limit) passed += 1;
-          else r.release();
-        }
-        assert.ok(passed <= limit);
-      }),
+          assert.ok(passed <= limit);
+        },
+      ),
     );
   });
 

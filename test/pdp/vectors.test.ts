@@ -18,15 +18,23 @@ for (const border of ['grpc', 'rest'] as const) {
       it(`${one.name}: ${one.expect}`, async () => {
         const { verdict, decisionId, http, grpc } = await service[border](one.request);
         decided.set(decisionId, one.expect);
-        const { http: wantedHttp, grpc: wantedGrpc } = isReasonCode(one.expect) ? REASONS[one.expect] : REASONS.allowed;
-        assert.deepEqual({ verdict, http, grpc }, { verdict: one.expect, http: wantedHttp, grpc: wantedGrpc });
+        const { http: wantedHttp, grpc: wantedGrpc } = isReasonCode(one.expect)
+          ? REASONS[one.expect]
+          : REASONS.allowed;
+        assert.deepEqual(
+          { verdict, http, grpc },
+          { verdict: one.expect, http: wantedHttp, grpc: wantedGrpc },
+        );
       });
     }
 
     it('left a record of each, with its code', async () => {
       const { records } = await service.records();
       const kept = new Map(records.map((r) => [r.decision_id, r.verdict === 'allow' ? 'allow' : r.reason]));
-      assert.deepEqual([...decided].filter(([id, code]) => kept.get(id) !== code), []);
+      assert.deepEqual(
+        [...decided].filter(([id, code]) => kept.get(id) !== code),
+        [],
+      );
       assert.equal(decided.size, cases.length);
     });
 
@@ -34,7 +42,7 @@ for (const border of ['grpc', 'rest'] as const) {
       const unequal: unknown[] = [];
       for (const id of decided.keys()) {
         const { status, body } = await service.control(`/api/wallet/runtimes/decisions/${id}/explain`);
-        const { evaluated_again, failed } = body['explanation'] as {
+        const { evaluated_again, failed } = body.explanation as {
           evaluated_again: { equal: boolean } | null;
           failed: object | null;
         };

@@ -23,7 +23,12 @@ describe('a verified chain', () => {
   it('says who acts', () => {
     const verified = createChainCache().verify(header(chain({ run: {} })), trust);
     assert.deepEqual(
-      [verified.root.claims.org, verified.runtime.claims.runtime_id, verified.run?.claims.run_id, verified.leaf.type],
+      [
+        verified.root.claims.org,
+        verified.runtime.claims.runtime_id,
+        verified.run?.claims.run_id,
+        verified.leaf.type,
+      ],
       ['acme', 'bot-1', 'job-1', 'run'],
     );
   });
@@ -34,7 +39,10 @@ describe('a verified chain', () => {
       fc.property(fc.nat(json.length - 1), fc.integer({ min: 1, max: 255 }), (at, change) => {
         const bytes = json.slice();
         bytes[at] = (bytes[at] ?? 0) ^ change;
-        assert.notEqual(codeOf(() => createChainCache().verify(toBase64url(bytes), trust)), 'passes');
+        assert.notEqual(
+          codeOf(() => createChainCache().verify(toBase64url(bytes), trust)),
+          'passes',
+        );
       }),
       { numRuns: 500 },
     );
@@ -51,7 +59,10 @@ describe('a verified chain', () => {
     const value = header(chain());
     cache.verify(value, trust);
     const other = createTrust([{ org: 'acme', env: 'prod', keys: [jwk(keyNamed('new issuer').public)] }]);
-    assert.equal(codeOf(() => cache.verify(value, other)), 'root_untrusted');
+    assert.equal(
+      codeOf(() => cache.verify(value, other)),
+      'root_untrusted',
+    );
   });
 
   it('does not make room for what does not hold', () => {

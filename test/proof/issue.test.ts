@@ -28,13 +28,29 @@ const runtimeClaims = {
 } as const;
 
 function issued(scope = ['documents.*'], narrower = ['documents.read']) {
-  const root = issueRoot(keys.issuer.seed, SUBJECT, { org: 'acme', env: 'prod' }, { ...terms, key: keys.operator.public, expires_at: NOW + 86_400 });
-  const delegation = issueDelegation(root, keys.operator.seed, { intent: 'tests' }, { ...terms, key: keys.delegate.public, scope, expires_at: NOW + 7_200 });
-  const runtime = issueRuntime(delegation, keys.delegate.seed, runtimeClaims, { ...terms, key: keys.runtime.public, scope: narrower, expires_at: NOW + 3_600 });
+  const root = issueRoot(
+    keys.issuer.seed,
+    SUBJECT,
+    { org: 'acme', env: 'prod' },
+    { ...terms, key: keys.operator.public, expires_at: NOW + 86_400 },
+  );
+  const delegation = issueDelegation(
+    root,
+    keys.operator.seed,
+    { intent: 'tests' },
+    { ...terms, key: keys.delegate.public, scope, expires_at: NOW + 7_200 },
+  );
+  const runtime = issueRuntime(delegation, keys.delegate.seed, runtimeClaims, {
+    ...terms,
+    key: keys.runtime.public,
+    scope: narrower,
+    expires_at: NOW + 3_600,
+  });
   return { root, delegation, runtime };
 }
 
-const verify = (links: readonly Lemma[]) => verifyChain(decodeCredential(encodeCredential(credentialOf(links))), trust);
+const verify = (links: readonly Lemma[]) =>
+  verifyChain(decodeCredential(encodeCredential(credentialOf(links))), trust);
 
 describe('issuing', () => {
   it('makes a chain that verifies', () => {
@@ -44,7 +60,12 @@ describe('issuing', () => {
 
   it('narrows offline: the runtime adds a run with no call to anybody', () => {
     const { root, delegation, runtime } = issued();
-    const run = issueRun(runtime, keys.runtime.seed, { run_id: 'job-1', budget: { operations: 5 } }, { ...terms, key: keys.run.public, scope: ['documents.read'], expires_at: NOW + 60 });
+    const run = issueRun(
+      runtime,
+      keys.runtime.seed,
+      { run_id: 'job-1', budget: { operations: 5 } },
+      { ...terms, key: keys.run.public, scope: ['documents.read'], expires_at: NOW + 60 },
+    );
     const links = linksOf(credentialOf([root, delegation, runtime, run]));
     assert.equal(verify(links).run?.claims.budget.operations, 5);
   });
@@ -69,26 +90,80 @@ describe('issuing', () => {
 
   const refusals: [name: string, code: string, run: () => unknown][] = [
     ['a scope beyond the parent', 'scope_escalation', () => issued(['a.b'], ['a.c'])],
-    ['a life beyond the parent', 'expiry_escalation', () => {
-      const { delegation } = issued();
-      return issueRuntime(delegation, keys.delegate.seed, runtimeClaims, { ...terms, key: keys.runtime.public, scope: [], expires_at: NOW + 7_201 });
-    }],
-    ['a signer that is not the parent', 'chain_parent_mismatch', () => {
-      const { delegation } = issued();
-      return issueRuntime(delegation, keys.run.seed, runtimeClaims, { ...terms, key: keys.runtime.public, scope: [], expires_at: NOW + 60 });
-    }],
-    ['a weak holder', 'key_weak', () => {
-      const { delegation } = issued();
-      return issueRuntime(delegation, keys.delegate.seed, runtimeClaims, { ...terms, key: new Uint8Array(32), scope: [], expires_at: NOW + 60 });
-    }],
-    ["the parent's own key again", 'key_reused', () => {
-      const { delegation } = issued();
-      return issueRuntime(delegation, keys.delegate.seed, runtimeClaims, { ...terms, key: keys.delegate.public, scope: [], expires_at: NOW + 60 });
-    }],
-    ['a root of more than 366 days', 'ttl_too_long', () =>
-      issueRoot(keys.issuer.seed, SUBJECT, { org: 'acme', env: 'prod' }, { ...terms, key: keyNamed('x').public, expires_at: NOW + 367 * 86_400 })],
-    ['an audience that is no origin', 'schema_invalid', () =>
-      issueRoot(keys.issuer.seed, SUBJECT, { org: 'acme', env: 'prod' }, { audience: ['api.example.com'], issued_at: NOW, key: keyNamed('x').public, expires_at: NOW + 60 })],
+    [
+      'a life beyond the parent',
+      'expiry_escalation',
+      () => {
+        const { delegation } = issued();
+        return issueRuntime(delegation, keys.delegate.seed, runtimeClaims, {
+          ...terms,
+          key: keys.runtime.public,
+          scope: [],
+          expires_at: NOW + 7_201,
+        });
+      },
+    ],
+    [
+      'a signer that is not the parent',
+      'chain_parent_mismatch',
+      () => {
+        const { delegation } = issued();
+        return issueRuntime(delegation, keys.run.seed, runtimeClaims, {
+          ...terms,
+          key: keys.runtime.public,
+          scope: [],
+          expires_at: NOW + 60,
+        });
+      },
+    ],
+    [
+      'a weak holder',
+      'key_weak',
+      () => {
+        const { delegation } = issued();
+        return issueRuntime(delegation, keys.delegate.seed, runtimeClaims, {
+          ...terms,
+          key: new Uint8Array(32),
+          scope: [],
+          expires_at: NOW + 60,
+        });
+      },
+    ],
+    [
+      "the parent's own key again",
+      'key_reused',
+      () => {
+        const { delegation } = issued();
+        return issueRuntime(delegation, keys.delegate.seed, runtimeClaims, {
+          ...terms,
+          key: keys.delegate.public,
+          scope: [],
+          expires_at: NOW + 60,
+        });
+      },
+    ],
+    [
+      'a root of more than 366 days',
+      'ttl_too_long',
+      () =>
+        issueRoot(
+          keys.issuer.seed,
+          SUBJECT,
+          { org: 'acme', env: 'prod' },
+          { ...terms, key: keyNamed('x').public, expires_at: NOW + 367 * 86_400 },
+        ),
+    ],
+    [
+      'an audience that is no origin',
+      'schema_invalid',
+      () =>
+        issueRoot(
+          keys.issuer.seed,
+          SUBJECT,
+          { org: 'acme', env: 'prod' },
+          { audience: ['api.example.com'], issued_at: NOW, key: keyNamed('x').public, expires_at: NOW + 60 },
+        ),
+    ],
   ];
   for (const [name, code, run] of refusals) it(`refuses ${name}`, () => assert.throws(run, { code }));
 });
@@ -106,6 +181,7 @@ describe('scope cover', () => {
     ['a.b.c', 'a.b.*', false],
   ];
   for (const [granted, wanted, covers] of rows) {
-    it(`${granted} ${covers ? 'covers' : 'does not cover'} ${wanted}`, () => assert.equal(scopeCovers(granted, wanted), covers));
+    it(`${granted} ${covers ? 'covers' : 'does not cover'} ${wanted}`, () =>
+      assert.equal(scopeCovers(granted, wanted), covers));
   }
 });

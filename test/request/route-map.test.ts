@@ -93,7 +93,8 @@ describe('the route map', () => {
     ['/v1/a/b', { headers: [[':protocol', 'websocket']] }, 'method_not_allowed'],
   ];
   for (const [target, more, expected] of rows) {
-    it(`${target} ${JSON.stringify(more)} is ${expected}`, () => assert.equal(outcome(target, more), expected));
+    it(`${target} ${JSON.stringify(more)} is ${expected}`, () =>
+      assert.equal(outcome(target, more), expected));
   }
 
   it('gives the parameters as received', () => {

@@ -46,7 +46,12 @@ export type Type = 'root' | 'delegation' | 'runtime' | 'run';
 
 const DEFAULTS: Record<Type, { scope: string[]; from: number; to: number; claims: Fields }> = {
   root: { scope: [], from: NOW - 86_400, to: NOW + 30 * 86_400, claims: { org: 'acme', env: 'prod' } },
-  delegation: { scope: ['documents.*', 'site.read'], from: NOW - 3_600, to: NOW + 86_400, claims: { intent: 'tests' } },
+  delegation: {
+    scope: ['documents.*', 'site.read'],
+    from: NOW - 3_600,
+    to: NOW + 86_400,
+    claims: { intent: 'tests' },
+  },
   runtime: {
     scope: ['documents.read', 'documents.write', 'documents.admin'],
     from: NOW - 600,
@@ -81,7 +86,10 @@ export function link(type: Type, parent: Lemma | null, signer: Key, holder: Key,
     not_before: d.from,
     expires_at: d.to,
     ...(parent === null ? {} : { parent: hashOf(parent) }),
-    claims: 'claims' in fields && claims === undefined ? undefined : { ...d.claims, ...(claims as Fields | undefined) },
+    claims:
+      'claims' in fields && claims === undefined
+        ? undefined
+        : { ...d.claims, ...(claims as Fields | undefined) },
     ...rest,
   };
   for (const [name, value] of Object.entries(unsigned)) if (value === undefined) delete unsigned[name];
@@ -98,7 +106,10 @@ export function hashOf(lemma: Lemma): string {
 }
 
 /** Root, delegation, runtime and, where `run` is given, a run. Each part's fields can be replaced. */
-export function chain(parts: Partial<Record<Type, Fields>> = {}, holders: Partial<Record<Type, Key>> = {}): Lemma[] {
+export function chain(
+  parts: Partial<Record<Type, Fields>> = {},
+  holders: Partial<Record<Type, Key>> = {},
+): Lemma[] {
   const holder = {
     root: keys.operator,
     delegation: keys.delegate,
@@ -139,7 +150,14 @@ export interface WireRequest {
 }
 
 export function request(overrides: Partial<WireRequest> = {}): WireRequest {
-  return { method: 'GET', scheme: 'https', host: 'api.example.com', path: '/v1/documents/42', headers: [], ...overrides };
+  return {
+    method: 'GET',
+    scheme: 'https',
+    host: 'api.example.com',
+    path: '/v1/documents/42',
+    headers: [],
+    ...overrides,
+  };
 }
 
 export function bearing(links: readonly unknown[], overrides: Partial<WireRequest> = {}): WireRequest {
@@ -151,7 +169,12 @@ export function bearing(links: readonly unknown[], overrides: Partial<WireReques
 export function proving(
   links: readonly Lemma[],
   leafKey: Key,
-  options: Partial<WireRequest> & { text?: string; nonce?: string; created?: number; change?: (h: Record<string, string>) => void } = {},
+  options: Partial<WireRequest> & {
+    text?: string;
+    nonce?: string;
+    created?: number;
+    change?: (h: Record<string, string>) => void;
+  } = {},
 ): WireRequest {
   const { text, nonce, created = NOW, change, headers: more = [], ...overrides } = options;
   const base = request(overrides);

@@ -1,14 +1,18 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type Client, credentials, loadPackageDefinition, type ServiceClientConstructor } from '@grpc/grpc-js';
+import {
+  type Client,
+  credentials,
+  loadPackageDefinition,
+  type ServiceClientConstructor,
+} from '@grpc/grpc-js';
 import { stringify } from 'yaml';
 import { type App, startApp } from '../../src/app.ts';
 import { loadConfig } from '../../src/config/load.ts';
 import type { CheckRequestMessage, CheckResponseMessage } from '../../src/schema/check.ts';
 import type { DecisionRecord } from '../../src/schema/decision.ts';
 import { loadProtos } from '../../src/server/proto.ts';
-import { writeFileSync } from 'node:fs';
 import { NOW, type WireRequest } from './kit.ts';
 
 /** The configuration that the recorded vectors were made for. */
@@ -67,11 +71,17 @@ export async function running(options: RunningOptions = {}): Promise<Running> {
   const folder = options.folder ?? mkdtempSync(join(tmpdir(), 'lemma-test-'));
   const { trust, runtimes, routes } = vectors;
   const listen = { grpc: '127.0.0.1:0', decision: '127.0.0.1:0', control: '127.0.0.1:0' };
-  writeFileSync(join(folder, 'lemma.yaml'), stringify({ listen, trust, runtimes, routes, ...options.config }));
+  writeFileSync(
+    join(folder, 'lemma.yaml'),
+    stringify({ listen, trust, runtimes, routes, ...options.config }),
+  );
   const loaded = loadConfig({ flags: {}, env: {}, cwd: folder });
   const logged: string[] = [];
   const clock = options.clock ?? (() => NOW);
-  const app = await startApp(loaded, { clock: () => clock() * 1000, output: (line) => void logged.push(line) });
+  const app = await startApp(loaded, {
+    clock: () => clock() * 1000,
+    output: (line) => void logged.push(line),
+  });
   const operatorKey = readFileSync(app.operatorKeyFile, 'utf8').trim();
   const client = connect(app.addresses.grpc[0] ?? '');
 
@@ -92,7 +102,8 @@ export async function running(options: RunningOptions = {}): Promise<Running> {
     folder,
     logged,
     operatorKey,
-    grpc: async (request, extensions = {}) => verdictOf(await client.check(toCheckRequest(request, extensions))),
+    grpc: async (request, extensions = {}) =>
+      verdictOf(await client.check(toCheckRequest(request, extensions))),
     async rest(request) {
       const path = '/envoy.service.auth.v3.Authorization/Check';
       const { body } = await call(app.addresses.decision, path, toCheckJson(request));
@@ -119,8 +130,14 @@ function connect(address: string) {
   const definition = loadPackageDefinition(loadProtos()) as never as {
     envoy: { service: { auth: { v3: { Authorization: ServiceClientConstructor } } } };
   };
-  const client = new definition.envoy.service.auth.v3.Authorization(address, credentials.createInsecure()) as unknown as Client &
-    Record<'check', (message: object, done: (error: Error | null, answer: CheckResponseMessage) => void) => void>;
+  const client = new definition.envoy.service.auth.v3.Authorization(
+    address,
+    credentials.createInsecure(),
+  ) as unknown as Client &
+    Record<
+      'check',
+      (message: object, done: (error: Error | null, answer: CheckResponseMessage) => void) => void
+    >;
   return {
     check: (message: CheckRequestMessage) =>
       new Promise<CheckResponseMessage>((resolve, reject) =>
@@ -142,7 +159,9 @@ function toCheckRequest(request: WireRequest, extensions: Record<string, string>
           host,
           path,
           protocol: 'HTTP/1.1',
-          header_map: { headers: headers.map(([key, value]) => ({ key, raw_value: Buffer.from(value, 'latin1') })) },
+          header_map: {
+            headers: headers.map(([key, value]) => ({ key, raw_value: Buffer.from(value, 'latin1') })),
+          },
           ...(body === undefined || body === null ? {} : { raw_body: Buffer.from(body, 'base64url') }),
         },
       },
@@ -153,7 +172,10 @@ function toCheckRequest(request: WireRequest, extensions: Record<string, string>
 
 function toCheckJson(request: WireRequest): unknown {
   const { method, scheme, host, path, headers, body } = request;
-  const lines = headers.map(([key, value]) => ({ key, rawValue: Buffer.from(value, 'latin1').toString('base64') }));
+  const lines = headers.map(([key, value]) => ({
+    key,
+    rawValue: Buffer.from(value, 'latin1').toString('base64'),
+  }));
   return {
     attributes: {
       request: {
@@ -164,7 +186,9 @@ function toCheckJson(request: WireRequest): unknown {
           path,
           protocol: 'HTTP/1.1',
           headerMap: { headers: lines },
-          ...(body === undefined || body === null ? {} : { rawBody: Buffer.from(body, 'base64url').toString('base64') }),
+          ...(body === undefined || body === null
+            ? {}
+            : { rawBody: Buffer.from(body, 'base64url').toString('base64') }),
         },
       },
     },
@@ -190,11 +214,11 @@ function fromJson(body: Record<string, unknown>): CheckResponseMessage {
 
 function verdictOf(response: CheckResponseMessage): Verdict {
   const grpc = response.status?.code ?? 0;
-  const { ok_response: ok, denied_response: denied } = response;
-  if (grpc === 0) {
-    const id = ok?.headers?.find((option) => option.header?.key === 'x-lemma-decision-id')?.header?.value ?? '';
-    return { verdict: 'allow', decisionId: id, http: 200, grpc, response };
+  if ('ok_response' in response && grpc === 0) {
+    const id = response.ok_response.headers.find((option) => option.header?.key === 'x-lemma-decision-id');
+    return { verdict: 'allow', decisionId: id?.header?.value ?? '', http: 200, grpc, response };
   }
+  const denied = 'denied_response' in response ? response.denied_response : undefined;
   const body = JSON.parse(denied?.body ?? '{}') as { error?: string; decision_id?: string };
   return {
     verdict: body.error ?? 'no error code',

@@ -51,7 +51,11 @@ function install() {
 function runOnPinnedNode() {
   const { platform, arch } = process;
   const binary = platform === 'win32' ? 'bin/node.exe' : 'bin/node';
-  const node = [`node-${platform}-${arch}`, `node-bin-${platform}-${arch}`, `node-${platform.slice(0, 3)}-${arch}`]
+  const node = [
+    `node-${platform}-${arch}`,
+    `node-bin-${platform}-${arch}`,
+    `node-${platform.slice(0, 3)}-${arch}`,
+  ]
     .map((name) => join(root, 'node_modules', name, binary))
     .find(existsSync);
   if (node === undefined) {

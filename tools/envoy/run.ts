@@ -85,8 +85,8 @@ async function accessLog({ envoy, lemma }: Scene): Promise<void> {
   const denied = lines.find((line) => line.reason === 'auth_required');
   const id = String(denied?.decision_id);
   check(denied !== undefined, "Envoy's access log names the decision", JSON.stringify(denied ?? lines));
-  const { explain } = await lemma.command('decisions', 'explain', id);
-  const found = JSON.stringify(explain ?? null);
+  const { explanation } = await lemma.command('decisions', 'explain', id);
+  const found = JSON.stringify(explanation ?? null);
   check(found.includes(id), '`lemma decisions explain` finds it', `${found.slice(0, 160)}…`);
 }
 

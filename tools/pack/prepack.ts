@@ -12,13 +12,24 @@ const root = fileURLToPath(new URL('../../', import.meta.url));
 const manifestPath = join(root, 'package.json');
 const backupPath = join(root, '.package.json.unpacked');
 
-if (existsSync(backupPath)) throw new Error(`${backupPath} is left from an interrupted pack: move it back to package.json`);
+if (existsSync(backupPath))
+  throw new Error(`${backupPath} is left from an interrupted pack: move it back to package.json`);
 rmSync(join(root, 'dist'), { recursive: true, force: true });
 const tsc = join(dirname(createRequire(import.meta.url).resolve('typescript/package.json')), 'bin', 'tsc');
 execFileSync(process.execPath, [tsc, '-p', join(root, 'tools/pack')], { stdio: 'inherit' });
 
 const text = readFileSync(manifestPath, 'utf8');
 writeFileSync(backupPath, text);
-const { optionalDependencies: _node, devDependencies: _dev, scripts: _scripts, ...manifest } = JSON.parse(text) as Record<string, unknown>;
-const published = JSON.parse(JSON.stringify(manifest).replaceAll('./src/', './dist/').replaceAll('src/bin.js', 'dist/bin.js').replaceAll(/(dist\/[\w/-]+)\.ts"/g, '$1.js"')) as object;
+const {
+  optionalDependencies: _node,
+  devDependencies: _dev,
+  scripts: _scripts,
+  ...manifest
+} = JSON.parse(text) as Record<string, unknown>;
+const published = JSON.parse(
+  JSON.stringify(manifest)
+    .replaceAll('./src/', './dist/')
+    .replaceAll('src/bin.js', 'dist/bin.js')
+    .replaceAll(/(dist\/[\w/-]+)\.ts"/g, '$1.js"'),
+) as object;
 writeFileSync(manifestPath, `${JSON.stringify(published, null, 2)}\n`);

@@ -1,0 +1,77 @@
+import { join } from 'node:path';
+import { publicKeyOf, randomBytes } from '#runtime';
+import { fromBase64url, toBase64url } from '../crypto/base64url.ts';
+import { thumbprint } from '../crypto/thumbprint.ts';
+import { createSecret, KeyFileError, privateFolder, readSecret } from './secret-file.ts';
+
+/** The deployment's secrets, 32 bytes each. Seeds are Ed25519's (RFC 8032). */
+export interface Keys {
+  /** Signs roots. */
+  readonly issuer: Uint8Array;
+  /** The operator's root secret: PPID and operator key of each site come from it. */
+  readonly rootSecret: Uint8Array;
+  /** What the delegate's key of each site comes from. */
+  readonly automation: Uint8Array;
+  /** Signs checkpoints of the decision log. */
+  readonly checkpoint: Uint8Array;
+  /** Signs bundles. */
+  readonly bundle: Uint8Array;
+  /** The operator's API key, `lm_op_…`. */
+  readonly operatorKey: string;
+  /** Every one of them was made just now: nothing was ever signed here before. */
+  readonly created: boolean;
+}
+
+const OPERATOR_KEY = /^lm_op_[A-Za-z0-9_-]{43}$/;
+
+export function operatorKeyFile(dataFolder: string): string {
+  return join(dataFolder, 'operator.key');
+}
+
+/**
+ * Reads `<data>/keys/*.key` and `<data>/operator.key`, and makes those that are missing (folder 0700, files 0600; one
+ * line of base64url). Throws KeyFileError for a link, for a file that others may read, and for one that holds no key.
+ */
+export function loadKeys(dataFolder: string): Keys {
+  const folder = join(dataFolder, 'keys');
+  privateFolder(folder);
+  const found: boolean[] = [];
+  const secret = (path: string, make: () => string): string => {
+    const there = readSecret(path);
+    found.push(there !== null);
+    if (there !== null) return there;
+    const text = make();
+    // Another process that starts on this folder now may have been first: its key is then the key.
+    return createSecret(path, text) ? text : (readSecret(path) ?? text);
+  };
+  const seed = (name: string): Uint8Array => {
+    const path = join(folder, `${name}.key`);
+    const bytes = fromBase64url(secret(path, () => toBase64url(randomBytes(32))));
+    if (bytes?.length !== 32) throw notAKey(path, '32 bytes as base64url');
+    return bytes;
+  };
+  const keys = {
+    issuer: seed('issuer'),
+    rootSecret: seed('operator-root'),
+    automation: seed('automation'),
+    checkpoint: seed('checkpoint'),
+    bundle: seed('bundle'),
+  };
+  const path = operatorKeyFile(dataFolder);
+  const operatorKey = secret(path, () => `lm_op_${toBase64url(randomBytes(32))}`);
+  if (!OPERATOR_KEY.test(operatorKey)) throw notAKey(path, 'lm_op_ and 43 base64url characters');
+  return { ...keys, operatorKey, created: !found.includes(true) };
+}
+
+function notAKey(path: string, form: string): KeyFileError {
+  return new KeyFileError(
+    path,
+    `does not hold one line of ${form}: restore it, or move it away to get a new one`,
+  );
+}
+
+/** The public half of a seed, as trust entries and verifiers of checkpoints have it (RFC 8037). `kid` is its thumbprint. */
+export function publicJwk(seed: Uint8Array): { kty: 'OKP'; crv: 'Ed25519'; x: string; kid: string } {
+  const key = publicKeyOf(seed);
+  return { kty: 'OKP', crv: 'Ed25519', x: toBase64url(key), kid: thumbprint(key) };
+}

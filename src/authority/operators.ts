@@ -1,0 +1,24 @@
+import { timingSafeEqual } from 'node:crypto';
+import { sha256 } from '#runtime';
+import type { Tenant } from '../store/model.ts';
+
+/** Who asks a verb of the control plane, and whose things they may see. */
+export interface Operator extends Tenant {
+  readonly id: string;
+}
+
+export interface Operators {
+  /** The operator whose key this is, or null. Digests are compared in constant time. */
+  authenticate(key: string): Operator | null;
+}
+
+/** The embedded deployment has one operator, its owner. */
+export function createOperators(owner: Tenant & { readonly key: string }): Operators {
+  const expected = digest(owner.key);
+  const operator: Operator = { id: 'owner', org: owner.org, env: owner.env };
+  return { authenticate: (key) => (timingSafeEqual(digest(key), expected) ? operator : null) };
+}
+
+function digest(text: string): Uint8Array {
+  return sha256(new TextEncoder().encode(text));
+}

@@ -1,0 +1,17 @@
+import type { ApiErrorCode } from '../schema/api.ts';
+
+/** A verb that cannot be done, though its input is well formed. The message is for the operator who asked. */
+export class Refusal extends Error {
+  override readonly name = 'Refusal';
+  readonly code: ApiErrorCode;
+
+  constructor(code: ApiErrorCode, message: string) {
+    super(message);
+    this.code = code;
+  }
+}
+
+/** The same for what is not there and for what another organisation has: neither may be told from the other. */
+export function notFound(what: string): Refusal {
+  return new Refusal('not_found', `no such ${what}`);
+}

@@ -1,0 +1,51 @@
+import { randomUUID } from 'node:crypto';
+import type { ServerResponse } from 'node:http';
+import type { FirewallAnswer } from '../request/firewall.ts';
+
+/** What went wrong besides the verdict. Each goes out in the error shape of the REST API. */
+export const FAILURES = {
+  /** A request that is not decided on. */
+  header_ambiguous: 403,
+  route_unknown: 403,
+  upstream_unavailable: 502,
+  upstream_timeout: 504,
+  state_not_ready: 503,
+  internal_error: 503,
+} as const;
+
+export interface Failure {
+  readonly error: keyof typeof FAILURES;
+  readonly message: string;
+  readonly decisionId?: string;
+}
+
+export function sendFailure(response: ServerResponse, { error, message, decisionId }: Failure): void {
+  const id = decisionId === undefined ? {} : { decision_id: decisionId };
+  const body = { success: false, error, message, request_id: randomUUID(), ...id };
+  send(response, FAILURES[error], [['content-type', 'application/json']], JSON.stringify(body), decisionId);
+}
+
+export function sendDenial(
+  response: ServerResponse,
+  answer: Extract<FirewallAnswer, { verdict: 'deny' }>,
+  decisionId: string,
+): void {
+  send(response, answer.status, answer.headers, answer.body, decisionId);
+}
+
+function send(
+  response: ServerResponse,
+  status: number,
+  headers: readonly (readonly [string, string])[],
+  body: string,
+  decisionId: string | undefined,
+): void {
+  if (response.destroyed || response.headersSent) return;
+  const own = new Map<string, string | number>([['cache-control', 'no-store'], ...headers]);
+  own.set('content-length', Buffer.byteLength(body));
+  if (decisionId !== undefined) own.set('x-lemma-decision-id', decisionId);
+  // What is left of the body is not worth reading, and would be taken for the next request.
+  if (!response.req.complete) own.set('connection', 'close');
+  response.writeHead(status, [...own].flat() as string[]);
+  response.end(body);
+}

@@ -1,0 +1,140 @@
+import { createServer, type Server } from 'node:http';
+import { parseAddress } from '../config/address.ts';
+import { InputError, type Problem } from '../reason.ts';
+import { destinationsOf } from '../request/firewall.ts';
+import type { FirewallApi } from '../schema/config.ts';
+import type { Actor, Decision } from '../schema/decision.ts';
+import type { AuthzRequest } from '../schema/request.ts';
+import { type Apis, exchange, type TaintCause } from './exchange.ts';
+import { headerSecret } from './secret.ts';
+import { openUpstreams } from './upstream.ts';
+
+export type { TaintCause } from './exchange.ts';
+
+export interface FirewallOptions {
+  /** `host:port`; port 0 takes a free one. */
+  readonly address: string;
+  readonly apis: readonly FirewallApi[];
+  readonly decide: (request: AuthzRequest) => Promise<Decision>;
+  /**
+   * Awaited before the first byte of a tainting answer goes out: it must resolve only when the runtime's new taint
+   * epoch is durable and in force. When it rejects, nothing of the answer passes.
+   */
+  readonly taint: (actor: Actor, cause: TaintCause) => Promise<void>;
+  readonly log: {
+    info(facts: object, message: string): void;
+    error(facts: object, message: string): void;
+  };
+  readonly limits?: Partial<FirewallLimits>;
+}
+
+export interface FirewallLimits {
+  /** Bytes of a body that are held for the decision; default 1 MiB. */
+  readonly bodyBytes: number;
+  /** Milliseconds to connect to an upstream; default 10,000. */
+  readonly connectMs: number;
+  /** Milliseconds that an upstream may be silent; default 300,000: models think long. */
+  readonly idleMs: number;
+  /** Milliseconds that `close` waits for requests under way; default 10,000. */
+  readonly drainMs: number;
+}
+
+const LIMITS: FirewallLimits = {
+  bodyBytes: 1024 * 1024,
+  connectMs: 10_000,
+  idleMs: 300_000,
+  drainMs: 10_000,
+};
+
+export interface Firewall {
+  /** As bound: a port 0 is replaced by the real one. */
+  readonly address: string;
+  /** Takes other apis, whole, for requests from now on. Throws InputError and keeps the running ones. */
+  replace(apis: readonly FirewallApi[]): void;
+  /** Takes no new requests, lets those under way finish, then closes. Idempotent. */
+  close(): Promise<void>;
+}
+
+/**
+ * Serves `/firewall/<api>/<path>`: each request is decided on and, when allowed, sent to the api's upstream without
+ * what belongs to this hop or to Lemma, with the identity that was proven. Redirects are passed on, never followed.
+ *
+ * @throws InputError when the address or an api cannot be used.
+ */
+export async function startFirewall(options: FirewallOptions): Promise<Firewall> {
+  const { decide, taint, log } = options;
+  const limits = { ...LIMITS, ...options.limits };
+  let apis = usable(options.apis);
+  const upstreams = openUpstreams(limits);
+  let port = 0;
+  const server = createServer({ maxHeaderSize: 64 * 1024 }, (incoming, outgoing) => {
+    const firewall = {
+      port: () => port,
+      apis: () => apis,
+      decide,
+      taint,
+      upstreams,
+      bodyLimit: limits.bodyBytes,
+      log,
+    };
+    void exchange(incoming, outgoing, firewall);
+    // A connection that is kept alive would keep a closing server open.
+    outgoing.once('close', () => setImmediate(() => server.listening || server.closeIdleConnections()));
+  });
+  // Node drops what is over it without a word; the size of all headers is limited anyway.
+  server.maxHeadersCount = 0;
+  port = await listen(server, options.address);
+  const address = options.address.replace(/\d+$/, String(port));
+  log.info({ address, apis: [...apis.destinations.keys()] }, 'firewall is listening');
+
+  let closing: Promise<void> | undefined;
+  return {
+    address,
+    replace(next) {
+      apis = usable(next);
+    },
+    close() {
+      closing ??= drain(server, limits.drainMs).finally(() => upstreams.close());
+      return closing;
+    },
+  };
+}
+
+/** Throws InputError with everything that is wrong with them. */
+function usable(apis: readonly FirewallApi[]): Apis {
+  const problems: Problem[] = [];
+  const secrets = new Map<string, string>();
+  for (const [i, { id, inject }] of apis.entries()) {
+    try {
+      if (inject !== null) secrets.set(id, headerSecret(inject.value_file));
+    } catch (error) {
+      const message = error instanceof Error ? error.message : String(error);
+      problems.push({ field: `firewall.apis[${i}].inject.value_file`, message });
+    }
+  }
+  if (problems.length > 0) throw new InputError(problems);
+  return { destinations: destinationsOf(apis), secrets };
+}
+
+function listen(server: Server, text: string): Promise<number> {
+  const address = parseAddress(text);
+  if (address?.kind !== 'tcp') throw unusable(text, 'must be host:port: agents reach the firewall over TCP');
+  return new Promise((resolve, reject) => {
+    server.once('error', (error) => reject(unusable(text, `cannot be bound: ${error.message}`)));
+    server.listen(address.port, address.host, () => {
+      const bound = server.address();
+      resolve(typeof bound === 'object' && bound !== null ? bound.port : address.port);
+    });
+  });
+}
+
+function unusable(address: string, message: string): InputError {
+  return new InputError([{ field: 'firewall.listen', message: `${address} ${message}` }]);
+}
+
+async function drain(server: Server, limitMs: number): Promise<void> {
+  const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+  const timer = setTimeout(() => server.closeAllConnections(), limitMs);
+  await closed;
+  clearTimeout(timer);
+}

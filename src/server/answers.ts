@@ -1,0 +1,141 @@
+import { API_ERRORS } from '../schema/api.ts';
+import {
+  BYTES32_PATTERN,
+  ID_PATTERN,
+  LEMMA_ID_PATTERN,
+  PROFILES,
+  SUBJECT_PATTERN,
+} from '../schema/common.ts';
+
+/** Schemas of what the REST API answers, for its OpenAPI document. Lemmas are described by proofs.md, not here again. */
+
+const success = { const: true } as const;
+const time = { type: 'string', format: 'date-time' } as const;
+const id = { type: 'string', pattern: ID_PATTERN } as const;
+const texts = { type: 'object', additionalProperties: { type: 'string' } } as const;
+const cursor = { type: ['string', 'null'], description: 'null: there are no more' } as const;
+const profile = { enum: PROFILES } as const;
+
+function answerOf<const P extends Record<string, object>>(properties: P) {
+  return {
+    type: 'object',
+    required: ['success', ...Object.keys(properties)],
+    properties: { success, ...properties },
+  };
+}
+
+const runtimeItem = {
+  type: 'object',
+  required: [
+    'org',
+    'env',
+    'runtime_id',
+    'agent_id',
+    'workspace_id',
+    'profile',
+    'subject',
+    'keys',
+    'status',
+    'registered_at',
+    'taint_epoch',
+  ],
+  properties: {
+    org: id,
+    env: id,
+    runtime_id: id,
+    agent_id: id,
+    workspace_id: id,
+    profile,
+    subject: { type: 'string', pattern: SUBJECT_PATTERN },
+    keys: { type: ['array', 'null'], items: { type: 'string', pattern: BYTES32_PATTERN } },
+    status: { enum: ['active', 'inactive', 'killed'] },
+    registered_at: time,
+    taint_epoch: { type: 'integer', minimum: 0 },
+  },
+} as const;
+
+export const runtime = answerOf({ runtime: runtimeItem });
+export const runtimes = answerOf({ runtimes: { type: 'array', items: runtimeItem }, next_cursor: cursor });
+
+export const proof = answerOf({
+  credential: {
+    type: 'object',
+    required: ['v', 'type', 'id', 'chain'],
+    properties: {
+      v: { const: 1 },
+      type: { const: 'runtime' },
+      id: { type: 'string', pattern: LEMMA_ID_PATTERN },
+      chain: { type: 'array', items: { type: 'object' } },
+    },
+    description: 'A runtime lemma with its ancestors in `chain`, root first: what a proof file holds',
+  },
+  header: { type: 'string', description: 'The value of X-Lemma-Credential or X-Lemma-Proof' },
+  runtime_id: id,
+  profile,
+  taint_epoch: { type: 'integer', minimum: 0 },
+  expires_at: time,
+});
+
+export const enforced = answerOf({
+  enforced: { const: true, description: 'Nothing passes here from now on' },
+  durable: {
+    type: 'boolean',
+    description: 'false: it could not be written and ends with the process; ask again',
+  },
+  epoch: { type: ['integer', 'null'] },
+  seq: { type: ['integer', 'null'] },
+  at: time,
+});
+
+export const authorized = answerOf({
+  decision: { const: 'allow' },
+  reason: {
+    type: 'string',
+    description: 'allowed, or the code that an observed route would have denied with',
+  },
+  decision_id: { type: 'string' },
+  observed: { type: 'boolean' },
+  headers: { ...texts, description: 'To set on the upstream request' },
+  headers_to_remove: { type: 'array', items: { type: 'string' } },
+  response_headers_to_add: texts,
+});
+
+export const decisions = answerOf({
+  decisions: { type: 'array', items: { type: 'object' }, description: 'Stored lines; times in milliseconds' },
+  next_cursor: cursor,
+});
+
+export const explained = answerOf({ explanation: { type: 'object' } });
+
+export const checked = {
+  type: 'object',
+  required: ['status'],
+  properties: {
+    status: { type: 'object', required: ['code'], properties: { code: { enum: [0, 7, 16] } } },
+    okResponse: { type: 'object' },
+    deniedResponse: { type: 'object' },
+    dynamicMetadata: { type: 'object' },
+  },
+  description: 'envoy.service.auth.v3.CheckResponse as proto3 JSON',
+} as const;
+
+export const status = {
+  type: 'object',
+  required: ['status'],
+  properties: { status: { type: 'string' } },
+} as const;
+
+export const error = {
+  type: 'object',
+  required: ['success', 'error', 'message', 'request_id'],
+  properties: {
+    success: { const: false },
+    error: {
+      type: 'string',
+      description: `A reason code, or one of ${Object.keys(API_ERRORS).join(', ')}`,
+    },
+    message: { type: 'string' },
+    request_id: { type: 'string' },
+    decision_id: { type: 'string' },
+  },
+} as const;

@@ -1,0 +1,70 @@
+import type { FastifyInstance } from 'fastify';
+import type { Logger } from 'pino';
+import type { Authority } from '../authority/authority.ts';
+import type { Operators } from '../authority/operators.ts';
+import { notFound } from '../authority/refusal.ts';
+import { authorizeHandler, CONTROL_BODY_LIMIT, type Decide } from './decide-routes.ts';
+import { type DecisionLogReader, decisionHandlers } from './decisions-api.ts';
+import { addGuarded, type OperatorHandler } from './guard.ts';
+import { addHealth } from './health.ts';
+import { createHttp, type HttpServer, listen } from './http.ts';
+import type { Metrics } from './metrics.ts';
+import { openApi } from './openapi.ts';
+import { OPERATIONS, type OperationId } from './operations.ts';
+import { runtimeHandlers } from './runtimes-api.ts';
+
+export interface ControlApi extends DecisionLogReader {
+  readonly authority: Authority;
+  readonly operators: Operators;
+  readonly decide: Decide;
+  readonly ready: () => boolean;
+  readonly metrics: Metrics;
+  readonly log: Logger;
+  /** The package's, for `/openapi.json`. */
+  readonly version: string;
+}
+
+type Guarded = {
+  [Id in OperationId]: (typeof OPERATIONS)[Id] extends { auth: true } ? Id : never;
+}[OperationId];
+
+/** The control plane: verbs and the decision log behind the operator's key; health, metrics and the API's description open. */
+export function controlApp(api: ControlApi): FastifyInstance {
+  const { log, operators, ready, metrics } = api;
+  const app = createHttp({ log, bodyLimit: CONTROL_BODY_LIMIT });
+  app.addHook('onResponse', async (request, reply) => {
+    const { method, routeOptions } = request;
+    const ms = Math.round(reply.elapsedTime);
+    request.log.info({ method, route: routeOptions.url ?? null, status: reply.statusCode, ms }, 'answered');
+  });
+  for (const [id, handler] of Object.entries<OperatorHandler>(guardedHandlers(api))) {
+    addGuarded(app, operators, OPERATIONS[id as Guarded], handler);
+  }
+  addHealth(app, ready);
+  app.get(OPERATIONS.metrics.path, async (_request, reply) => {
+    const { contentType, text } = await metrics.expose();
+    return reply.type(contentType).send(text);
+  });
+  const description = openApi(api.version);
+  app.get(OPERATIONS.openapi.path, async () => description);
+  return app;
+}
+
+/** @throws InputError (`listen.control`) when the address cannot be used. */
+export function startControlServer(options: ControlApi & { readonly address: string }): Promise<HttpServer> {
+  return listen(controlApp(options), options.address, 'listen.control');
+}
+
+function guardedHandlers(api: ControlApi): Record<Guarded, OperatorHandler> {
+  const { authority, decide } = api;
+  const authorize = authorizeHandler(decide);
+  return {
+    ...runtimeHandlers(authority),
+    ...decisionHandlers(api),
+    authorize(operator, request, reply) {
+      const { id } = request.params as { readonly id: string };
+      if (authority.find(operator, id) === null) throw notFound('runtime');
+      return authorize(request, reply);
+    },
+  };
+}

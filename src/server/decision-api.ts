@@ -1,0 +1,28 @@
+import type { FastifyInstance } from 'fastify';
+import type { Logger } from 'pino';
+import { authorizeHandler, checkHandler, DECIDE_BODY_LIMIT, type Decide } from './decide-routes.ts';
+import { addHealth } from './health.ts';
+import { createHttp, type HttpServer, listen } from './http.ts';
+import { OPERATIONS, routePath } from './operations.ts';
+
+export interface DecisionApi {
+  readonly decide: Decide;
+  readonly ready: () => boolean;
+  readonly log: Logger;
+}
+
+/** What enforcement points call: the mirror of Envoy's Check, authorize, health. */
+export function decisionApp({ decide, ready, log }: DecisionApi): FastifyInstance {
+  const app = createHttp({ log, bodyLimit: DECIDE_BODY_LIMIT });
+  app.post(routePath(OPERATIONS.check), checkHandler(decide));
+  app.post(routePath(OPERATIONS.authorize), authorizeHandler(decide));
+  addHealth(app, ready);
+  return app;
+}
+
+/** @throws InputError (`listen.decision`) when the address cannot be used. */
+export function startDecisionServer(
+  options: DecisionApi & { readonly address: string },
+): Promise<HttpServer> {
+  return listen(decisionApp(options), options.address, 'listen.decision');
+}

@@ -1,0 +1,171 @@
+import type { Socket } from 'node:net';
+import Fastify, {
+  type FastifyInstance,
+  type FastifyReply,
+  type FastifyRequest,
+  LogController,
+} from 'fastify';
+import type { Logger } from 'pino';
+import { randomBytes } from '#runtime';
+import { addressProblem, parseAddress } from '../config/address.ts';
+import { toBase64url } from '../crypto/base64url.ts';
+import { InputError } from '../reason.ts';
+import { type ErrorBody, type Failure, failure, failureOf, malformed } from './errors.ts';
+import { serverLogger } from './logging.ts';
+import { readBody } from './read.ts';
+import { bindSocket } from './socket.ts';
+
+/** Both listeners are made of this: strict JSON in, one error shape out, ids, security headers, an orderly end. */
+
+/** Node's own limit of 16 KiB is less than a credential may take. */
+const MAX_HEADER_BYTES = 64 * 1024;
+/** How long a client may take to send a request, before it is cut off. */
+const REQUEST_TIMEOUT_MS = 30_000;
+const DRAIN_MS = 10_000;
+
+/** Answers are data: never rendered, framed, sniffed or kept. */
+const SECURITY_HEADERS = {
+  'cache-control': 'no-store',
+  'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
+  'referrer-policy': 'no-referrer',
+  'x-content-type-options': 'nosniff',
+  'x-frame-options': 'DENY',
+} as const;
+
+export interface HttpServer {
+  /** As bound: `host:port` with the real port, or `unix:///path`. */
+  readonly address: string;
+  /** Takes no more connections, lets requests under way finish, cuts what is left after 10 s. Idempotent. */
+  close(): Promise<void>;
+}
+
+/** An application without routes and without a listener. `bodyLimit` in bytes. */
+export function createHttp({
+  log,
+  bodyLimit,
+}: {
+  readonly log: Logger;
+  readonly bodyLimit: number;
+}): FastifyInstance {
+  const app: FastifyInstance = Fastify({
+    loggerInstance: serverLogger(log),
+    logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'request_id' }),
+    genReqId: requestId,
+    // A client's own id could be another's, or forge a line of the log.
+    requestIdHeader: false,
+    http: { maxHeaderSize: MAX_HEADER_BYTES },
+    bodyLimit,
+    requestTimeout: REQUEST_TIMEOUT_MS,
+    forceCloseConnections: 'idle',
+    // What comes on an open connection while the server closes is still answered, and the connection then ends.
+    return503OnClosing: false,
+    frameworkErrors: (error, request, reply) => {
+      setHeaders(request, reply);
+      answerError(error, request, reply);
+    },
+    clientErrorHandler: answerMalformed,
+  });
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser(
+    'application/json',
+    { parseAs: 'buffer' },
+    async (_request: FastifyRequest, body: Buffer) => readBody(body),
+  );
+  app.addHook('onRequest', async (request, reply) => setHeaders(request, reply));
+  app.setErrorHandler(answerError);
+  app.setNotFoundHandler((request, reply) =>
+    sendFailure(failure('not_found', 'no such path or method'), request, reply),
+  );
+  return app;
+}
+
+function requestId(): string {
+  return `req_${toBase64url(randomBytes(16))}`;
+}
+
+function setHeaders(request: FastifyRequest, reply: FastifyReply): void {
+  reply.headers({ ...SECURITY_HEADERS, 'x-request-id': request.id });
+}
+
+function answerError(error: unknown, request: FastifyRequest, reply: FastifyReply): void {
+  const failed = failureOf(error);
+  if (failed.unexpected)
+    request.log.error({ err: error, route: request.routeOptions.url }, 'a request failed');
+  if (failed.code === 'auth_required') reply.header('www-authenticate', 'Bearer realm="lemma"');
+  sendFailure(failed, request, reply);
+}
+
+export function sendFailure(
+  { code, status, message }: Failure,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): void {
+  const body: ErrorBody = { success: false, error: code, message, request_id: request.id };
+  reply.code(status).send(body);
+}
+
+/** Bytes that Node's parser refused: there is no request to answer, only a socket. */
+function answerMalformed(error: Error & { readonly code?: string }, socket: Socket): void {
+  if (error.code === 'ECONNRESET' || !socket.writable) {
+    socket.destroy();
+    return;
+  }
+  const { code, status, message } = malformed(error);
+  const body = JSON.stringify({
+    success: false,
+    error: code,
+    message,
+    request_id: requestId(),
+  } satisfies ErrorBody);
+  const head = [
+    `HTTP/1.1 ${status} ${code}`,
+    'content-type: application/json; charset=utf-8',
+    `content-length: ${Buffer.byteLength(body)}`,
+    'connection: close',
+    ...Object.entries(SECURITY_HEADERS).map(([name, value]) => `${name}: ${value}`),
+  ];
+  socket.end(`${head.join('\r\n')}\r\n\r\n${body}`);
+}
+
+/**
+ * Listens at `host:port`, `[::1]:port` or `unix:///path`.
+ *
+ * @throws InputError under `field` when the address cannot be used.
+ */
+export async function listen(app: FastifyInstance, address: string, field: string): Promise<HttpServer> {
+  const parsed = parseAddress(address);
+  if (parsed === null) throw new InputError([{ field, message: `${address} ${addressProblem(address)}` }]);
+  const close = closing(app);
+  try {
+    if (parsed.kind === 'unix') {
+      const { path } = parsed;
+      await bindSocket(path, field, () => app.listen({ path }));
+      return { address, close };
+    }
+    await app.listen({ host: parsed.host, port: parsed.port, listenTextResolver: () => 'listening' });
+    const bound = app.server.address();
+    const port = bound !== null && typeof bound === 'object' ? bound.port : parsed.port;
+    return { address: address.replace(/\d+$/, String(port)), close };
+  } catch (error) {
+    await app.close();
+    if (error instanceof InputError || !(error instanceof Error && 'syscall' in error)) throw error;
+    throw new InputError([{ field, message: `${address} cannot be bound: ${error.message}` }]);
+  }
+}
+
+function closing(app: FastifyInstance): () => Promise<void> {
+  let closed: Promise<void> | undefined;
+  return () => {
+    closed ??= drain(app);
+    return closed;
+  };
+}
+
+async function drain(app: FastifyInstance): Promise<void> {
+  const cut = setTimeout(() => app.server.closeAllConnections(), DRAIN_MS);
+  try {
+    await app.close();
+  } finally {
+    clearTimeout(cut);
+  }
+}

@@ -1,0 +1,127 @@
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import type { BundleRef, Decision, RecordBody } from '../schema/decision.ts';
+import type { AuthzRequest } from '../schema/request.ts';
+
+/** What is read at each scrape. */
+export interface MetricsSources {
+  readonly log: () => { readonly queued: number; readonly lost: number; readonly written: number };
+  readonly gate: () => { readonly ready: boolean; readonly runtimes: number; readonly nonces: number };
+  /** The active ones. */
+  readonly bundles: () => readonly BundleRef[];
+  readonly storeWritable: () => boolean;
+}
+
+export interface Metrics {
+  /** For `DecisionLog.onRecord`: counts the verdict and the time of each stage. */
+  recorded(record: RecordBody): void;
+  /** The same function, its duration measured by border. */
+  timed<Rest extends unknown[]>(
+    decide: (request: AuthzRequest, ...rest: Rest) => Promise<Decision>,
+  ): (request: AuthzRequest, ...rest: Rest) => Promise<Decision>;
+  /** In the Prometheus text format. */
+  expose(): Promise<{ readonly contentType: string; readonly text: string }>;
+}
+
+const MICROSECOND = 1e-6;
+/** Without `log`: a record cannot know how long it will take to be written. */
+const TIMED_STAGES = ['request', 'proof', 'gate', 'policy'] as const;
+const DECISION_BUCKETS = [0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 5];
+const STAGE_BUCKETS = [0.00001, 0.00005, 0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 1];
+
+export function createMetrics(sources: MetricsSources): Metrics {
+  const registry = new Registry();
+  const registers = [registry];
+  const decisions = new Counter({
+    name: 'lemma_decisions_total',
+    help: 'Decisions in the log, by their true verdict',
+    labelNames: ['verdict', 'reason', 'border', 'profile'],
+    registers,
+  });
+  const amended = new Counter({
+    name: 'lemma_decisions_amended_total',
+    help: 'Allows that a kill or revocation turned into denials before the answer left',
+    labelNames: ['reason'],
+    registers,
+  });
+  const durations = new Histogram({
+    name: 'lemma_decision_duration_seconds',
+    help: 'Time from a request to its decision, the record included where the answer waits for it',
+    labelNames: ['border'],
+    buckets: DECISION_BUCKETS,
+    registers,
+  });
+  const stages = new Histogram({
+    name: 'lemma_stage_duration_seconds',
+    help: 'Time that a decision spent in each stage',
+    labelNames: ['stage'],
+    buckets: STAGE_BUCKETS,
+    registers,
+  });
+  addGauges(sources, registers);
+  collectDefaultMetrics({ register: registry });
+
+  return {
+    recorded(record) {
+      if (record.amends) {
+        amended.inc({ reason: record.reason });
+        return;
+      }
+      const { verdict, reason, border, profile } = record;
+      decisions.inc({ verdict, reason, border, profile: profile ?? 'none' });
+      for (const stage of TIMED_STAGES) stages.observe({ stage }, record.took_us[stage] * MICROSECOND);
+    },
+    timed:
+      (decide) =>
+      async (request, ...rest) => {
+        const end = durations.startTimer({ border: request.border });
+        try {
+          return await decide(request, ...rest);
+        } finally {
+          end();
+        }
+      },
+    expose: async () => ({ contentType: registry.contentType, text: await registry.metrics() }),
+  };
+}
+
+function addGauges(sources: MetricsSources, registers: Registry[]): void {
+  const gauge = (name: string, help: string, read: () => number | boolean) =>
+    new Gauge({
+      name,
+      help,
+      registers,
+      collect() {
+        this.set(Number(read()));
+      },
+    });
+  gauge('lemma_log_queue', 'Records that wait to be written', () => sources.log().queued);
+  gauge('lemma_gate_ready', '1 when the live state is loaded', () => sources.gate().ready);
+  gauge('lemma_gate_runtimes', 'Registered runtimes in memory', () => sources.gate().runtimes);
+  gauge('lemma_gate_nonces', 'Spent nonces in memory', () => sources.gate().nonces);
+  gauge('lemma_store_writable', '1 when the last write to the store succeeded', sources.storeWritable);
+  addTotal('lemma_log_written_total', 'Records written', () => sources.log().written, registers);
+  addTotal('lemma_log_lost_total', 'Records that were lost', () => sources.log().lost, registers);
+  new Gauge({
+    name: 'lemma_bundle_info',
+    help: 'The active policy bundles',
+    labelNames: ['name', 'revision', 'sha256'],
+    registers,
+    collect() {
+      this.reset();
+      for (const { name, revision, sha256 } of sources.bundles()) this.set({ name, revision, sha256 }, 1);
+    },
+  });
+}
+
+/** A count that is kept elsewhere and only ever grows. */
+function addTotal(name: string, help: string, read: () => number, registers: Registry[]): void {
+  new Counter({
+    name,
+    help,
+    registers,
+    collect() {
+      this.reset();
+      this.inc(read());
+    },
+  });
+}

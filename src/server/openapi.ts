@@ -1,0 +1,106 @@
+import { REASONS } from '../reason.ts';
+import { API_ERRORS } from '../schema/api.ts';
+import { error as errorSchema } from './answers.ts';
+import { OPERATIONS, type Operation } from './operations.ts';
+
+const DENIALS = Object.values(REASONS).flatMap(({ http }) => (http === 200 ? [] : [http]));
+
+interface ObjectSchema {
+  readonly required?: readonly string[];
+  readonly properties?: Readonly<Record<string, object & { readonly description?: string }>>;
+}
+
+/** The API as an OpenAPI 3.1 document. `version` is the package's. */
+export function openApi(version: string): object {
+  const paths: Record<string, Record<string, object>> = {};
+  for (const [id, operation] of Object.entries<Operation>(OPERATIONS)) {
+    const item = paths[operation.path] ?? {};
+    paths[operation.path] = item;
+    item[operation.method.toLowerCase()] = describe(id, operation);
+  }
+  return {
+    openapi: '3.1.0',
+    info: {
+      title: 'Lemma',
+      version,
+      summary: 'Authorization for AI agents',
+      description:
+        'Operations tagged `control` are served by the control listener, those tagged `decision` by the decision listener.',
+      license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
+    },
+    tags: [
+      { name: 'control', description: "The control plane; asks for the operator's key" },
+      { name: 'decision', description: 'What enforcement points call; asks for no key' },
+    ],
+    paths,
+    components: {
+      schemas: { Error: errorSchema },
+      securitySchemes: {
+        operator: { type: 'http', scheme: 'bearer', description: "The operator's key, lm_op_…" },
+      },
+    },
+  };
+}
+
+function describe(id: string, operation: Operation): object {
+  const { summary, params, query, body, on, auth } = operation;
+  const parameters = [...parametersOf(params, 'path'), ...parametersOf(query, 'query')];
+  return {
+    operationId: id,
+    summary,
+    tags: on,
+    security: securityOf(auth, on),
+    ...(parameters.length === 0 ? {} : { parameters }),
+    ...(body === undefined ? {} : { requestBody: { required: !isNullable(body), content: json(body) } }),
+    responses: responsesOf(operation),
+  };
+}
+
+/** An operation that the decision listener serves too can be called without a key there. */
+function securityOf(auth: boolean, on: Operation['on']): object[] {
+  if (!auth) return [];
+  return on.includes('decision') ? [{ operator: [] }, {}] : [{ operator: [] }];
+}
+
+function isNullable(schema: object): boolean {
+  return 'type' in schema && Array.isArray(schema.type) && schema.type.includes('null');
+}
+
+function parametersOf(schema: ObjectSchema | undefined, place: 'path' | 'query'): object[] {
+  return Object.entries(schema?.properties ?? {}).map(([name, { description, ...rest }]) => ({
+    name,
+    in: place,
+    required: schema?.required?.includes(name) ?? false,
+    ...(description === undefined ? {} : { description }),
+    schema: rest,
+  }));
+}
+
+function responsesOf({ answer, errors, auth, decides }: Operation): Record<string, object> {
+  const codes = auth ? [...errors, 'auth_required' as const] : errors;
+  const statuses = new Set<number>([
+    ...codes.map((code) => API_ERRORS[code]),
+    ...(decides ? DENIALS : []),
+    API_ERRORS.internal_error,
+  ]);
+  const content =
+    'mediaType' in answer ? { [answer.mediaType]: { schema: { type: 'string' } } } : json(answer);
+  return {
+    '200': { description: 'Done', content },
+    ...Object.fromEntries(
+      [...statuses].sort().map((status) => [String(status), errorResponse(status, codes, decides)]),
+    ),
+  };
+}
+
+function errorResponse(status: number, codes: Operation['errors'], decides: true | undefined): object {
+  const named = codes.filter((code) => API_ERRORS[code] === status);
+  const denials =
+    decides && DENIALS.includes(status as (typeof DENIALS)[number]) ? ['a denial, by its reason'] : [];
+  const description = [...named, ...denials].join(', ') || 'internal_error';
+  return { description, content: json({ $ref: '#/components/schemas/Error' }) };
+}
+
+function json(schema: object): object {
+  return { 'application/json': { schema } };
+}

@@ -1,0 +1,196 @@
+import {
+  type ApiErrorCode,
+  authorizeSchema,
+  bootstrapSchema,
+  decisionParamsSchema,
+  decisionsQuerySchema,
+  issueProofSchema,
+  killSchema,
+  PROOF_TTL,
+  revokeSchema,
+  runtimeParamsSchema,
+  runtimesQuerySchema,
+} from '../schema/api.ts';
+import * as answer from './answers.ts';
+
+/** Every operation of the REST API: the servers route by this table, and `/openapi.json` is made from it. */
+
+export interface Operation {
+  readonly method: 'GET' | 'POST';
+  /** As OpenAPI writes it: `{id}` is one segment. */
+  readonly path: string;
+  /** The listeners that serve it. Only the control listener asks for the operator's key. */
+  readonly on: readonly ('control' | 'decision')[];
+  /** True: on the control listener, the operator's key is asked for. */
+  readonly auth: boolean;
+  readonly summary: string;
+  readonly params?: object;
+  readonly query?: object;
+  readonly body?: object;
+  /** What a 200 holds: a schema of JSON, or another media type. */
+  readonly answer: object | { readonly mediaType: string };
+  readonly errors: readonly ApiErrorCode[];
+  /** Also answers with the reason's status and the error shape: it decides. */
+  readonly decides?: true;
+}
+
+const INPUT = ['invalid_request', 'payload_too_large', 'unsupported_media_type'] as const;
+const RUNTIMES = '/api/wallet/runtimes';
+
+export const OPERATIONS = {
+  bootstrap: {
+    method: 'POST',
+    path: `${RUNTIMES}/bootstrap`,
+    on: ['control'],
+    auth: true,
+    summary: 'Registers a runtime. The same registration again changes nothing',
+    body: bootstrapSchema,
+    answer: answer.runtime,
+    errors: [...INPUT, 'not_found', 'conflict', 'runtime_killed', 'store_unavailable'],
+  },
+  issueProof: {
+    method: 'POST',
+    path: `${RUNTIMES}/issue-proof`,
+    on: ['control'],
+    auth: true,
+    summary: `Binds a key to a runtime at its current taint epoch, for at most ${PROOF_TTL.most / 3600} hours`,
+    body: issueProofSchema,
+    answer: answer.proof,
+    errors: [
+      ...INPUT,
+      'key_weak',
+      'not_found',
+      'conflict',
+      'moved',
+      'revoked',
+      'runtime_killed',
+      'runtime_inactive',
+    ],
+  },
+  listRuntimes: {
+    method: 'GET',
+    path: RUNTIMES,
+    on: ['control'],
+    auth: true,
+    summary: 'Runtimes of the organisation, by id',
+    query: runtimesQuerySchema,
+    answer: answer.runtimes,
+    errors: ['invalid_request'],
+  },
+  kill: {
+    method: 'POST',
+    path: `${RUNTIMES}/{id}/kill`,
+    on: ['control'],
+    auth: true,
+    summary: 'Stops a runtime for ever. A second kill gives the first answer',
+    params: runtimeParamsSchema,
+    body: killSchema,
+    answer: answer.enforced,
+    errors: [...INPUT, 'not_found'],
+  },
+  revoke: {
+    method: 'POST',
+    path: `${RUNTIMES}/{id}/revoke`,
+    on: ['control'],
+    auth: true,
+    summary: 'Takes back a link of a chain, or a key',
+    params: runtimeParamsSchema,
+    body: revokeSchema,
+    answer: answer.enforced,
+    errors: [...INPUT, 'not_found'],
+  },
+  authorize: {
+    method: 'POST',
+    path: `${RUNTIMES}/{id}/authorize`,
+    on: ['control', 'decision'],
+    auth: true,
+    summary: 'Decides a request that is described in JSON',
+    params: runtimeParamsSchema,
+    body: authorizeSchema,
+    answer: answer.authorized,
+    errors: [...INPUT, 'not_found'],
+    decides: true,
+  },
+  listDecisions: {
+    method: 'GET',
+    path: `${RUNTIMES}/decisions`,
+    on: ['control'],
+    auth: true,
+    summary: 'Records of the decision log, exactly as they are stored',
+    query: decisionsQuerySchema,
+    answer: answer.decisions,
+    errors: ['invalid_request', 'store_unavailable'],
+  },
+  explain: {
+    method: 'GET',
+    path: `${RUNTIMES}/decisions/{id}/explain`,
+    on: ['control'],
+    auth: true,
+    summary: 'Why a decision was what it was, evaluated again',
+    params: decisionParamsSchema,
+    answer: answer.explained,
+    errors: ['invalid_request', 'not_found', 'store_unavailable'],
+  },
+  exportDecisions: {
+    method: 'GET',
+    path: `${RUNTIMES}/decisions/export`,
+    on: ['control'],
+    auth: true,
+    summary: 'The decision log, one stored line after the other',
+    answer: { mediaType: 'application/x-ndjson' },
+    errors: ['store_unavailable'],
+  },
+  check: {
+    method: 'POST',
+    path: '/envoy.service.auth.v3.Authorization/Check',
+    on: ['decision'],
+    auth: false,
+    summary: "Envoy's Check in JSON: 200 for allow and deny, `status.code` says which",
+    body: { type: 'object', description: 'envoy.service.auth.v3.CheckRequest as proto3 JSON' },
+    answer: answer.checked,
+    errors: INPUT,
+  },
+  health: {
+    method: 'GET',
+    path: '/healthz',
+    on: ['control', 'decision'],
+    auth: false,
+    summary: 'Whether the process answers',
+    answer: answer.status,
+    errors: [],
+  },
+  readiness: {
+    method: 'GET',
+    path: '/readyz',
+    on: ['control', 'decision'],
+    auth: false,
+    summary: 'Whether it can decide',
+    answer: answer.status,
+    errors: ['state_not_ready'],
+  },
+  metrics: {
+    method: 'GET',
+    path: '/metrics',
+    on: ['control'],
+    auth: false,
+    summary: 'Prometheus metrics',
+    answer: { mediaType: 'text/plain' },
+    errors: [],
+  },
+  openapi: {
+    method: 'GET',
+    path: '/openapi.json',
+    on: ['control'],
+    auth: false,
+    summary: 'This document',
+    answer: { type: 'object' },
+    errors: [],
+  },
+} as const satisfies Record<string, Operation>;
+
+export type OperationId = keyof typeof OPERATIONS;
+
+/** The path as Fastify writes it. */
+export function routePath({ path }: Pick<Operation, 'path'>): string {
+  return path.replaceAll(/\{(\w+)\}/g, ':$1');
+}

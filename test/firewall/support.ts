@@ -1,0 +1,157 @@
+import { once } from 'node:events';
+import {
+  createServer,
+  request as httpRequest,
+  type IncomingHttpHeaders,
+  type IncomingMessage,
+  type RequestListener,
+  type Server,
+} from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { type Firewall, type FirewallOptions, startFirewall } from '../../src/firewall/firewall.ts';
+import type { FirewallApi } from '../../src/schema/config.ts';
+import type { Decision } from '../../src/schema/decision.ts';
+import type { AuthzRequest } from '../../src/schema/request.ts';
+import { allowed } from '../support/envoy.ts';
+
+export function api(changes: Partial<FirewallApi> = {}): FirewallApi {
+  return {
+    id: 'docs',
+    base_url: 'http://127.0.0.1:1',
+    methods: ['GET', 'POST'],
+    path_prefixes: ['/'],
+    scope: ['docs.read'],
+    risk: 'low',
+    action: 'docs.use',
+    taint_on_response: false,
+    body: 'none',
+    forward_headers: null,
+    inject: null,
+    ...changes,
+  };
+}
+
+/** What an upstream received. */
+export interface Seen {
+  readonly method: string;
+  readonly url: string;
+  readonly rawHeaders: readonly string[];
+  readonly headers: IncomingHttpHeaders;
+  readonly body: string;
+}
+
+export interface Upstream {
+  readonly url: string;
+  readonly server: Server;
+  readonly seen: Seen[];
+}
+
+const closers: (() => Promise<void>)[] = [];
+
+/** Ends whatever a test has started. */
+export async function stopAll(): Promise<void> {
+  for (const close of closers.splice(0).reverse()) await close();
+}
+
+/** A real upstream. Without a listener of its own it reads the body and says `ok`. */
+export async function startUpstream(listener?: RequestListener): Promise<Upstream> {
+  const seen: Seen[] = [];
+  const server = createServer(
+    listener ??
+      (async (request, response) => {
+        seen.push(await seenOf(request));
+        response.end('ok');
+      }),
+  );
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  closers.push(async () => {
+    server.closeAllConnections();
+    if (server.listening) await new Promise((done) => server.close(done));
+  });
+  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, server, seen };
+}
+
+async function seenOf(request: IncomingMessage): Promise<Seen> {
+  const { method = '', url = '', rawHeaders, headers } = request;
+  return { method, url, rawHeaders, headers, body: (await bytesOf(request)).toString() };
+}
+
+export interface Running {
+  readonly firewall: Firewall;
+  readonly port: number;
+  /** What was decided on. */
+  readonly decided: AuthzRequest[];
+  /** Facts of what was logged as an error. */
+  readonly errors: object[];
+}
+
+export type Scripted = Partial<Omit<FirewallOptions, 'decide' | 'apis'>> & {
+  readonly decide?: (request: AuthzRequest) => Decision | Promise<Decision>;
+};
+
+/** A real firewall whose decisions are scripted; by default it allows. */
+export async function start(apis: readonly FirewallApi[], options: Scripted = {}): Promise<Running> {
+  const decided: AuthzRequest[] = [];
+  const errors: object[] = [];
+  const firewall = await startFirewall({
+    address: '127.0.0.1:0',
+    taint: async () => undefined,
+    log: { info: () => undefined, error: (facts) => errors.push(facts) },
+    ...options,
+    apis,
+    decide: async (request) => {
+      decided.push(request);
+      return options.decide === undefined ? allowed() : options.decide(request);
+    },
+  });
+  closers.push(() => firewall.close());
+  return { firewall, port: Number(firewall.address.split(':')[1]), decided, errors };
+}
+
+export interface Answer {
+  readonly status: number;
+  readonly headers: IncomingHttpHeaders;
+  readonly rawHeaders: readonly string[];
+  readonly body: string;
+}
+
+export interface Sent {
+  readonly port: number;
+  readonly path: string;
+  readonly method?: string;
+  readonly headers?: Record<string, string | string[]>;
+  readonly body?: string | Buffer;
+}
+
+/** Sends what it is told, byte for byte, and reads the whole answer. */
+export async function send(request: Sent): Promise<Answer> {
+  const response = await open(request);
+  const body = (await bytesOf(response)).toString();
+  return {
+    status: response.statusCode ?? 0,
+    headers: response.headers,
+    rawHeaders: response.rawHeaders,
+    body,
+  };
+}
+
+/** Resolves with the answer's head. */
+export async function open({
+  port,
+  path,
+  method = 'GET',
+  headers = {},
+  body,
+}: Sent): Promise<IncomingMessage> {
+  const outgoing = httpRequest({ host: '127.0.0.1', port, path, method, headers, agent: false });
+  outgoing.end(body);
+  const [response] = (await once(outgoing, 'response')) as [IncomingMessage];
+  return response;
+}
+
+export async function bytesOf(stream: AsyncIterable<Buffer>): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of stream) chunks.push(chunk);
+  return Buffer.concat(chunks);
+}
