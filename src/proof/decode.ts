@@ -36,11 +36,9 @@ const checkers: Record<LemmaType, (value: unknown) => Checked<Lemma>> = {
 export function decodeCredential(header: string): readonly Lemma[] {
   const members = readObject(header);
   const { chain, ...leaf } = members;
-  const ancestors = chain ?? [];
+  const ancestors = 'chain' in members ? chain : [];
   checkVersions([leaf, ...(Array.isArray(ancestors) ? ancestors : [])]);
-  if (!Array.isArray(ancestors) || ('chain' in members && chain === undefined)) {
-    throw new Denial('schema_invalid', 'chain: must be an array');
-  }
+  if (!Array.isArray(ancestors)) throw new Denial('schema_invalid', 'chain: must be an array');
   const links = [...ancestors, leaf].map(checkLemma);
   checkOrder(links);
   return links;

@@ -396,6 +396,7 @@ function encodings(): Row[] {
       'schema_invalid',
       bearing([...links.slice(0, 2).map((l) => ({ ...l, chain: [] })), links[2]]),
     ],
+    ['a chain that is null', 'schema_invalid', raw(JSON.stringify({ ...links[2], chain: null }))],
     ['a chain that is an object', 'schema_invalid', raw(JSON.stringify({ ...links[2], chain: {} }))],
     [
       '16 KiB exactly',

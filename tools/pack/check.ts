@@ -1,0 +1,32 @@
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+/** What npm would publish, installed as a user does and put to work: `npm run pack:check`. */
+const root = fileURLToPath(new URL('../../', import.meta.url));
+const folder = mkdtempSync(join(tmpdir(), 'lemma-pack-'));
+
+function npm(cwd: string, ...args: string[]): string {
+  const loglevel = ['--loglevel=error', '--no-audit', '--no-fund'];
+  return execFileSync('npm', [...args, ...loglevel], {
+    cwd,
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+}
+
+try {
+  const tarball = npm(root, 'pack', '--pack-destination', folder).trim().split('\n').at(-1) ?? '';
+  writeFileSync(join(folder, 'package.json'), '{"private": true}\n');
+  npm(folder, 'install', join(folder, tarball));
+  const lemma = join(folder, 'node_modules', 'lemma-authz', 'dist', 'bin.js');
+  const answer = execFileSync(process.execPath, [lemma, 'demo', '--json'], { cwd: folder, encoding: 'utf8' });
+  const { data } = JSON.parse(answer) as { data: { passed: number; total: number } };
+  if (data.passed !== data.total)
+    throw new Error(`the demo of the package passed ${data.passed} of ${data.total}`);
+  console.log(`${tarball}: installed from npm's tarball, its demo passes ${data.passed}/${data.total}`);
+} finally {
+  rmSync(folder, { recursive: true, force: true });
+}
