@@ -38,6 +38,8 @@ export interface AppOptions {
   readonly clock?: () => number;
   /** Lines of the structured log; default: standard error. */
   readonly output?: (line: string) => void;
+  /** The least that is logged; default: info. */
+  readonly level?: 'info' | 'warn';
 }
 
 export interface App {
@@ -85,7 +87,7 @@ async function compose(
   const { config } = loaded;
   const home = { org: config.org, env: config.env };
   const clock = options.clock ?? Date.now;
-  const logger = loggerTo(options.output);
+  const logger = loggerTo(options);
   const keys = loadKeys(config.data);
   const own = publicJwk(keys.issuer);
   const settled = { settings: settingsFrom(loaded, own) };
@@ -295,10 +297,10 @@ function version(): string {
     : '';
 }
 
-function loggerTo(output: ((line: string) => void) | undefined): Logger {
+function loggerTo({ output, level = 'info' }: AppOptions): Logger {
   return output === undefined
-    ? pino(pino.destination({ dest: 2, sync: true }))
-    : pino({}, { write: (line: string) => output(line.trimEnd()) });
+    ? pino({ level }, pino.destination({ dest: 2, sync: true }))
+    : pino({ level }, { write: (line: string) => output(line.trimEnd()) });
 }
 
 function once(run: () => Promise<void>): () => Promise<void> {

@@ -1,4 +1,5 @@
 import { type Command, Option } from 'commander';
+import type { App, startApp } from '../app.ts';
 import { isLocal, parseAddress } from '../config/address.ts';
 import { ConfigError } from '../config/error.ts';
 import { type LoadedConfig, loadConfig } from '../config/load.ts';
@@ -10,24 +11,8 @@ import { defineConfigOptions, loadOptions } from './config-options.ts';
 import { EXIT, misuse } from './exit.ts';
 import { connectCommand, shown } from './next-steps.ts';
 
-/** What `serve` needs of a running service (src/app.ts). */
-export interface App {
-  readonly addresses: {
-    readonly grpc: readonly string[];
-    readonly decision: string;
-    readonly control: string;
-    readonly firewall: string | null;
-  };
-  readonly operatorKeyFile: string;
-  /** Takes a whole new configuration into use, or rejects with InputError and goes on with the old one. */
-  reload(loaded: LoadedConfig): Promise<void>;
-  stop(): Promise<void>;
-}
-
-export type StartApp = (
-  loaded: LoadedConfig,
-  options: { readonly clock?: () => number; readonly output: (line: string) => void },
-) => Promise<App>;
+export type { App } from '../app.ts';
+export type StartApp = typeof startApp;
 
 export function define(command: Command): void {
   defineConfigOptions(command);
@@ -35,13 +20,13 @@ export function define(command: Command): void {
 }
 
 /** Runs until SIGTERM or SIGINT. */
-export async function run(call: Call, startApp: StartApp = startLoaded): Promise<null> {
+export async function run(call: Call, begin: StartApp = startLoaded): Promise<null> {
   const options = loadOptions(call);
   const loaded = loadConfig(options);
   warn(call, loaded);
   const seconds = frozenAt(call, loaded.config);
   const stopped = firstSignal();
-  const app = await start(call, loaded, seconds, startApp);
+  const app = await start(call, loaded, seconds, begin);
   const watch = watchConfig({ ...options, current: loaded, onChange: reloader(call, app, loaded) });
   call.report(announcement(call, app, loaded, seconds));
   await stopped;
@@ -57,11 +42,14 @@ async function start(
   call: Call,
   loaded: LoadedConfig,
   seconds: number | null,
-  startApp: StartApp,
+  begin: StartApp,
 ): Promise<App> {
   const output = (line: string) => call.terminal.note(line);
   try {
-    return await startApp(loaded, seconds === null ? { output } : { output, clock: () => seconds * 1000 });
+    // A person at a terminal wants the announcement and what goes wrong; a pipe gets every line.
+    const level = call.terminal.interactive ? 'warn' : 'info';
+    const clock = seconds === null ? {} : { clock: () => seconds * 1000 };
+    return await begin(loaded, { output, level, ...clock });
   } catch (error) {
     throw error instanceof InputError ? loaded.locateError(error) : error;
   }

@@ -63,7 +63,7 @@ describe('serve', () => {
         told.stopped = true;
       },
     };
-    const start: StartApp = async (_, { clock }) => {
+    const start: StartApp = async (_, { clock } = {}) => {
       told.clock = clock;
       return app;
     };
