@@ -24,7 +24,7 @@ export interface LoadOptions {
 
 export interface LoadedConfig {
   readonly config: Config;
-  /** Short hash of the effective configuration. */
+  /** Short hash of what decisions depend on: the same on every node with this configuration. */
   readonly revision: string;
   /** Absolute; a change to one of them is a change of the configuration. */
   readonly files: readonly string[];
@@ -158,6 +158,19 @@ function checkRoutes(source: Source | null, places: Places) {
   return { value: NO_ROUTES, problems: [...unread, ...checked.problems.map(tell)] };
 }
 
-function revisionOf(config: Config): string {
-  return createHash('sha256').update(JSON.stringify(config)).digest('hex').slice(0, 12);
+/**
+ * Of what decisions depend on: where this node listens, keeps its data and finds its files is not among it, so that
+ * nodes with one configuration have one revision. Bundles have digests of their own.
+ */
+function revisionOf({
+  listen: _listen,
+  data: _data,
+  node: _node,
+  bundles,
+  firewall,
+  ...decisive
+}: Config): string {
+  const apis = firewall?.apis.map(({ inject, ...api }) => ({ ...api, inject: inject?.header ?? null })) ?? [];
+  const content = { ...decisive, keys: bundles.keys, apis };
+  return createHash('sha256').update(JSON.stringify(content)).digest('hex').slice(0, 12);
 }

@@ -22,7 +22,7 @@ export interface Metrics {
   expose(): Promise<{ readonly contentType: string; readonly text: string }>;
 }
 
-const MICROSECOND = 1e-6;
+const MICROSECONDS = 1e6;
 /** Without `log`: a record cannot know how long it will take to be written. */
 const TIMED_STAGES = ['request', 'proof', 'gate', 'policy'] as const;
 const DECISION_BUCKETS = [0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 5];
@@ -68,7 +68,7 @@ export function createMetrics(sources: MetricsSources): Metrics {
       }
       const { verdict, reason, border, profile } = record;
       decisions.inc({ verdict, reason, border, profile: profile ?? 'none' });
-      for (const stage of TIMED_STAGES) stages.observe({ stage }, record.took_us[stage] * MICROSECOND);
+      for (const stage of TIMED_STAGES) stages.observe({ stage }, record.took_us[stage] / MICROSECONDS);
     },
     timed:
       (decide) =>
