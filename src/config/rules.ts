@@ -1,4 +1,5 @@
 import type { Problem } from '../reason.ts';
+import { FRAMING, HOP_BY_HOP } from '../schema/header.ts';
 import { isOrigin } from '../schema/origin.ts';
 import { pathProblem } from '../schema/path.ts';
 import { hostPatternProblem, OVERRIDE_HEADERS, pathPatternProblem } from '../schema/route.ts';
@@ -124,23 +125,9 @@ function prefixProblem(value: string): string | null {
   return value !== '/' && value.endsWith('/') ? `must have no trailing slash: ${value.slice(0, -1)}` : null;
 }
 
-/** RFC 9110 section 7.6.1, and what frames or routes the message. */
-const NOT_FORWARDED = new Set([
-  'connection',
-  'content-length',
-  'host',
-  'keep-alive',
-  'proxy-authenticate',
-  'proxy-authorization',
-  'proxy-connection',
-  'te',
-  'trailer',
-  'transfer-encoding',
-  'upgrade',
-]);
-
 function forwardProblem(value: string): string | null {
   const name = value.toLowerCase();
-  if (NOT_FORWARDED.has(name)) return "is the connection's own header: it cannot be forwarded or injected";
+  if (HOP_BY_HOP.has(name) || FRAMING.has(name))
+    return "is the connection's own header: it cannot be forwarded or injected";
   return /^x[-_]lemma[-_]/.test(name) ? "is Lemma's own header: it stays on this side" : null;
 }

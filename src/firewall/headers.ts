@@ -1,20 +1,8 @@
 import type { OutgoingHttpHeaders } from 'node:http';
 import type { FirewallAnswer } from '../request/firewall.ts';
+import { FRAMING, HOP_BY_HOP } from '../schema/header.ts';
 import type { HeaderLine } from '../schema/request.ts';
 import type { Head } from './read-head.ts';
-
-/** RFC 9110 section 7.6.1, and Proxy-Connection, which some clients send for Connection. */
-const HOP_BY_HOP = new Set([
-  'connection',
-  'keep-alive',
-  'proxy-authenticate',
-  'proxy-authorization',
-  'proxy-connection',
-  'te',
-  'trailer',
-  'transfer-encoding',
-  'upgrade',
-]);
 
 /** Forwarded where an api does not list its own: they carry no authority. */
 const HARMLESS = new Set([
@@ -56,7 +44,11 @@ export function upstreamHeaders(parts: UpstreamHeaders): OutgoingHttpHeaders {
   const listed = parts.forward === null ? HARMLESS : new Set(parts.forward);
   const connection = connectionNames(parts.lines);
   const passes = (name: string) =>
-    listed.has(name) && !isHopByHop(name, connection) && !isOwn(name) && !FRAMING.has(name);
+    listed.has(name) &&
+    !isHopByHop(name, connection) &&
+    !isOwn(name) &&
+    !FRAMING.has(name) &&
+    name !== 'expect';
 
   const headers = Object.create(null) as Record<string, string | string[]>;
   for (const [key, value] of parts.lines) {
@@ -70,8 +62,6 @@ export function upstreamHeaders(parts: UpstreamHeaders): OutgoingHttpHeaders {
   if (inject !== null) headers[inject.header] = inject.value;
   return Object.assign(headers, framing(parts.lines, parts.head), { host: parts.host });
 }
-
-const FRAMING = new Set(['content-length', 'host', 'expect']);
 
 /** Said anew: a body that was read whole has its true length, whatever framing it came in. */
 function framing(lines: readonly HeaderLine[], { bytes, complete }: Head): Record<string, string> {

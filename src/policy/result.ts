@@ -1,21 +1,8 @@
 import { Denial, isReason, POLICY_DENIAL_CODES } from '../reason.ts';
+import { FRAMING, HOP_BY_HOP } from '../schema/header.ts';
 import { type PolicyResult, policyResultSchema } from '../schema/result.ts';
 import { checker } from '../schema/validate.ts';
 
-/** Connection-level fields (RFC 9110, section 7.6.1), and those that say where a request goes and how long it is. */
-const RESERVED: ReadonlySet<string> = new Set([
-  'connection',
-  'content-length',
-  'host',
-  'keep-alive',
-  'proxy-authenticate',
-  'proxy-authorization',
-  'proxy-connection',
-  'te',
-  'trailer',
-  'transfer-encoding',
-  'upgrade',
-]);
 const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 const UNSAFE_VALUE = /[\r\n\0]/;
 const DENIAL_CODES: ReadonlySet<string> = new Set(POLICY_DENIAL_CODES);
@@ -77,7 +64,7 @@ function headerProblem(result: PolicyResult): string | null {
 /** Underscores count as hyphens: some upstreams read both alike. */
 function mayTouch(name: string): boolean {
   const plain = name.toLowerCase().replaceAll('_', '-');
-  return TOKEN.test(name) && !RESERVED.has(plain) && !plain.startsWith('x-lemma-');
+  return TOKEN.test(name) && !HOP_BY_HOP.has(plain) && !FRAMING.has(plain) && !plain.startsWith('x-lemma-');
 }
 
 function wrong(message: string): Denial {

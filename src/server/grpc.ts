@@ -1,6 +1,4 @@
 import { randomBytes } from 'node:crypto';
-import { chmodSync, lstatSync, unlinkSync } from 'node:fs';
-import { connect } from 'node:net';
 import {
   type Deadline,
   type MethodDefinition,
@@ -14,12 +12,14 @@ import {
 } from '@grpc/grpc-js';
 import { ReflectionService } from '@grpc/reflection';
 import { HealthImplementation, type ServingStatus } from 'grpc-health-check';
+import { addressProblem, parseAddress } from '../config/address.ts';
 import { InputError } from '../reason.ts';
 import { toRequest, toResponse } from '../request/envoy.ts';
 import type { CheckRequestMessage, CheckResponseMessage } from '../schema/check.ts';
 import type { Decision } from '../schema/decision.ts';
 import type { AuthzRequest } from '../schema/request.ts';
 import { AUTHORIZATION, checkMethod, loadProtos, reflectable } from './proto.ts';
+import { bindSocket } from './socket.ts';
 
 /** Time that the caller still waits, from `grpc-timeout`; null when it named none. */
 export interface CallDeadline {
@@ -36,8 +36,6 @@ export interface GrpcOptions {
     info(facts: object, message: string): void;
     error(facts: object, message: string): void;
   };
-  /** PEM. With `clientCa` a client must show a certificate of it. Without `tls`: plain text. */
-  readonly tls?: { readonly cert: Buffer; readonly key: Buffer; readonly clientCa?: Buffer };
   /** How long `drain` waits for requests under way before it cuts them; default 10,000. */
   readonly drainMs?: number;
 }
@@ -52,7 +50,6 @@ export interface GrpcServer {
 /** Bodies travel inside the message; more than Envoy's `max_request_bytes` of any sane configuration. */
 const MAX_MESSAGE_BYTES = 16 * 1024 * 1024;
 const HEALTH_REFRESH_MS = 500;
-const SOCKET_MODE = 0o660;
 
 /**
  * Serves envoy.service.auth.v3, grpc.health.v1 and server reflection. Whatever goes wrong inside a Check, an unreadable
@@ -216,76 +213,30 @@ function isStream(call: unknown): call is Endable & { once(event: string, listen
   return typeof call === 'object' && call !== null && 'end' in call && typeof call.end === 'function';
 }
 
-async function bind(server: Server, options: GrpcOptions): Promise<string> {
-  const credentials = credentialsOf(options);
-  const path = socketPath(options.address);
-  if (path === null) {
-    if (!/^(?:\[[^\]]+\]|[^:/]+):\d{1,5}$/.test(options.address)) {
-      throw unusable(options.address, 'must be host:port or unix:///path');
-    }
-    const port = await listen(server, options.address, credentials);
-    return options.address.replace(/\d+$/, String(port));
+async function bind(server: Server, { address }: GrpcOptions): Promise<string> {
+  const parsed = parseAddress(address);
+  if (parsed === null) throw unusable(`${address} ${addressProblem(address)}`);
+  if (parsed.kind === 'unix') {
+    await bindSocket(parsed.path, FIELD, () => listen(server, address));
+    return address;
   }
-  await clearStaleSocket(path);
-  // Between bind and chmod only the umask guards the socket.
-  const umask = process.umask(0o007);
-  try {
-    await listen(server, options.address, credentials);
-  } finally {
-    process.umask(umask);
-  }
-  chmodSync(path, SOCKET_MODE);
-  return options.address;
+  const port = await listen(server, address);
+  return address.replace(/\d+$/, String(port));
 }
 
-function credentialsOf({ tls }: GrpcOptions): ServerCredentials {
-  if (tls === undefined) return ServerCredentials.createInsecure();
-  const pair = { cert_chain: tls.cert, private_key: tls.key };
-  return ServerCredentials.createSsl(tls.clientCa ?? null, [pair], tls.clientCa !== undefined);
-}
+const FIELD = 'listen.grpc';
 
-function socketPath(address: string): string | null {
-  if (!address.startsWith('unix:')) return null;
-  const path = address.slice('unix://'.length);
-  if (address.startsWith('unix:///') && path.length > 1) return path;
-  throw unusable(address, 'a unix socket is written unix:///path, with an absolute path');
-}
-
-function listen(server: Server, address: string, credentials: ServerCredentials): Promise<number> {
+function listen(server: Server, address: string): Promise<number> {
   return new Promise((resolve, reject) => {
-    server.bindAsync(address, credentials, (error, port) => {
-      if (error) reject(unusable(address, `cannot be bound: ${error.message}`));
+    server.bindAsync(address, ServerCredentials.createInsecure(), (error, port) => {
+      if (error) reject(unusable(`${address} cannot be bound: ${error.message}`));
       else resolve(port);
     });
   });
 }
 
-/** A socket file that nobody answers on is what a killed process left behind. Anything else there is not ours. */
-async function clearStaleSocket(path: string): Promise<void> {
-  const stat = lstatSync(path, { throwIfNoEntry: false });
-  if (stat === undefined) return;
-  if (!stat.isSocket()) throw unusable(path, 'is there and is not a socket: name another path, or remove it');
-  if (await answers(path))
-    throw unusable(path, 'another process listens on it: stop it, or name another path');
-  unlinkSync(path);
-}
-
-function answers(path: string): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect(path);
-    socket.once('connect', () => {
-      socket.destroy();
-      resolve(true);
-    });
-    // Refused or gone is stale. What may not be tried (EACCES) may well be alive.
-    socket.once('error', (error: NodeJS.ErrnoException) =>
-      resolve(error.code !== 'ECONNREFUSED' && error.code !== 'ENOENT'),
-    );
-  });
-}
-
-function unusable(address: string, message: string): InputError {
-  return new InputError([{ field: 'listen.grpc', message: `${address} ${message}` }]);
+function unusable(message: string): InputError {
+  return new InputError([{ field: FIELD, message }]);
 }
 
 async function drain(server: Server, health: Health, streams: Set<Endable>, limitMs: number): Promise<void> {

@@ -460,7 +460,7 @@ describe('server/grpc', () => {
   it('leaves a socket alone that somebody answers on', async () => {
     const address = `unix://${join(folder, 'live.sock')}`;
     const first = await start({ address });
-    await rejects(start({ address }), /another process listens on it/);
+    await rejects(start({ address }), /another process listening on it/);
     ok((await check(client(first))).ok_response);
   });
 

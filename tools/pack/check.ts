@@ -18,7 +18,8 @@ function npm(cwd: string, ...args: string[]): string {
 }
 
 try {
-  const tarball = npm(root, 'pack', '--ignore-scripts=false', '--pack-destination', folder).trim().split('\n').at(-1) ?? '';
+  const tarball =
+    npm(root, 'pack', '--ignore-scripts=false', '--pack-destination', folder).trim().split('\n').at(-1) ?? '';
   writeFileSync(join(folder, 'package.json'), '{"private": true}\n');
   npm(folder, 'install', join(folder, tarball));
   const lemma = join(folder, 'node_modules', 'lemma-authz', 'dist', 'bin.js');

@@ -1,0 +1,138 @@
+import assert from 'node:assert/strict';
+import { Ajv, type AnySchema } from 'ajv';
+import { decisionApp } from '../../src/server/decision-api.ts';
+import { openApi } from '../../src/server/openapi.ts';
+import { OPERATIONS, type Operation } from '../../src/server/operations.ts';
+import { newKey, RUNTIME } from '../authority/support.ts';
+import { AUTH, controlWorld, memoryLog, scripted } from './support.ts';
+
+interface Document {
+  readonly openapi: string;
+  readonly paths: Record<string, Record<string, Described>>;
+  readonly components: { readonly schemas: Record<string, AnySchema> };
+}
+interface Described {
+  readonly operationId: string;
+  readonly tags: string[];
+  readonly security: object[];
+  readonly parameters?: {
+    readonly name: string;
+    readonly in: string;
+    readonly required: boolean;
+    readonly schema: AnySchema;
+  }[];
+  readonly requestBody?: { readonly content: Record<string, { readonly schema: AnySchema }> };
+  readonly responses: Record<string, { readonly content: Record<string, { readonly schema: AnySchema }> }>;
+}
+
+const document = openApi('1.2.3') as Document;
+const ajv = new Ajv({
+  strict: true,
+  strictTypes: false,
+  strictRequired: false,
+  formats: { 'date-time': true },
+});
+ajv.addSchema(document.components.schemas.Error ?? {}, 'Error');
+const all = Object.entries(document.paths).flatMap(([path, item]) =>
+  Object.entries(item).map(([method, described]) => ({ path, method, described })),
+);
+/** A reference is meant within the document; here the schema that it names stands alone. */
+const compile = (schema: AnySchema) =>
+  ajv.compile(JSON.parse(JSON.stringify(schema).replaceAll('#/components/schemas/', '')));
+
+describe('the OpenAPI document', () => {
+  it('has one operation for each of the table', () => {
+    assert.deepEqual(
+      all.map(({ described }) => described.operationId).sort(),
+      Object.keys(OPERATIONS).sort(),
+    );
+  });
+
+  for (const { path, method, described } of all) {
+    it(`has schemas that compile for ${method} ${path}`, () => {
+      const contents = [described.requestBody, ...Object.values(described.responses)].flatMap((part) =>
+        Object.values(part?.content ?? {}),
+      );
+      const schemas = [...contents, ...(described.parameters ?? [])].map(({ schema }) => schema);
+      for (const schema of schemas) compile(schema);
+      assert.ok(schemas.length > 0);
+    });
+
+    it(`describes the parameters of ${method} ${path}`, () => {
+      const named = (described.parameters ?? [])
+        .filter((p) => p.in === 'path')
+        .map((p) => [p.name, p.required]);
+      assert.deepEqual(
+        named,
+        [...path.matchAll(/\{(\w+)\}/g)].map(([, name]) => [name, true]),
+      );
+    });
+  }
+
+  it('asks for the key on everything of the control plane but what is open', () => {
+    const open = all.filter(({ described }) => described.security.length === 0).map(({ path }) => path);
+    assert.deepEqual(open.sort(), [
+      '/envoy.service.auth.v3.Authorization/Check',
+      '/healthz',
+      '/metrics',
+      '/openapi.json',
+      '/readyz',
+    ]);
+  });
+
+  describe('against what is served', () => {
+    let control: Awaited<ReturnType<typeof controlWorld>>;
+    let decision: ReturnType<typeof decisionApp>;
+    beforeEach(async () => {
+      control = await controlWorld();
+      decision = decisionApp({ decide: scripted().decide, ready: () => true, log: memoryLog().log });
+    });
+    afterEach(() => Promise.all([control.close(), decision.close()]));
+
+    for (const listener of ['control', 'decision'] as const) {
+      it(`has every route of the ${listener} listener, and no other`, async () => {
+        const app = listener === 'control' ? control.app : decision;
+        await app.ready();
+        const described = Object.values<Operation>(OPERATIONS).filter(({ on }) => on.includes(listener));
+        for (const { path, method } of described) {
+          assert.ok(app.hasRoute({ method, url: path.replace('{id}', ':id') }), `${method} ${path}`);
+        }
+        const printed = app.printRoutes({ commonPrefix: false });
+        const methods = [...printed.matchAll(/\(([A-Z, ]+)\)/g)].flatMap(([, list = '']) => list.split(', '));
+        assert.equal(methods.filter((method) => method !== 'HEAD').length, described.length, printed);
+      });
+    }
+
+    it('describes what is answered', async () => {
+      const check = async (method: 'GET' | 'POST', path: string, payload?: object) => {
+        const url = path.replace('{id}', 'bot-1');
+        const response = await control.app.inject({
+          method,
+          url,
+          headers: AUTH,
+          ...(payload && { payload }),
+        });
+        const described =
+          document.paths[path]?.[method.toLowerCase()]?.responses[String(response.statusCode)];
+        const schema = described?.content['application/json']?.schema;
+        assert.ok(schema !== undefined, `${method} ${path} answered ${response.statusCode}`);
+        const validate = compile(schema);
+        assert.ok(validate(response.json()), JSON.stringify(validate.errors));
+      };
+      const base = '/api/wallet/runtimes';
+      const audience = ['https://api.example.com'];
+      const proof = { runtime_id: 'bot-1', key: newKey(), scope: ['documents.read'], audience };
+      await check('POST', `${base}/bootstrap`, RUNTIME);
+      await check('POST', `${base}/bootstrap`, { ...RUNTIME, agent_id: 'other' });
+      await check('POST', `${base}/issue-proof`, proof);
+      await check('GET', base);
+      await check('POST', `${base}/{id}/authorize`, { method: 'GET', url: 'https://a.example/' });
+      await check('POST', `${base}/{id}/revoke`, { key: newKey() });
+      await check('POST', `${base}/{id}/kill`);
+      await check('POST', `${base}/issue-proof`, proof);
+      await check('GET', `${base}/decisions`);
+      await check('GET', '/readyz');
+      await check('GET', '/openapi.json');
+    });
+  });
+});
