@@ -211,9 +211,32 @@ describe("an operator's commands", () => {
       assert.equal(plane.seen[0]?.url, '/api/wallet/runtimes/decisions?limit=5&cursor=a+b');
     });
 
-    it('are explained', async () => {
-      reply = () => ({ body: { success: true, explain: { reason: 'scope_denied', equal: true } } });
-      assert.equal((await run('decisions', 'explain', 'd-1')).out, 'reason: scope_denied\nequal: true\n');
+    it('are explained: what decided, on which facts, and whether the same comes out again', async () => {
+      const explanation = {
+        decision_id: 'd-1',
+        verdict: 'deny',
+        reason: 'scope_denied',
+        summary: 'Denied at the proof stage, scope_denied: documents.read is not granted.',
+        failed: {
+          check: 'scope_denied',
+          message: 'documents.read is not granted',
+          facts: { scope: ['a.b'] },
+        },
+        rules: [],
+        evaluated_again: null,
+        chain: [],
+        bundle: null,
+        events: [],
+        record: { input: null },
+        amended: [],
+      };
+      reply = () => ({ body: { success: true, explanation } });
+      assert.deepEqual((await run('decisions', 'explain', 'd-1')).out.trimEnd().split('\n'), [
+        'Why d-1 was denied',
+        '  because  Denied at the proof stage, scope_denied: documents.read is not granted.',
+        '  facts    scope = a.b',
+        '  again    a check decided, before any policy',
+      ]);
     });
 
     it('are exported as they come', async () => {

@@ -127,8 +127,8 @@ describe('the command line', () => {
       const { out } = await lemma('/', ['init', '--json'], npm);
       const [serve, connect, ask] = JSON.parse(out).data.commands;
       assert.deepEqual(
-        [serve, connect.split(' --')[0], ask.split(' ')[0]],
-        ['npm run -s lemma -- serve', 'npm run -s lemma', 'curl'],
+        [serve, connect.split(' --runtime-id')[0], ask.split(' ')[0]],
+        ['npm --prefix / run -s lemma -- serve', 'npm --prefix / run -s lemma -- firewall-connect', 'curl'],
       );
     });
 
