@@ -6,8 +6,8 @@ export const STARTER = `# Lemma's configuration. Every key has a default: what y
 
 listen:
   grpc: 127.0.0.1:9191      # Envoy and Istio ext_authz; a list may add unix:///run/lemma/pdp.sock
-  decision: 127.0.0.1:8181  # REST mirror, AuthZEN, forward-auth: what enforcement points call
-  control: 127.0.0.1:8080   # control plane and console: for operators, never for enforcement points
+  decision: 127.0.0.1:8181  # REST mirror and authorize: what enforcement points call
+  control: 127.0.0.1:8080   # control plane and metrics: for operators, never for enforcement points
 
 data: ./.lemma              # database and keys, readable by you only
 

@@ -119,12 +119,12 @@ export const configSchema = {
         decision: {
           type: 'string',
           default: '127.0.0.1:8181',
-          description: `REST mirror, AuthZEN, forward-auth: what enforcement points call (${address})`,
+          description: `REST mirror and authorize: what enforcement points call (${address})`,
         },
         control: {
           type: 'string',
           default: '127.0.0.1:8080',
-          description: `Control plane, console, metrics; never for enforcement points (${address})`,
+          description: `Control plane and metrics; never for enforcement points (${address})`,
         },
       },
     },
@@ -157,13 +157,14 @@ export const configSchema = {
     log: {
       type: 'object',
       additionalProperties: false,
-      description: 'How much of the decision log is kept; pruned at checkpoints only',
+      description: 'How much of the decision log is kept',
       properties: {
         keep: {
           type: 'string',
           pattern: DURATION_PATTERN,
           default: '90d',
-          description: 'Age of the oldest records: a number and s, m, h, d or w',
+          description:
+            'How long records are kept at least: a number and s, m, h, d or w. Nothing is pruned yet',
         },
         max_bytes: {
           type: ['string', 'integer'],
@@ -171,7 +172,7 @@ export const configSchema = {
           pattern: SIZE_PATTERN,
           default: '20GB',
           description:
-            'Size at which the oldest go first: bytes, or a number and KB, MB, GB, TB, KiB, MiB, GiB, TiB',
+            'Size of the database at which durable decisions stop (audit_unavailable): bytes, or a number and KB, MB, GB, TB, KiB, MiB, GiB, TiB',
         },
       },
     },
