@@ -20,7 +20,7 @@ import { type Bundle, readBundleDir } from './policy/bundle.ts';
 import { EMBEDDED_TRUST, loadEmbedded } from './policy/embedded.ts';
 import { type Mark, PolicyRegistry, type Trust } from './policy/registry.ts';
 import { createChainCache } from './proof/cache.ts';
-import { InputError, type Problem } from './reason.ts';
+import { Denial, InputError, type Problem } from './reason.ts';
 import { apiRoutes } from './request/firewall.ts';
 import { PROFILES, type Profile } from './schema/common.ts';
 import type { Config } from './schema/config.ts';
@@ -38,6 +38,11 @@ export interface AppOptions {
   readonly clock?: () => number;
   /** Lines of the structured log; default: standard error. */
   readonly output?: (line: string) => void;
+  /**
+   * The clock is right although records of a later time are there: they were written under a wrong one. Without it such a
+   * start denies (`clock_untrusted`) until the clock has caught up.
+   */
+  readonly trustClock?: boolean;
   /** The least that is logged; default: info. */
   readonly level?: 'info' | 'warn';
 }
@@ -102,10 +107,12 @@ async function compose(
   const snapshot = await store.load();
 
   const gate = createGate();
-  loadGate(gate, snapshot, lostAt);
+  loadGate(gate, snapshot, lostAt, believed(snapshot, clock(), options, logger));
   const archive = storeArchive(store);
   const policies = new PolicyRegistry(archive, marksOf(snapshot));
-  await activate(policies, await configuredBundles(config, clock), { home, clock, store });
+  await activate(policies, await configuredBundles(config, clock), { home, clock, store }).catch((error) => {
+    throw refusedBundle(error);
+  });
 
   const log = openLog({
     store,
@@ -129,6 +136,10 @@ async function compose(
   });
   authority.registerFromFile(config.runtimes);
 
+  const taint = async (tenant: Tenant, runtimeId: string, why: string) => {
+    const { durable } = await authority.taint(runtimeId, why, tenant);
+    if (!durable) throw new Error('the taint could not be made durable');
+  };
   const pdp: Pdp = {
     node: config.node,
     clock,
@@ -137,6 +148,7 @@ async function compose(
     gate,
     policies,
     log,
+    taint,
     onError: (error, decision_id) =>
       logger.error({ err: error, decision_id }, 'a decision failed, and was denied'),
   };
@@ -167,10 +179,14 @@ async function compose(
     address: config.listen.control,
     authority,
     operators: createOperators({ ...home, key: keys.operatorKey }),
-    queryDecisions: (query) => store.queryRecords(query),
-    exportDecisions: (tenant) => exportLines(store, tenant),
+    // Records of low risk are written behind their answers: whoever asks for one that was answered must find it.
+    queryDecisions: (query) => log.settled().then(() => store.queryRecords(query)),
+    async *exportDecisions(tenant) {
+      await log.settled();
+      yield* exportLines(store, tenant);
+    },
     decide: answer,
-    explain: (id, tenant) => explain(id, tenant, { store, policies, archive }),
+    explain: (id, tenant) => log.settled().then(() => explain(id, tenant, { store, policies, archive })),
     metrics,
     ready,
     log: logger,
@@ -184,11 +200,8 @@ async function compose(
           address: config.firewall.listen,
           apis: config.firewall.apis,
           decide: answer,
-          taint: async (actor, cause) => {
-            const why = `answer of ${cause.api} (${cause.decision_id})`;
-            const { durable } = await authority.taint(actor.runtime_id, why, home);
-            if (!durable) throw new Error('the taint could not be made durable');
-          },
+          taint: (actor, { api, decision_id }) =>
+            taint(home, actor.runtime_id, `answer of ${api} (${decision_id})`),
           log: logger,
         });
   if (firewall !== null) stops.push(() => firewall.close());
@@ -207,6 +220,7 @@ async function compose(
       const settings = settingsFrom(next, own);
       // What can refuse comes first, so that a refused reload leaves all as it was.
       const bundles = await configuredBundles(next.config, clock);
+      await store.limit(next.config.log.max_bytes);
       firewall?.replace(next.config.firewall?.apis ?? []);
       try {
         authority.registerFromFile(next.config.runtimes);
@@ -214,7 +228,8 @@ async function compose(
       } catch (error) {
         firewall?.replace(running.firewall?.apis ?? []);
         authority.registerFromFile(running.runtimes);
-        throw error;
+        await store.limit(running.log.max_bytes);
+        throw refusedBundle(error);
       }
       settled.settings = settings;
       running = next.config;
@@ -229,15 +244,38 @@ function settingsFrom({ config, revision }: LoadedConfig, own: { readonly x: str
   return settingsOf(config, revision, own, apiRoutes(apis, { org, env }));
 }
 
-function loadGate(gate: Gate, snapshot: Snapshot, memoryLostAt: number | null): void {
+/** What the clock is held against: the latest record, unless the operator vouches for the clock of today. */
+interface Believed {
+  readonly latestRecord: number;
+  /** Seconds; nonces of the time before may have been forgotten under the wrong clock. */
+  readonly memoryLostAt: number | null;
+}
+
+function believed(
+  { latest_record }: Snapshot,
+  now: number,
+  { trustClock }: AppOptions,
+  logger: Logger,
+): Believed {
+  if (latest_record <= now) return { latestRecord: latest_record, memoryLostAt: null };
+  if (trustClock === true) return { latestRecord: now, memoryLostAt: Math.floor(now / 1000) };
+  const latest = new Date(latest_record).toISOString();
+  logger.warn(
+    { latest },
+    'the clock is behind the latest record: proofs are denied (clock_untrusted) until it has caught up; if it was wrong then and is right now, start once with --trust-clock',
+  );
+  return { latestRecord: latest_record, memoryLostAt: null };
+}
+
+function loadGate(gate: Gate, snapshot: Snapshot, lostAt: number | null, clock: Believed): void {
   gate.load({
     runtimes: snapshot.runtimes,
     revocations: snapshot.revocations,
     nonces: snapshot.nonces,
     budgets: snapshot.budgets,
     position: snapshot.last,
-    memoryLostAt,
-    latestRecord: snapshot.latest_record,
+    memoryLostAt: clock.memoryLostAt ?? lostAt,
+    latestRecord: clock.latestRecord,
   });
 }
 
@@ -248,6 +286,13 @@ function marksOf(snapshot: Snapshot): Map<Profile, Mark> {
       .filter((bundle) => bundle.active)
       .map(({ name, serial, revision, sha256 }) => [name as Profile, { serial, revision, sha256 }]),
   );
+}
+
+/** A bundle that is refused is a mistake of the configuration. */
+function refusedBundle(error: unknown): unknown {
+  return error instanceof Denial
+    ? new InputError([{ field: 'bundles.source', message: error.message }])
+    : error;
 }
 
 /** Puts bundles into force and remembers, durably, which ones they are. */

@@ -16,6 +16,7 @@ export type StartApp = typeof startApp;
 
 export function define(command: Command): void {
   defineConfigOptions(command);
+  command.option('--trust-clock', 'The clock is right, though records of a later time are there');
   command.addOption(new Option('--clock <seconds>', 'Freeze the clock at this second since 1970').hideHelp());
 }
 
@@ -49,7 +50,8 @@ async function start(
     // A person at a terminal wants the announcement and what goes wrong; a pipe gets every line.
     const level = call.terminal.interactive ? 'warn' : 'info';
     const clock = seconds === null ? {} : { clock: () => seconds * 1000 };
-    return await begin(loaded, { output, level, ...clock });
+    const trustClock = call.options.trustClock === true;
+    return await begin(loaded, { output, level, trustClock, ...clock });
   } catch (error) {
     throw error instanceof InputError ? loaded.locateError(error) : error;
   }

@@ -48,6 +48,8 @@ export interface DecisionLog {
   /** Hears of each record once it is on disk. Gives a function that ends it. */
   onRecord(listener: RecordListener): () => void;
   stats(): LogStats;
+  /** Resolves once every record that was queued before this call is written, or lost: a reader then sees its own decision. */
+  settled(): Promise<void>;
   /** Writes what is queued, and a last checkpoint. The store stays open. */
   close(): Promise<void>;
 }
@@ -94,7 +96,12 @@ export function openLog(options: LogOptions): DecisionLog {
     lostUntold += 1;
   }
 
+  const readers: { readonly until: number; readonly go: () => void }[] = [];
+  let accepted = 0;
+  let handled = 0;
+
   function enqueue(entry: Entry): void {
+    accepted += 1;
     queue.push(entry);
     waiting[kindOf(entry)] += 1;
     pump ??= drain();
@@ -107,6 +114,8 @@ export function openLog(options: LogOptions): DecisionLog {
       const entries = queue.splice(0, BATCH_AT_MOST);
       for (const entry of entries) waiting[kindOf(entry)] -= 1;
       await commit(entries);
+      handled += entries.length;
+      while (readers[0] !== undefined && readers[0].until <= handled) readers.shift()?.go();
     }
     pump = undefined;
   }
@@ -178,6 +187,10 @@ export function openLog(options: LogOptions): DecisionLog {
       checkpoints: checkpoints.counts.written,
       checkpointsFailed: checkpoints.counts.failed,
     }),
+    settled() {
+      const until = accepted;
+      return until <= handled ? Promise.resolve() : new Promise((go) => readers.push({ until, go }));
+    },
     async close() {
       closed = true;
       await pump;

@@ -65,13 +65,21 @@ function membersOf(body: RecordBody, { inputJson, resultJson }: RecordTexts): st
     nonce: body.nonce,
   };
   const tail: Pick<RecordBody, 'took_us' | 'trace_id'> = { took_us: body.took_us, trace_id: body.trace_id };
-  const input = oneLine(inputJson ?? JSON.stringify(body.input), 'inputJson');
-  const result = oneLine(resultJson ?? JSON.stringify(body.result), 'resultJson');
+  const input = oneLine(inputJson ?? printable(JSON.stringify(body.input)), 'inputJson');
+  const result = printable(oneLine(resultJson ?? JSON.stringify(body.result), 'resultJson'));
   return `${inner(head)},"input":${input},"result":${result},${inner(tail)}`;
 }
 
+/** JSON that some readers of lines (U+0085, U+2028, U+2029) or a terminal (U+007F to U+009F) would act on. */
+const ACTED_ON = /[\u007f-\u009f\u2028\u2029]/g;
+
+/** JSON text with nothing but printable characters: the same value, escaped. */
+export function printable(json: string): string {
+  return json.replace(ACTED_ON, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`);
+}
+
 function inner(value: object): string {
-  return JSON.stringify(value).slice(1, -1);
+  return printable(JSON.stringify(value)).slice(1, -1);
 }
 
 function oneLine(text: string, name: string): string {

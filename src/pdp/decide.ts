@@ -1,4 +1,5 @@
 import { type DecisionLog, NonceSpentError } from '../decision-log/log.ts';
+import { printable } from '../decision-log/record.ts';
 import type { BudgetLine } from '../gate/budget.ts';
 import type { Gate } from '../gate/gate.ts';
 import type { PolicyRegistry } from '../policy/registry.ts';
@@ -16,8 +17,8 @@ import { signedMessage } from '../request/signed.ts';
 import type { Decision } from '../schema/decision.ts';
 import type { Lemma } from '../schema/lemma.ts';
 import type { AuthzRequest, Presented } from '../schema/request.ts';
-import type { BudgetUse } from '../store/model.ts';
-import { type Draft, decisionOf, enter, openDraft, recordOf, refuse } from './draft.ts';
+import type { BudgetUse, Tenant } from '../store/model.ts';
+import { type Draft, decisionOf, enter, openDraft, recordOf, refuse, taints } from './draft.ts';
 import { buildInput, effectiveProfile } from './input.ts';
 
 /** What a reload replaces, whole. */
@@ -38,6 +39,8 @@ export interface Pdp {
   readonly gate: Gate;
   readonly policies: PolicyRegistry;
   readonly log: DecisionLog;
+  /** Raises the runtime's taint epoch; resolves when that is durable and in force. */
+  readonly taint: (tenant: Tenant, runtimeId: string, why: string) => Promise<void>;
   /** Told of what should never happen, with the decision's id: the caller sees only `internal_error`. */
   readonly onError: (error: unknown, decisionId: string) => void;
 }
@@ -56,6 +59,7 @@ export async function decide(request: AuthzRequest, pdp: Pdp): Promise<Decision>
     refuse(draft, error);
   }
   observe(draft, pdp);
+  await taint(draft, pdp);
   return conclude(draft, pdp, settings);
 }
 
@@ -150,7 +154,7 @@ function evaluate(draft: Draft, pdp: Pdp, settings: Settings, presented: Present
     budget: draft.reservation,
     disclosure: meta,
   });
-  draft.inputJson = JSON.stringify(draft.input);
+  draft.inputJson = printable(JSON.stringify(draft.input));
   const { result, resultJson } = engine.evaluate(new TextEncoder().encode(draft.inputJson));
   draft.result = result;
   draft.resultJson = resultJson;
@@ -169,6 +173,29 @@ function observe(draft: Draft, pdp: Pdp): void {
   const stopped = draft.chain === null ? null : pdp.gate.stopped(draft.chain);
   if (stopped === null) draft.observed = true;
   else refuse(draft, new Denial(stopped, 'stopped, whatever the mode'));
+}
+
+/**
+ * A tainting answer comes after this one, where only the firewall sees it: any other gateway is told "allow" when the
+ * epoch is raised already. An allow that can't taint is none.
+ */
+async function taint(draft: Draft, pdp: Pdp): Promise<void> {
+  const { chain, request } = draft;
+  if (chain === null || request.border === 'firewall' || !leaves(draft) || !taints(draft)) return;
+  try {
+    await pdp.taint(
+      chain.root.claims,
+      chain.runtime.claims.runtime_id,
+      `answer of ${draft.routed?.route.id} (${draft.id})`,
+    );
+  } catch (error) {
+    pdp.onError(error, draft.id);
+    draft.observed = false;
+    refuse(
+      draft,
+      new Denial('audit_unavailable', 'the taint that its answer brings could not be made durable'),
+    );
+  }
 }
 
 /** The record is kept, then the last look at kill and revocation, then the answer leaves. */
@@ -230,7 +257,11 @@ function unrecorded(error: unknown): Denial {
     : new Denial('audit_unavailable', 'the record could not be made durable');
 }
 
+/** Whether the answer, as it stands, lets the request through. */
+function leaves({ verdict, observed }: Draft): boolean {
+  return verdict === 'allow' || observed;
+}
+
 function lateStop(draft: Draft, pdp: Pdp): ReasonCode | null {
-  const leaves = draft.verdict === 'allow' || draft.observed;
-  return leaves && draft.chain !== null ? pdp.gate.stopped(draft.chain) : null;
+  return leaves(draft) && draft.chain !== null ? pdp.gate.stopped(draft.chain) : null;
 }

@@ -120,14 +120,19 @@ export function decisionOf(draft: Draft): Decision {
     reason: draft.reason,
     reasons: draft.reasons,
     stage: draft.stage,
-    actor: actorOf(draft.chain),
+    // Who was let through unproven, on a route that only observes, is nobody to the upstream.
+    actor: draft.failed === null ? actorOf(draft.chain) : null,
     // What a policy asked for holds only while its verdict does.
     result: draft.failed === null ? draft.result : null,
     ...strippedHeaders(draft.request, draft.routed?.route ?? null),
     observed: draft.observed,
-    taintOnResponse:
-      draft.routed?.route.taint_on_response === true || draft.result?.obligations?.taint === true,
+    taintOnResponse: taints(draft),
   };
+}
+
+/** Whether the answer of the upstream may carry instructions for the agent. */
+export function taints({ routed, result }: Draft): boolean {
+  return routed?.route.taint_on_response === true || result?.obligations?.taint === true;
 }
 
 export interface RecordContext {
@@ -161,7 +166,8 @@ export function recordOf(draft: Draft, context: RecordContext, amends = false): 
     actor: actorOf(chain),
     request: {
       method: clip(request.method),
-      host: clip(request.host),
+      // User information before a host is a secret that nobody may send: it is denied, and not kept.
+      host: clip(request.host.slice(request.host.lastIndexOf('@') + 1)),
       path: clip(request.target.split('?', 1)[0] ?? ''),
     },
     failed: draft.failed,

@@ -1,4 +1,5 @@
 import { findDecision } from '../decision-log/query.ts';
+import { printable } from '../decision-log/record.ts';
 import type { BundleArchive, PolicyRegistry } from '../policy/registry.ts';
 import type { Reason } from '../reason.ts';
 import type { BundleRef, DecisionRecord, LinkFacts } from '../schema/decision.ts';
@@ -115,7 +116,7 @@ async function evaluateAgain(
   deps: ExplainDeps,
 ): Promise<Explanation['evaluated_again']> {
   if (input === null) return null;
-  const inputJson = JSON.stringify(input);
+  const inputJson = printable(JSON.stringify(input));
   if (!line.includes(`"input":${inputJson},"result":`)) {
     return { result: null, equal: false, error: 'the recorded input could not be read back byte for byte' };
   }
@@ -124,7 +125,7 @@ async function evaluateAgain(
     return { result: null, equal: false, error: `this node never had bundle ${bundle.sha256}` };
   try {
     const again = engine.evaluate(new TextEncoder().encode(inputJson));
-    const equal = line.includes(`"input":${inputJson},"result":${again.resultJson},"took_us":`);
+    const equal = line.includes(`"input":${inputJson},"result":${printable(again.resultJson)},"took_us":`);
     return { result: again.result, equal, error: null };
   } catch (error) {
     // A policy that failed then must fail again.

@@ -34,6 +34,18 @@ export const bundleMetaSchema = {
       description: 'taken out before the input is made',
     },
     envoy: { type: 'boolean', description: "the input holds the CheckRequest's attributes" },
+    steps: {
+      type: 'integer',
+      minimum: 1,
+      maximum: 2_147_483_647,
+      description: 'what one evaluation may take: function entries and loop turns; default 2,000,000',
+    },
+    memory_pages: {
+      type: 'integer',
+      minimum: 8,
+      maximum: 16_384,
+      description: 'of 64 KiB, for the data and one evaluation; default 1,024',
+    },
     reasons: {
       type: 'object',
       maxProperties: 256,

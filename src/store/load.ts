@@ -48,9 +48,19 @@ export function load(db: Database, now: number): Snapshot {
   };
 }
 
+/** Tenant by tenant along `records_by_time`: the latest, not the last, which a clock set back may have written. */
 function latestRecord(db: Database): number {
   const latest = db
-    .prepare<unknown[], number>('SELECT time FROM records ORDER BY position DESC LIMIT 1')
+    .prepare<unknown[], number>(
+      `WITH RECURSIVE tenants (org, env) AS (
+         SELECT org, env FROM (SELECT org, env FROM records ORDER BY org, env LIMIT 1)
+         UNION ALL
+         SELECT r.org, r.env FROM tenants t JOIN records r ON r.position = coalesce(
+           (SELECT position FROM records WHERE org = t.org AND env > t.env ORDER BY env, time, position LIMIT 1),
+           (SELECT position FROM records WHERE org > t.org ORDER BY org, env, time, position LIMIT 1))
+       )
+       SELECT max((SELECT max(time) FROM records r WHERE r.org = t.org AND r.env = t.env)) FROM tenants t`,
+    )
     .pluck();
   return latest.get() ?? 0;
 }

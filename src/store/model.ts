@@ -208,7 +208,7 @@ export interface Snapshot {
   readonly nonces: readonly SpentNonce[];
   readonly budgets: readonly BudgetState[];
   readonly chains: readonly ChainHead[];
-  /** Time of the record that was written last; 0 where there is none. */
+  /** The latest time that any record carries; 0 where there is none. */
   readonly latest_record: number;
   readonly bundles: readonly BundleInfo[];
 }

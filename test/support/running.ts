@@ -10,6 +10,7 @@ import {
 import { stringify } from 'yaml';
 import { type App, startApp } from '../../src/app.ts';
 import { loadConfig } from '../../src/config/load.ts';
+import type { Explanation } from '../../src/pdp/explain.ts';
 import type { CheckRequestMessage, CheckResponseMessage } from '../../src/schema/check.ts';
 import type { DecisionRecord } from '../../src/schema/decision.ts';
 import { loadProtos } from '../../src/server/proto.ts';
@@ -64,6 +65,9 @@ export interface Running {
   control(path: string, body?: unknown): Promise<{ status: number; body: Record<string, unknown> }>;
   decision(path: string, body?: unknown): Promise<{ status: number; body: Record<string, unknown> }>;
   records(): Promise<{ lines: string[]; records: DecisionRecord[] }>;
+  explain(decisionId: string): Promise<Explanation>;
+  /** Writes another lemma.yaml and has the service take it; rejects as `App.reload` does. */
+  reload(config: Record<string, unknown>): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -71,11 +75,11 @@ export async function running(options: RunningOptions = {}): Promise<Running> {
   const folder = options.folder ?? mkdtempSync(join(tmpdir(), 'lemma-test-'));
   const { trust, runtimes, routes } = vectors;
   const listen = { grpc: '127.0.0.1:0', decision: '127.0.0.1:0', control: '127.0.0.1:0' };
-  writeFileSync(
-    join(folder, 'lemma.yaml'),
-    stringify({ listen, trust, runtimes, routes, ...options.config }),
-  );
-  const loaded = loadConfig({ flags: {}, env: {}, cwd: folder });
+  const configured = (config: Record<string, unknown> = {}) => {
+    writeFileSync(join(folder, 'lemma.yaml'), stringify({ listen, trust, runtimes, routes, ...config }));
+    return loadConfig({ flags: {}, env: {}, cwd: folder });
+  };
+  const loaded = configured(options.config);
   const logged: string[] = [];
   const clock = options.clock ?? (() => NOW);
   const app = await startApp(loaded, {
@@ -118,6 +122,14 @@ export async function running(options: RunningOptions = {}): Promise<Running> {
       const lines = (await answer.text()).split('\n').filter((line) => line !== '');
       return { lines, records: lines.map((line) => JSON.parse(line) as DecisionRecord) };
     },
+    async explain(decisionId) {
+      const { body } = await call(
+        app.addresses.control,
+        `/api/wallet/runtimes/decisions/${decisionId}/explain`,
+      );
+      return body.explanation as Explanation;
+    },
+    reload: (config) => app.reload(configured(config)),
     async stop() {
       client.close();
       await app.stop();
@@ -126,7 +138,7 @@ export async function running(options: RunningOptions = {}): Promise<Running> {
   };
 }
 
-function connect(address: string) {
+export function connect(address: string) {
   const definition = loadPackageDefinition(loadProtos()) as never as {
     envoy: { service: { auth: { v3: { Authorization: ServiceClientConstructor } } } };
   };
@@ -148,7 +160,10 @@ function connect(address: string) {
 }
 
 /** `header_map` keeps lines apart, as Envoy does with `encode_raw_headers`. The body is given whole. */
-function toCheckRequest(request: WireRequest, extensions: Record<string, string> = {}): CheckRequestMessage {
+export function toCheckRequest(
+  request: WireRequest,
+  extensions: Record<string, string> = {},
+): CheckRequestMessage {
   const { method, scheme, host, path, headers, body } = request;
   return {
     attributes: {
@@ -212,7 +227,7 @@ function fromJson(body: Record<string, unknown>): CheckResponseMessage {
   } as CheckResponseMessage;
 }
 
-function verdictOf(response: CheckResponseMessage): Verdict {
+export function verdictOf(response: CheckResponseMessage): Verdict {
   const grpc = response.status?.code ?? 0;
   if ('ok_response' in response && grpc === 0) {
     const id = response.ok_response.headers.find((option) => option.header?.key === 'x-lemma-decision-id');
