@@ -291,7 +291,7 @@ function marksOf(snapshot: Snapshot): Map<Profile, Mark> {
 /** A bundle that is refused is a mistake of the configuration. */
 function refusedBundle(error: unknown): unknown {
   return error instanceof Denial
-    ? new InputError([{ field: 'bundles.source', message: error.message }])
+    ? new InputError([{ field: 'bundles.source', message: `${error.code}: ${error.message}` }])
     : error;
 }
 
