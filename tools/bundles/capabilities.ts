@@ -1,4 +1,7 @@
-import type { Opa } from './opa.ts';
+import { readFile, writeFile } from 'node:fs/promises';
+import { CAPABILITIES_FILE } from '../../src/policy/compiler/capabilities.ts';
+import type { Compiler } from '../../src/policy/compiler/compiler.ts';
+import { resultOf } from './compile.ts';
 
 /**
  * What a policy may call: what OPA's compiler turns into WebAssembly itself (its `internal/compiler/wasm`, 1.22). All
@@ -23,18 +26,22 @@ const NATIVE = new Set(
 
 const FEATURES = new Set(['rego_v1', 'keywords_in_refs']);
 
-interface Capabilities {
-  builtins: { name: string }[];
-  features?: string[];
-}
-
-/** A capabilities file for `opa check` and `opa build`. Throws when OPA does not know a name any more. */
-export async function capabilities(opa: Opa, folder: string): Promise<string> {
-  const current = JSON.parse(await opa.run(['capabilities', '--current'], folder)) as Capabilities;
+/** Text of policies/capabilities.json. Throws when OPA does not know a name any more. */
+export async function capabilitiesText(compiler: Compiler): Promise<string> {
+  const current = resultOf(await compiler.capabilities());
   const builtins = current.builtins.filter(({ name }) => NATIVE.has(name));
   const missing = [...NATIVE].filter((name) => !builtins.some((builtin) => builtin.name === name));
   if (missing.length > 0)
     throw new Error(`this OPA has no built-in ${missing.join(', ')}: mend tools/bundles/capabilities.ts`);
   const features = (current.features ?? []).filter((feature) => FEATURES.has(feature));
-  return JSON.stringify({ ...current, builtins, features, allow_net: [] });
+  const rest = JSON.stringify({ ...current, builtins: undefined, features, allow_net: [] }).slice(1);
+  return `{"builtins":[\n${builtins.map((builtin) => JSON.stringify(builtin)).join(',\n')}\n],\n${rest}\n`;
+}
+
+/** Whether the file stood otherwise. With `keep` it is left as it is. */
+export async function updateCapabilities(compiler: Compiler, keep: boolean): Promise<boolean> {
+  const text = await capabilitiesText(compiler);
+  const stale = (await readFile(CAPABILITIES_FILE, 'utf8').catch(() => '')) !== text;
+  if (stale && !keep) await writeFile(CAPABILITIES_FILE, text);
+  return stale;
 }

@@ -1,15 +1,12 @@
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { type Bundle, bundleOf, entrypointOf } from '../../src/policy/bundle.ts';
+import type { Answer, PolicyProblem } from '../../src/policy/compiler/answers.ts';
+import type { Compiler } from '../../src/policy/compiler/compiler.ts';
 import { bundleDigest } from '../../src/policy/digest.ts';
 import { readTar } from '../../src/policy/tar.ts';
 import { type BundleMeta, DATA_FILE, MANIFEST_FILE, WASM_FILE } from '../../src/schema/bundle.ts';
 import type { Profile } from '../../src/schema/common.ts';
 import { policyInputSchema } from '../../src/schema/input.ts';
-import { capabilities } from './capabilities.ts';
-import type { Opa } from './opa.ts';
 import { jsonText, reasonsOf, type Sources } from './sources.ts';
 
 export interface Parts {
@@ -23,8 +20,8 @@ export interface Parts {
 }
 
 /** Type-checks and compiles a bundle. The same parts give the same bytes, wherever and whenever. */
-export async function compileBundle(opa: Opa, parts: Parts): Promise<Bundle> {
-  const wasm = await inTemporaryFolder((folder) => compileWasm(opa, parts, folder));
+export async function compileBundle(compiler: Compiler, parts: Parts): Promise<Bundle> {
+  const wasm = await compileWasm(compiler, parts);
   const files = new Map(
     [...parts.rego, [DATA_FILE, parts.data] as const].map(([path, text]) => [path, bytesOf(text)]),
   );
@@ -33,41 +30,29 @@ export async function compileBundle(opa: Opa, parts: Parts): Promise<Bundle> {
   return bundleOf(files.set(MANIFEST_FILE, bytesOf(manifestText(parts, revision))));
 }
 
-export async function inTemporaryFolder<T>(work: (folder: string) => Promise<T>): Promise<T> {
-  const folder = await mkdtemp(join(tmpdir(), 'lemma-bundles-'));
-  try {
-    return await work(folder);
-  } finally {
-    await rm(folder, { recursive: true, force: true });
-  }
+/** What OPA answered. Throws with all that it objected to. */
+export function resultOf<T>(answer: Answer<T>): T {
+  if (answer.ok) return answer.result;
+  throw new Error(answer.errors.map(lineOf).join('\n'));
 }
 
-export async function writeFiles(
-  folder: string,
-  files: ReadonlyMap<string, string | Uint8Array>,
-): Promise<void> {
-  for (const [path, content] of files) {
-    const file = join(folder, path);
-    await mkdir(dirname(file), { recursive: true });
-    await writeFile(file, content);
-  }
+export function lineOf({ file, row, col, code, message, details, hint }: PolicyProblem): string {
+  const place = file === '' ? '' : `${file}:${row}:${col}: `;
+  const more = [...details, ...(hint === null ? [] : [hint])].map((line) => `\n\t${line}`);
+  return `${place}${code}: ${message}${more.join('')}`;
 }
 
-/** OPA is run in the folder with relative paths: they end up in the module. */
-async function compileWasm(opa: Opa, parts: Parts, folder: string): Promise<Uint8Array> {
-  await writeFiles(folder, parts.rego);
-  await writeFiles(folder, new Map([['input.schema.json', jsonText(policyInputSchema)]]));
-  const limits: string[] = [];
-  if (parts.anyBuiltin !== true) {
-    await writeFiles(folder, new Map([['capabilities.json', await capabilities(opa, folder)]]));
-    limits.push('--capabilities', 'capabilities.json');
-    await opa.run(['check', '--strict', '--schema', 'input.schema.json', ...limits, 'lemma'], folder);
-  }
-  const target = ['-t', 'wasm', '-e', entrypointOf(parts.profile)];
-  await opa.run(['build', ...target, ...limits, '-o', 'bundle.tar.gz', 'lemma'], folder);
-  const built = new Map(readTar(gunzipSync(await readFile(join(folder, 'bundle.tar.gz')))));
-  const wasm = built.get(`/${WASM_FILE}`);
-  if (wasm === undefined) throw new Error(`opa build gave no ${WASM_FILE}`);
+/** The files' paths end up in the module. */
+async function compileWasm(
+  compiler: Compiler,
+  { profile, rego: files, anyBuiltin }: Parts,
+): Promise<Uint8Array> {
+  const limits = anyBuiltin === true ? { capabilities: null } : {};
+  if (anyBuiltin !== true) resultOf(await compiler.check({ files, schema: policyInputSchema }));
+  const entrypoints = [entrypointOf(profile)];
+  const { archive } = resultOf(await compiler.build({ files, entrypoints, ...limits }));
+  const wasm = new Map(readTar(gunzipSync(archive))).get(`/${WASM_FILE}`);
+  if (wasm === undefined) throw new Error(`the build gave no ${WASM_FILE}`);
   return wasm;
 }
 

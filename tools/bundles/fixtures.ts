@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
 import { writeTar } from '../../src/policy/tar.ts';
 import { compileBundle } from './compile.ts';
-import { findOpa } from './opa.ts';
+import { findCompiler } from './find.ts';
 import { jsonText } from './sources.ts';
 
 /**
@@ -14,10 +14,10 @@ import { jsonText } from './sources.ts';
 
 const FOLDER = fileURLToPath(new URL('../../test/policy/fixtures/', import.meta.url));
 
-const opa = await findOpa();
+const compiler = await findCompiler();
 for (const file of (await readdir(FOLDER)).filter((name) => name.endsWith('.rego'))) {
   const name = basename(file, '.rego');
-  const bundle = await compileBundle(opa, {
+  const bundle = await compileBundle(compiler, {
     profile: 'low',
     rego: new Map([[`lemma/low/${file}`, await readFile(join(FOLDER, file), 'utf8')]]),
     data: jsonText({ lemma: { low: { settings: { fixture: name } } } }),
@@ -27,3 +27,4 @@ for (const file of (await readdir(FOLDER)).filter((name) => name.endsWith('.rego
   await writeFile(join(FOLDER, `${name}.tar.gz`), gzipSync(writeTar(bundle.files), { level: 9 }));
   console.log(`${name}  ${bundle.sha256}`);
 }
+await compiler.close();

@@ -3,39 +3,23 @@ import { access, mkdir } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-
-/** Bundles are byte for byte those of this version: another one on the PATH is passed over. */
-export const OPA_VERSION = '1.22.2';
+import { versionOf } from '../../src/policy/compiler/native-host.ts';
+import { OPA_VERSION } from '../../src/policy/compiler/protocol.ts';
 
 const run = promisify(execFile);
 
-/** OPA's command line, of the one version that builds the bundles. */
-export class Opa {
-  readonly #binary: string;
-
-  constructor(binary: string) {
-    this.#binary = binary;
-  }
-
-  /** Standard output. Throws with what OPA wrote when it fails. */
-  async run(args: readonly string[], folder: string): Promise<string> {
-    try {
-      const { stdout } = await run(this.#binary, args, { cwd: folder, maxBuffer: 64 << 20 });
-      return stdout;
-    } catch (cause) {
-      const { stdout = '', stderr = '' } = cause as { stdout?: string; stderr?: string };
-      throw new Error(`opa ${args.join(' ')}\n${stdout}${stderr}`.trimEnd(), { cause });
-    }
-  }
-}
-
-/** From the PATH, from the cache, or built with Go into the cache. Throws with one sentence that says what to do. */
-export async function findOpa(): Promise<Opa> {
-  if (await isOurVersion('opa')) return new Opa('opa');
+/**
+ * OPA's command of the version that builds the bundles: from the PATH, from the cache, or built with Go into the cache.
+ * Bundles are byte for byte those of this version, so that another one on the PATH is passed over.
+ *
+ * @throws Error with one sentence that says what to do
+ */
+export async function findOpa(): Promise<string> {
+  if ((await versionOf('opa')) === OPA_VERSION) return 'opa';
   const folder = join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'lemma', `opa-${OPA_VERSION}`);
   const binary = join(folder, process.platform === 'win32' ? 'opa.exe' : 'opa');
   if (!(await exists(binary))) await build(folder);
-  if (await isOurVersion(binary)) return new Opa(binary);
+  if ((await versionOf(binary)) === OPA_VERSION) return binary;
   throw new Error(`${binary} is not OPA ${OPA_VERSION}: remove it and try again.`);
 }
 
@@ -51,15 +35,6 @@ async function build(folder: string): Promise<void> {
   } catch (cause) {
     const message = `The bundles are built by OPA ${OPA_VERSION}: put its \`opa\` on the PATH, or install Go 1.26 and run this again.`;
     throw new Error(message, { cause });
-  }
-}
-
-async function isOurVersion(binary: string): Promise<boolean> {
-  try {
-    const { stdout } = await run(binary, ['version']);
-    return /^Version: (\S+)/m.exec(stdout)?.[1] === OPA_VERSION;
-  } catch {
-    return false;
   }
 }
 

@@ -1,5 +1,5 @@
 import { readdir, readFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { POLICY_DENIAL_CODES } from '../../src/reason.ts';
 import type { Profile } from '../../src/schema/common.ts';
 
@@ -37,6 +37,20 @@ export function reasonsOf(rego: Sources): Record<string, string> {
     }
   }
   return Object.fromEntries([...reasons].sort(([a], [b]) => (a < b ? -1 : 1)));
+}
+
+/** All Rego and data below a folder, tests too, by path below `under`: what `opa test` would read. */
+export async function sourcesIn(folder: string, under: string): Promise<Sources> {
+  const entries = await readdir(folder, { recursive: true, withFileTypes: true });
+  const names = entries
+    .filter((entry) => entry.isFile() && (entry.name.endsWith('.rego') || entry.name === 'data.json'))
+    .map((entry) => relative(folder, join(entry.parentPath, entry.name)).replaceAll('\\', '/'))
+    .sort();
+  return new Map(
+    await Promise.all(
+      names.map(async (name) => [`${under}/${name}`, await readFile(join(folder, name), 'utf8')] as const),
+    ),
+  );
 }
 
 export function jsonText(value: unknown): string {

@@ -1,0 +1,236 @@
+import { execFile } from 'node:child_process';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { problemsInJson, problemsInText } from './native-problems.ts';
+import { testsOf } from './native-tests.ts';
+import {
+  failed,
+  type OpaHost,
+  type RawAnswer,
+  type RawProblem,
+  type RawRequest,
+  timedOut,
+} from './protocol.ts';
+
+/**
+ * The `opa` command behind the same calls, in a temporary folder for each. It answers the same, but for: no traces of
+ * failed tests, no coverage by rule, no column where OPA writes none, and no `parse`.
+ */
+export function nativeHost(binary: string, version: string): OpaHost {
+  return {
+    kind: 'native',
+    version,
+    async ask(request, timeLimitMs) {
+      const folder = await mkdtemp(join(tmpdir(), 'lemma-opa-'));
+      try {
+        return await perform({ binary, folder, request, timeLimitMs });
+      } catch (cause) {
+        if (cause instanceof TimedOut) return timedOut(request.op, timeLimitMs);
+        throw cause;
+      } finally {
+        await rm(folder, { recursive: true, force: true });
+      }
+    },
+    close: () => Promise.resolve(),
+  };
+}
+
+/** The version of an `opa` that can be run and speaks Rego v1; null for any other. */
+export async function versionOf(binary: string): Promise<string | null> {
+  try {
+    const { stdout } = await run(binary, ['version'], tmpdir(), 10_000);
+    return /^Version: (1\.\S+)/m.exec(stdout)?.[1] ?? null;
+  } catch {
+    return null;
+  }
+}
+
+interface Task {
+  readonly binary: string;
+  readonly folder: string;
+  readonly request: RawRequest;
+  readonly timeLimitMs: number;
+}
+
+interface Output {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+class TimedOut extends Error {}
+
+/** Besides the files, in a folder where none of theirs can be. */
+const OWN = '.lemma';
+const MAX_OUTPUT = 256 << 20;
+
+async function perform(task: Task): Promise<RawAnswer> {
+  const { files = {} } = task.request;
+  for (const [path, text] of Object.entries(files)) await put(task.folder, path, text);
+  switch (task.request.op) {
+    case 'version':
+    case 'parse':
+      return failed(
+        'compiler_unavailable',
+        `\`opa\` cannot ${task.request.op}: build the compiler with \`npm run compiler\` (needs Go 1.26)`,
+      );
+    case 'capabilities':
+      return succeeded(JSON.parse((await opa(task, ['capabilities', '--current'])).stdout));
+    case 'check':
+      return check(task);
+    case 'fmt':
+      return format(task, files);
+    case 'build':
+      return build(task);
+    case 'test':
+      return test(task);
+    case 'eval':
+      return evaluate(task);
+  }
+}
+
+async function check(task: Task): Promise<RawAnswer> {
+  const args = ['check', ...(await limits(task)), ...strictly(task), '--max-errors', '100', ...roots(task)];
+  const found = await opa(task, [...args, '--format', 'json']);
+  if (found.code === 0) return succeeded();
+  const problems = problemsInJson(found.stderr) ?? problemsInText(found.stderr);
+  // The details are prose in the other format alone.
+  const inWords = problemsInText((await opa(task, args)).stderr);
+  const detailsOf = ({ file, row, message }: RawProblem) =>
+    inWords.find((each) => each.file === file && each.row === row && each.message === message)?.details ?? [];
+  return refused(problems.map((problem) => ({ ...problem, details: detailsOf(problem) })));
+}
+
+async function format(task: Task, files: { readonly [path: string]: string }): Promise<RawAnswer> {
+  const formatted: Record<string, string> = {};
+  const changed: string[] = [];
+  const problems: RawProblem[] = [];
+  for (const path of Object.keys(files)
+    .filter((name) => name.endsWith('.rego'))
+    .sort()) {
+    const { code, stdout, stderr } = await opa(task, ['fmt', path]);
+    if (code !== 0) problems.push(...problemsInText(stderr));
+    else {
+      formatted[path] = stdout;
+      if (stdout !== files[path]) changed.push(path);
+    }
+  }
+  const result = { files: formatted, changed };
+  return problems.length > 0 ? { ...refused(problems), result } : succeeded(result);
+}
+
+async function build(task: Task): Promise<RawAnswer> {
+  const { entrypoints = [], revision = '' } = task.request;
+  const named = revision === '' ? [] : ['--revision', revision];
+  const args = ['build', '-t', 'wasm', ...entrypoints.flatMap((each) => ['-e', each]), ...named];
+  const archive = `${OWN}/bundle.tar.gz`;
+  await put(task.folder, `${OWN}/empty`, '');
+  const { code, stdout, stderr } = await opa(task, [
+    ...args,
+    ...(await limits(task, false)),
+    '-o',
+    archive,
+    ...roots(task),
+  ]);
+  if (code !== 0) return refused(problemsInText(stdout + stderr));
+  return succeeded({ bundle: (await readFile(join(task.folder, archive))).toString('base64') });
+}
+
+async function test(task: Task): Promise<RawAnswer> {
+  const { run: only, coverage = false } = task.request;
+  const filter = only === undefined ? [] : ['--run', only];
+  const args = ['test', '--format', 'json', ...(await limits(task)), ...filter];
+  const { stdout, stderr } = await opa(task, [...args, ...roots(task)]);
+  const found: unknown = stdout.trim() === '' ? [] : JSON.parse(stdout);
+  if (!Array.isArray(found) || (found.length === 0 && stderr.trim() !== ''))
+    return refused(problemsInText(stderr));
+  const tests = testsOf(found);
+  if (!coverage) return succeeded({ tests });
+  const report = await opa(task, [...args, '--coverage', '--coverage-runs=', ...roots(task)]);
+  return succeeded({ tests, coverage: { ...(JSON.parse(report.stdout) as object), rules: null } });
+}
+
+async function evaluate(task: Task): Promise<RawAnswer> {
+  const { query = '', input, trace, strict_builtin_errors: strictErrors = false } = task.request;
+  const args = [
+    'eval',
+    ...(await limits(task)),
+    ...strictly(task),
+    ...roots(task).flatMap((root) => ['-d', root]),
+  ];
+  if (strictErrors) args.push('--strict-builtin-errors');
+  if (input !== undefined) {
+    await put(task.folder, `${OWN}/input.json`, input);
+    args.push('-i', `${OWN}/input.json`);
+  }
+  const { stdout, stderr } = await opa(task, [...args, '--format', 'json', '--', query]);
+  const problems = problemsInJson(stdout);
+  if (problems !== null && problems.length > 0) return refused(problems);
+  if (stdout.trim() === '') return refused(problemsInText(stderr));
+  const { result = [] } = JSON.parse(stdout) as { result?: unknown[] };
+  const lines =
+    trace === undefined
+      ? []
+      : traceIn((await opa(task, [...args, '--explain', trace, '--format', 'pretty', '--', query])).stdout);
+  return succeeded({ results: result, output: stderr, trace: lines });
+}
+
+/** OPA prints the trace's lines first, each with its place, and then the result. */
+function traceIn(text: string): string[] {
+  const lines = text.split('\n');
+  const end = lines.findIndex((line) => !/^\S+:\d+ +(?:\| )*[A-Z][a-z]+ /.test(line));
+  return lines.slice(0, end === -1 ? lines.length : end);
+}
+
+async function limits({ folder, request }: Task, withSchema = true): Promise<string[]> {
+  const args: string[] = [];
+  if (request.capabilities != null) {
+    await put(folder, `${OWN}/capabilities.json`, JSON.stringify(request.capabilities));
+    args.push('--capabilities', `${OWN}/capabilities.json`);
+  }
+  if (withSchema && request.schema !== undefined) {
+    await put(folder, `${OWN}/schema.json`, JSON.stringify(request.schema));
+    args.push('--schema', `${OWN}/schema.json`);
+  }
+  return args;
+}
+
+function strictly({ request }: Task): string[] {
+  return request.strict === true ? ['--strict'] : [];
+}
+
+function roots({ request: { paths = [], files = {} } }: Task): string[] {
+  if (paths.length > 0) return [...paths];
+  return [...new Set(Object.keys(files).map((path) => path.split('/', 1)[0] ?? path))].sort();
+}
+
+async function put(folder: string, path: string, text: string): Promise<void> {
+  const file = join(folder, path);
+  await mkdir(dirname(file), { recursive: true });
+  await writeFile(file, text);
+}
+
+function opa({ binary, folder, timeLimitMs }: Task, args: readonly string[]): Promise<Output> {
+  return run(binary, args, folder, timeLimitMs);
+}
+
+function run(binary: string, args: readonly string[], cwd: string, timeout: number): Promise<Output> {
+  return new Promise((resolve, reject) => {
+    const options = { cwd, timeout, killSignal: 'SIGKILL', maxBuffer: MAX_OUTPUT } as const;
+    execFile(binary, args, options, (cause, stdout, stderr) => {
+      if (cause === null) resolve({ code: 0, stdout, stderr });
+      else if (cause.killed) reject(new TimedOut());
+      else if (typeof cause.code === 'number') resolve({ code: cause.code, stdout, stderr });
+      else reject(cause);
+    });
+  });
+}
+
+function succeeded(result?: unknown): RawAnswer {
+  return { ok: true, errors: [], ...(result === undefined ? {} : { result }) };
+}
+
+function refused(errors: readonly RawProblem[]): RawAnswer {
+  return { ok: false, errors };
+}
