@@ -3,14 +3,21 @@ import { DATA_FILE, WASM_FILE } from '../schema/bundle.ts';
 import type { BundleRef } from '../schema/decision.ts';
 import type { PolicyResult } from '../schema/result.ts';
 import { type Bundle, entrypointOf, fileOf } from './bundle.ts';
-import { type EngineLimits, Instance, type PolicyModule } from './instance.ts';
+import { problemOf } from './failure.ts';
+import { Instance } from './instance.ts';
+import { Instances } from './instances.ts';
+import { type EngineLimits, limitsOf } from './limits.ts';
+import { loadImage } from './load-image.ts';
 import { meter } from './meter.ts';
 import { resultOf } from './result.ts';
+import { warmUp } from './warm-up.ts';
 
 /** What one evaluation came to. `resultJson` is the same text for the same input and bundle, on every instance. */
 export interface Evaluation {
   readonly result: PolicyResult;
   readonly resultJson: string;
+  /** Of the budget of `EngineLimits.steps`: the same number for the same input and bundle, whatever came before. */
+  readonly steps: number;
 }
 
 /** A compiled bundle. */
@@ -21,49 +28,53 @@ export interface Engine {
    *
    * @param input the input document as a JSON object in UTF-8. Malformed JSON between its braces is an undefined input
    * to the policy, which must deny it.
-   * @throws Denial `policy_error`: no object, a trap, or an answer that is none (`resultOf`); `policy_timeout`: more
-   * steps or memory than one evaluation may take
+   * @throws Denial `policy_error`: no object, a trap, or an answer that is none (`resultOf`); `policy_timeout`: a
+   * larger input, more steps or more memory than one evaluation may take; `policy_unavailable`: the host has no memory
    */
   evaluate(input: Uint8Array): Evaluation;
 }
 
-/**
- * The default profiles take some 10,000 steps of 2.4 ns. 64 MiB hold an input of 400 KB, however dense, and most of
- * 1.5 MB.
- */
-export const ENGINE_LIMITS: EngineLimits = { steps: 20_000_000, maxPages: 1024, keepPages: 128 };
+export interface EngineOptions {
+  /** Default: what the bundle's manifest says (`limitsOf`). */
+  readonly limits?: EngineLimits;
+  /** A second instance stands ready for the case that the first one fails. Default: true. */
+  readonly spare?: boolean;
+}
 
 const OPENING_BRACE = 0x7b;
 const CLOSING_BRACE = 0x7d;
-const WARM_UP_INPUT = new TextEncoder().encode('{}');
 
 /**
- * Compiles a bundle once, and warms an instance.
+ * Compiles a bundle once, and warms an instance. Large data are parsed beside the event loop (`loadImage`).
  *
  * @throws InputError: the module is no policy of this kind, or does not load with its data
+ * @throws Denial `policy_unavailable`: the host has no memory for it
  */
-export async function compileEngine(bundle: Bundle, limits: EngineLimits = ENGINE_LIMITS): Promise<Engine> {
-  const source: PolicyModule = {
-    module: await compileModule(fileOf(bundle, WASM_FILE)),
-    data: bufferOf(fileOf(bundle, DATA_FILE)),
-    entrypoint: entrypointOf(bundle.name),
-    limits,
-  };
-  // Evaluation is synchronous: more than one idle instance could never be of use.
-  let idle: Instance | null = warmInstance(source);
+export async function compileEngine(bundle: Bundle, options: EngineOptions = {}): Promise<Engine> {
+  const { limits = limitsOf(bundle.manifest.metadata.lemma), spare = true } = options;
+  const module = await compileModule(fileOf(bundle, WASM_FILE));
+  const data = fileOf(bundle, DATA_FILE);
+  const { name: profile } = bundle;
+  const entrypoint = entrypointOf(profile);
+  const image = await loadImage({ module, data, profile, entrypoint, limits });
+  const instances = new Instances(() => new Instance({ module, entrypoint, limits, image }), spare);
+  const first = instances.take();
+  warmUp(first, profile);
+  instances.giveBack(first);
   const { name, revision, sha256 } = bundle;
   return {
     ref: { name, revision, sha256 },
     evaluate(input) {
-      // The SDK takes falsy values for no input at all: nothing but an object comes near it.
-      if (!looksLikeObject(input))
-        throw new Denial('policy_error', 'the input is no JSON object', { problem: 'input' });
-      const instance = idle ?? new Instance(source);
-      idle = null;
-      const resultSet = instance.evaluate(bufferOf(input));
-      if (instance.reusable) idle = instance;
-      const result = resultOf(resultSet);
-      return { result, resultJson: JSON.stringify(result) };
+      checkInput(input, limits);
+      const instance = instances.take();
+      try {
+        const result = resultOf(instance.evaluate(input));
+        const resultJson = JSON.stringify(result);
+        checkAnswer(resultJson, limits);
+        return { result, resultJson, steps: instance.stepsTaken };
+      } finally {
+        instances.giveBack(instance);
+      }
     },
   };
 }
@@ -73,41 +84,23 @@ async function compileModule(wasm: Uint8Array): Promise<WebAssembly.Module> {
   try {
     return await WebAssembly.compile(metered);
   } catch (cause) {
-    throw unloadable(cause);
+    const message = `cannot be loaded (${problemOf(cause)}); build the bundle anew`;
+    throw new InputError([{ field: WASM_FILE, message }]);
   }
 }
 
-/** Null when the policy does not take an empty input: that is found, and denied, when it is evaluated. */
-function warmInstance(source: PolicyModule): Instance | null {
-  const instance = firstInstance(source);
-  try {
-    instance.evaluate(bufferOf(WARM_UP_INPUT));
-  } catch (cause) {
-    if (!(cause instanceof Denial)) throw cause;
+function checkInput(input: Uint8Array, { inputBytes }: EngineLimits): void {
+  if (input.length > inputBytes) {
+    const facts = { problem: 'input', bytes: input.length, limit: inputBytes };
+    throw new Denial('policy_timeout', `the input has more than ${inputBytes} bytes`, facts);
   }
-  return instance.reusable ? instance : null;
+  if (input[0] === OPENING_BRACE && input.at(-1) === CLOSING_BRACE) return;
+  throw new Denial('policy_error', 'the input is no JSON object', { problem: 'input' });
 }
 
-function firstInstance(source: PolicyModule): Instance {
-  try {
-    return new Instance(source);
-  } catch (cause) {
-    throw cause instanceof Denial ? unloadable(cause) : cause;
-  }
-}
-
-function unloadable(cause: unknown): InputError {
-  const problem = cause instanceof Error ? cause.message : String(cause);
-  return new InputError([
-    { field: WASM_FILE, message: `cannot be loaded (${problem}); build the bundle anew` },
-  ]);
-}
-
-/** The SDK passes nothing but an ArrayBuffer on as it is; the copy is of the view alone. */
-function bufferOf(bytes: Uint8Array): ArrayBuffer {
-  return new Uint8Array(bytes).buffer;
-}
-
-function looksLikeObject(input: Uint8Array): boolean {
-  return input[0] === OPENING_BRACE && input.at(-1) === CLOSING_BRACE;
+/** What the SDK reads before is bounded by the steps that it takes to write it. */
+function checkAnswer(resultJson: string, { answerBytes }: EngineLimits): void {
+  if (Buffer.byteLength(resultJson) <= answerBytes) return;
+  const problem = `an answer of more than ${answerBytes} bytes`;
+  throw new Denial('policy_error', `the policy failed: ${problem}`, { problem });
 }

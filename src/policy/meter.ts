@@ -1,11 +1,13 @@
 import { InputError } from '../reason.ts';
+import { recursionHeads } from './call-graph.ts';
 import { ByteReader, ByteWriter, concat } from './wasm-bytes.ts';
-import { skipInstruction } from './wasm-instructions.ts';
+import { type Outline, outlineOf } from './wasm-instructions.ts';
 
 /**
  * Gives a compiled policy a bound on its work, since WebAssembly has none: each entry to a function and each turn of a
  * loop takes one step from an exported counter, and a counter below zero traps. Steps and not time, so that the same
- * input comes to the same end on every machine.
+ * input comes to the same end on every machine. Calls within calls are bounded for the same reason: how deep the
+ * machine's own stack goes depends on how well its compiler has done so far.
  *
  * Works on the binary format of WebAssembly 2.0 without vectors; what else a module holds is refused.
  */
@@ -13,89 +15,197 @@ import { skipInstruction } from './wasm-instructions.ts';
 /** Name of the counter among the exports: a mutable i32, 2^31 - 1 at the start, to be set before each evaluation. */
 export const STEPS_EXPORT = 'lemma_steps';
 
+/** A mutable i32: turns of recursion under way. Over `MAX_CALLS` after a trap for that reason. */
+export const CALLS_EXPORT = 'lemma_calls';
+
+/** Levels of JSON, about, where inputs have some 64. V8 was seen to hold three times as many on its stack of 984 KB. */
+export const MAX_CALLS = 1_000;
+
 const HEADER = [0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00];
-const SECTION = { import: 2, global: 6, export: 7, code: 10 } as const;
+const SECTION = { type: 1, import: 2, function: 3, global: 6, export: 7, element: 9, code: 10 } as const;
+const NEEDED = [SECTION.type, SECTION.function, SECTION.global, SECTION.export, SECTION.code];
 const KIND_GLOBAL = 3;
 const I32 = 0x7f;
-const LOOP = 0x03;
+const BLOCK = 0x02;
+const NO_RESULT = 0x40;
+const BR = 0x0c;
 const END = 0x0b;
+const I32_CONST = 0x41;
 
 interface Section {
   readonly id: number;
   readonly bytes: Uint8Array;
 }
 
-/** The module with the counter in it. Throws InputError for what is no module or not of this kind. */
-export function meter(wasm: Uint8Array): Uint8Array {
-  // What is valid names no global past its own last one, so that the policy cannot reach the counter.
+/** What is put into the code. */
+interface Counters {
+  readonly step: Uint8Array;
+  readonly enter: Uint8Array;
+  readonly leave: Uint8Array;
+}
+
+interface Func {
+  readonly body: Uint8Array;
+  /** Behind the locals. */
+  readonly start: number;
+  readonly outline: Outline;
+  /** Type of a block with its results. Undefined where those are several. */
+  readonly type: number | undefined;
+  /** Its calls are counted. */
+  readonly recurs: boolean;
+}
+
+/** `cut` bytes at `at` become `put`. */
+interface Edit {
+  readonly at: number;
+  readonly cut: number;
+  readonly put: Uint8Array;
+}
+
+/**
+ * The module with the counters in it. `counting: false` adds counters that nothing counts: for comparisons.
+ *
+ * @throws InputError for what is no module or not of this kind
+ */
+export function meter(wasm: Uint8Array, { counting = true } = {}): Uint8Array {
+  // What is valid names no global past its own last one, so that the policy cannot reach the counters.
   if (!WebAssembly.validate(wasm)) throw refused('is not a valid WebAssembly module; build the bundle anew');
   const sections = readSections(wasm);
-  for (const id of [SECTION.global, SECTION.export, SECTION.code]) {
+  for (const id of NEEDED) {
     if (!sections.some((section) => section.id === id))
       throw refused(`has no section ${id}; build the bundle anew`);
   }
-  const counter = importedGlobals(sections) + countIn(sections, SECTION.global);
-  return writeModule(sections.map((section) => ({ id: section.id, bytes: rewrite(section, counter) })));
+  const imports = importsOf(sections);
+  const first = countOf(imports, 'global') + countIn(sections, SECTION.global);
+  return writeModule(
+    sections.map(({ id, bytes }) => {
+      if (id === SECTION.global) return { id, bytes: withGlobals(bytes) };
+      if (id === SECTION.export) return { id, bytes: withExports(bytes, first) };
+      if (id !== SECTION.code || !counting) return { id, bytes };
+      const functions = functionsIn(bytes, sections, countOf(imports, 'function'));
+      return { id, bytes: meteredCode(functions, countersAt(first)) };
+    }),
+  );
 }
 
-function rewrite(section: Section, counter: number): Uint8Array {
-  switch (section.id) {
-    case SECTION.global:
-      return appended(section.bytes, [I32, 1, 0x41, ...leb(0x7fffffff, true), END]);
-    case SECTION.export:
-      return appended(section.bytes, [...nameOf(STEPS_EXPORT), KIND_GLOBAL, ...leb(counter)]);
-    case SECTION.code:
-      return meteredCode(section.bytes, stepOf(counter));
-    default:
-      return section.bytes;
-  }
+function withGlobals(section: Uint8Array): Uint8Array {
+  const global = (value: number) => [I32, 1, 0x41, ...leb(value, true), END];
+  return appended(section, [global(0x7fffffff), global(0)]);
 }
 
-/** `counter -= 1; if (counter < 0) unreachable` */
-function stepOf(counter: number): Uint8Array {
-  const get = [0x23, ...leb(counter)];
-  const set = [0x24, ...leb(counter)];
-  const less = [...get, 0x41, 1, 0x6b, ...set];
-  return Uint8Array.from([...less, ...get, 0x41, 0, 0x48, 0x04, 0x40, 0x00, END]);
+function withExports(section: Uint8Array, first: number): Uint8Array {
+  return appended(
+    section,
+    [STEPS_EXPORT, CALLS_EXPORT].map((name, i) => [...nameOf(name), KIND_GLOBAL, ...leb(first + i)]),
+  );
 }
 
-function meteredCode(code: Uint8Array, step: Uint8Array): Uint8Array {
+function countersAt(first: number): Counters {
+  const [steps, calls] = [leb(first), leb(first + 1)];
+  // counter -= 1; if (counter < 0) unreachable
+  const step = [...added(steps, 0x6b), 0x23, ...steps, 0x41, 0, 0x48, 0x04, 0x40, 0x00, END];
+  // calls += 1; if (calls > MAX_CALLS) unreachable
+  const over = [0x23, ...calls, 0x41, ...leb(MAX_CALLS, true), 0x4a, 0x04, 0x40, 0x00, END];
+  return {
+    step: Uint8Array.from(step),
+    enter: Uint8Array.from([...added(calls, 0x6a), ...over]),
+    leave: Uint8Array.from(added(calls, 0x6b)),
+  };
+}
+
+/** A global with one more or one less, by the opcode of the addition or subtraction. */
+function added(global: readonly number[], opcode: number): number[] {
+  return [0x23, ...global, 0x41, 1, opcode, 0x24, ...global];
+}
+
+function functionsIn(code: Uint8Array, sections: readonly Section[], imported: number): Func[] {
   const reader = new ByteReader(code);
-  const count = reader.u32();
+  const types = blockTypes(sections);
+  const read = Array.from({ length: reader.u32() }, (_, index) => {
+    const body = reader.take(reader.u32());
+    const start = behindLocals(body);
+    return { body, start, outline: outlineOf(body, start), type: types[index] };
+  });
+  const outlines = read.map(({ outline }) => outline);
+  const heads = recursionHeads({ outlines, imported, inTables: functionsInTables(sections) });
+  return read.map((func, index) => ({ ...func, recurs: heads.has(index) }));
+}
+
+function meteredCode(functions: readonly Func[], counters: Counters): Uint8Array {
   const writer = new ByteWriter();
-  writer.bytes(leb(count));
-  for (let i = 0; i < count; i++) {
-    const body = meteredBody(reader.take(reader.u32()), step);
-    writer.bytes(leb(body.length));
-    writer.bytes(body);
-  }
+  writer.bytes(leb(functions.length));
+  for (const func of functions) write(writer, func.body, editsOf(func, counters));
   return writer.done();
 }
 
-function meteredBody(body: Uint8Array, step: Uint8Array): Uint8Array {
+/** In order of their place. */
+function editsOf({ body, start, outline, type, recurs }: Func, { step, enter, leave }: Counters): Edit[] {
+  const entry: Edit = { at: start, cut: 0, put: step };
+  const turns = outline.loops.map((at): Edit => ({ at, cut: 0, put: step }));
+  if (!recurs) return [entry, ...turns];
+  if (type === undefined) throw refused('has a function with several results; build it with `opa build`');
+  // The whole body becomes a block, so that every way out of the function leads past the end of it.
+  const jumps = outline.returns.map(
+    ({ at, label }): Edit => ({ at, cut: 1, put: Uint8Array.of(BR, ...leb(label)) }),
+  );
+  return [
+    entry,
+    { at: start, cut: 0, put: enter },
+    { at: start, cut: 0, put: Uint8Array.of(BLOCK, type) },
+    ...[...turns, ...jumps].sort((a, b) => a.at - b.at),
+    { at: body.length, cut: 0, put: leave },
+    { at: body.length, cut: 0, put: Uint8Array.of(END) },
+  ];
+}
+
+function write(writer: ByteWriter, body: Uint8Array, edits: readonly Edit[]): void {
+  let length = body.length;
+  for (const { cut, put } of edits) length += put.length - cut;
+  writer.bytes(leb(length));
+  let from = 0;
+  for (const { at, cut, put } of edits) {
+    if (from < at) writer.bytes(body.subarray(from, at));
+    writer.bytes(put);
+    from = at + cut;
+  }
+  writer.bytes(body.subarray(from));
+}
+
+function behindLocals(body: Uint8Array): number {
   const reader = new ByteReader(body);
-  skipLocals(reader);
-  const writer = new ByteWriter();
-  writer.bytes(body.subarray(0, reader.at));
-  writer.bytes(step);
-  let copied = reader.at;
-  while (!reader.atEnd) {
-    const opcode = skipInstruction(reader);
-    if (opcode !== LOOP) continue;
-    writer.bytes(body.subarray(copied, reader.at));
-    writer.bytes(step);
-    copied = reader.at;
-  }
-  writer.bytes(body.subarray(copied));
-  return writer.done();
-}
-
-function skipLocals(reader: ByteReader): void {
   const groups = reader.u32();
   for (let i = 0; i < groups; i++) {
     reader.u32();
     reader.byte();
   }
+  return reader.at;
+}
+
+function blockTypes(sections: readonly Section[]): (number | undefined)[] {
+  const types = vectorIn(sections, SECTION.type, (reader) => {
+    reader.byte();
+    reader.take(reader.u32());
+    const results = reader.take(reader.u32());
+    return results.length < 2 ? (results[0] ?? NO_RESULT) : undefined;
+  });
+  return vectorIn(sections, SECTION.function, (reader) => types[reader.u32()]);
+}
+
+/** Elements of the kind that OPA's compiler makes: at a constant place of the first table. */
+function functionsInTables(sections: readonly Section[]): number[] {
+  return vectorIn(sections, SECTION.element, (reader) => {
+    if (reader.u32() !== 0 || reader.byte() !== I32_CONST) throw unusualTables();
+    reader.u32();
+    if (reader.byte() !== END) throw unusualTables();
+    return Array.from({ length: reader.u32() }, () => reader.u32());
+  }).flat();
+}
+
+function vectorIn<T>(sections: readonly Section[], id: number, item: (reader: ByteReader) => T): T[] {
+  const section = sections.find((candidate) => candidate.id === id);
+  if (section === undefined) return [];
+  const reader = new ByteReader(section.bytes);
+  return Array.from({ length: reader.u32() }, () => item(reader));
 }
 
 function readSections(wasm: Uint8Array): Section[] {
@@ -119,17 +229,14 @@ function writeModule(sections: readonly Section[]): Uint8Array {
   return writer.done();
 }
 
-function importedGlobals(sections: readonly Section[]): number {
-  const section = sections.find(({ id }) => id === SECTION.import);
-  if (section === undefined) return 0;
-  return WebAssembly.Module.imports(new WebAssembly.Module(writeModule(importsOnly(sections)))).filter(
-    ({ kind }) => kind === 'global',
-  ).length;
+function importsOf(sections: readonly Section[]): { kind: string }[] {
+  const alone = sections.filter(({ id }) => id === SECTION.type || id === SECTION.import);
+  // Types and imports are a valid module by themselves.
+  return WebAssembly.Module.imports(new WebAssembly.Module(writeModule(alone)));
 }
 
-/** Types (1) and imports (2) are a valid module by themselves. */
-function importsOnly(sections: readonly Section[]): Section[] {
-  return sections.filter(({ id }) => id === 1 || id === SECTION.import);
+function countOf(imports: readonly { kind: string }[], wanted: string): number {
+  return imports.filter(({ kind }) => kind === wanted).length;
 }
 
 function countIn(sections: readonly Section[], id: number): number {
@@ -137,11 +244,11 @@ function countIn(sections: readonly Section[], id: number): number {
   return section === undefined ? 0 : new ByteReader(section.bytes).u32();
 }
 
-/** A section that is a vector, with one more item. */
-function appended(section: Uint8Array, item: readonly number[]): Uint8Array {
+/** A section that is a vector, with more items. */
+function appended(section: Uint8Array, items: readonly (readonly number[])[]): Uint8Array {
   const reader = new ByteReader(section);
-  const count = reader.u32();
-  return concat([Uint8Array.from(leb(count + 1)), section.subarray(reader.at), Uint8Array.from(item)]);
+  const count = reader.u32() + items.length;
+  return concat([Uint8Array.from(leb(count)), section.subarray(reader.at), Uint8Array.from(items.flat())]);
 }
 
 function nameOf(name: string): number[] {
@@ -159,6 +266,10 @@ function leb(value: number, signed = false): number[] {
   }
   out.push(rest);
   return out;
+}
+
+function unusualTables(): InputError {
+  return refused('fills its tables in an unusual way; build it with `opa build`');
 }
 
 function refused(message: string): InputError {

@@ -94,7 +94,10 @@ export class PolicyRegistry {
     for (const { engine } of this.#active.values()) if (engine.ref.sha256 === sha256) return engine;
     const known = this.#past.get(sha256);
     const engine =
-      known ?? this.#archived(sha256).then((bundle) => (bundle === null ? null : compileEngine(bundle)));
+      known ??
+      this.#archived(sha256).then((bundle) =>
+        bundle === null ? null : compileEngine(bundle, { spare: false }),
+      );
     this.#remember(sha256, engine);
     try {
       const found = await engine;

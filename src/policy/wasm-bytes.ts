@@ -39,17 +39,14 @@ export class ByteReader {
     }
     throw cutOff();
   }
-
-  /** Any LEB128, whose value does not matter. */
-  skipLeb(): void {
-    for (let i = 0; i < 10; i++) if (this.byte() < 0x80) return;
-    throw cutOff();
-  }
 }
+
+/** Most policies of OPA's compiler fit into it, runtime and all. */
+const FIRST_BYTES = 256 << 10;
 
 /** Grows as it is written. */
 export class ByteWriter {
-  #bytes = new Uint8Array(1024);
+  #bytes = new Uint8Array(FIRST_BYTES);
   #length = 0;
 
   bytes(more: ArrayLike<number>): void {
@@ -69,9 +66,13 @@ export class ByteWriter {
 }
 
 export function concat(parts: readonly Uint8Array[]): Uint8Array {
-  const writer = new ByteWriter();
-  for (const part of parts) writer.bytes(part);
-  return writer.done();
+  const whole = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.length;
+  }
+  return whole;
 }
 
 function cutOff(): InputError {

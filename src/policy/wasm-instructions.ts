@@ -1,106 +1,139 @@
 import { InputError } from '../reason.ts';
-import type { ByteReader } from './wasm-bytes.ts';
 
 /**
  * How long an instruction is (WebAssembly 2.0, section 5.4): only its immediates matter here. Vectors, atomics,
- * exceptions and tail calls are not among them; OPA's compiler makes none.
+ * exceptions and tail calls are not among them, as OPA's compiler makes none; nor are bulk operations on memory, whose
+ * one step could be any amount of work, and changes of tables, after which nobody knows what an indirect call reaches.
  */
 
-type Immediates =
-  | 'none'
-  | 'leb'
-  | 'two lebs'
-  | 'address'
-  | 'byte'
-  | 'f32'
-  | 'f64'
-  | 'labels'
-  | 'types'
-  | 'more';
+/** What follows the opcode: as many numbers in LEB128, or one of the others. */
+const LEBS = [0, 1, 2] as const;
+const ADDRESS = 3;
+const F32 = 4;
+const F64 = 5;
+const LABELS = 6;
+const TYPES = 7;
+const SATURATING = 8;
+const UNKNOWN = 255;
 
-const RANGES: readonly (readonly [first: number, last: number, immediates: Immediates])[] = [
-  [0x00, 0x01, 'none'], // unreachable, nop
-  [0x02, 0x04, 'leb'], // block, loop, if: a block type is a signed LEB128
-  [0x05, 0x05, 'none'], // else
-  [0x0b, 0x0b, 'none'], // end
-  [0x0c, 0x0d, 'leb'], // br, br_if
-  [0x0e, 0x0e, 'labels'], // br_table
-  [0x0f, 0x0f, 'none'], // return
-  [0x10, 0x10, 'leb'], // call
-  [0x11, 0x11, 'two lebs'], // call_indirect
-  [0x1a, 0x1b, 'none'], // drop, select
-  [0x1c, 0x1c, 'types'], // select t
-  [0x20, 0x26, 'leb'], // local.*, global.*, table.get, table.set
-  [0x28, 0x3e, 'address'], // loads and stores: alignment and offset
-  [0x3f, 0x42, 'leb'], // memory.size, memory.grow, i32.const, i64.const
-  [0x43, 0x43, 'f32'],
-  [0x44, 0x44, 'f64'],
-  [0x45, 0xc4, 'none'], // comparison, arithmetic, conversion
-  [0xd0, 0xd0, 'byte'], // ref.null
-  [0xd1, 0xd1, 'none'], // ref.is_null
-  [0xd2, 0xd2, 'leb'], // ref.func
-  [0xfc, 0xfc, 'more'],
+const RANGES: readonly (readonly [first: number, last: number, immediates: number])[] = [
+  [0x00, 0x01, LEBS[0]], // unreachable, nop
+  [0x02, 0x04, LEBS[1]], // block, loop, if: a block type is a signed LEB128
+  [0x05, 0x05, LEBS[0]], // else
+  [0x0b, 0x0b, LEBS[0]], // end
+  [0x0c, 0x0d, LEBS[1]], // br, br_if
+  [0x0e, 0x0e, LABELS], // br_table
+  [0x0f, 0x0f, LEBS[0]], // return
+  [0x10, 0x10, LEBS[1]], // call
+  [0x11, 0x11, LEBS[2]], // call_indirect
+  [0x1a, 0x1b, LEBS[0]], // drop, select
+  [0x1c, 0x1c, TYPES], // select t
+  [0x20, 0x24, LEBS[1]], // local.*, global.*
+  [0x28, 0x3e, ADDRESS], // loads and stores: alignment and offset
+  [0x3f, 0x42, LEBS[1]], // memory.size, memory.grow, i32.const, i64.const
+  [0x43, 0x43, F32],
+  [0x44, 0x44, F64],
+  [0x45, 0xc4, LEBS[0]], // comparison, arithmetic, conversion
+  [0xfc, 0xfc, SATURATING],
 ];
 
-/** LEB128 immediates of the instructions behind 0xfc: saturating truncation, bulk memory and tables. */
-const MORE = [0, 0, 0, 0, 0, 0, 0, 0, 2, 1, 2, 1, 2, 1, 2, 1, 1, 1];
-
-const BY_OPCODE: readonly (Immediates | undefined)[] = Array.from(
+const BY_OPCODE = Uint8Array.from(
   { length: 256 },
-  (_, opcode) => RANGES.find(([first, last]) => first <= opcode && opcode <= last)?.[2],
+  (_, opcode) => RANGES.find(([first, last]) => first <= opcode && opcode <= last)?.[2] ?? UNKNOWN,
 );
 
-/** Moves past one instruction and gives its opcode. Throws InputError for one that is not known. */
-export function skipInstruction(reader: ByteReader): number {
-  const opcode = reader.byte();
-  const immediates = BY_OPCODE[opcode];
-  switch (immediates) {
-    case 'none':
-      break;
-    case 'leb':
-      reader.skipLeb();
-      break;
-    case 'two lebs':
-      skipLebs(reader, 2);
-      break;
-    case 'address':
-      // Bit 6 and up mean that the index of another memory follows.
-      if (reader.u32() >= 64) throw unknown(opcode);
-      reader.skipLeb();
-      break;
-    case 'byte':
-      reader.byte();
-      break;
-    case 'f32':
-      reader.take(4);
-      break;
-    case 'f64':
-      reader.take(8);
-      break;
-    case 'labels':
-      skipLebs(reader, reader.u32() + 1);
-      break;
-    case 'types':
-      reader.take(reader.u32());
-      break;
-    case 'more':
-      skipMore(reader);
-      break;
-    case undefined:
+const BLOCK = 0x02;
+const LOOP = 0x03;
+const IF = 0x04;
+const END = 0x0b;
+const RETURN = 0x0f;
+const CALL = 0x10;
+const CALL_INDIRECT = 0x11;
+/** The last of the saturating truncations behind 0xfc. */
+const LAST_SATURATING = 7;
+/** From this on an alignment says that the index of another memory follows. */
+const OTHER_MEMORY = 64;
+
+/** Where a function's code can be changed. */
+export interface Outline {
+  /** Behind each `loop` and its block type: where a turn begins. */
+  readonly loops: readonly number[];
+  /** Each `return`, and the label that ends the function from there. */
+  readonly returns: readonly { readonly at: number; readonly label: number }[];
+  /** Numbers of the functions that it calls by name; some more than once. */
+  readonly calls: readonly number[];
+  readonly callsIndirectly: boolean;
+}
+
+/**
+ * The outline of valid code. One plain pass, since it runs over every policy when the service starts.
+ *
+ * @param from behind the locals of the function
+ * @throws InputError for an instruction that is not known
+ */
+export function outlineOf(code: Uint8Array, from: number): Outline {
+  const loops: number[] = [];
+  const returns: { at: number; label: number }[] = [];
+  const calls: number[] = [];
+  let callsIndirectly = false;
+  let label = 0;
+  let at = from;
+  while (at < code.length) {
+    const start = at;
+    const opcode = code[at] ?? 0;
+    at = behindImmediates(code, at + 1, opcode);
+    if (opcode <= IF && opcode >= BLOCK) label++;
+    if (opcode === LOOP) loops.push(at);
+    else if (opcode === END) label--;
+    else if (opcode === RETURN) returns.push({ at: start, label });
+    else if (opcode === CALL) calls.push(u32At(code, start + 1));
+    else if (opcode === CALL_INDIRECT) callsIndirectly = true;
+  }
+  return { loops, returns, calls, callsIndirectly };
+}
+
+function behindImmediates(code: Uint8Array, at: number, opcode: number): number {
+  switch (BY_OPCODE[opcode]) {
+    case LEBS[0]:
+      return at;
+    case LEBS[1]:
+      return behindLeb(code, at);
+    case LEBS[2]:
+      return behindLeb(code, behindLeb(code, at));
+    case ADDRESS:
+      if ((code[at] ?? 0) >= OTHER_MEMORY) throw unknown(opcode);
+      return behindLeb(code, at + 1);
+    case F32:
+      return at + 4;
+    case F64:
+      return at + 8;
+    case LABELS:
+      return behindLabels(code, at);
+    case TYPES:
+      return behindLeb(code, at) + u32At(code, at);
+    case SATURATING:
+      if ((code[at] ?? 0) > LAST_SATURATING) throw unknown(0xfc00 + (code[at] ?? 0));
+      return at + 1;
+    default:
       throw unknown(opcode);
   }
-  return opcode;
 }
 
-function skipMore(reader: ByteReader): void {
-  const second = reader.u32();
-  const count = MORE[second];
-  if (count === undefined) throw unknown(0xfc00 + second);
-  skipLebs(reader, count);
+function behindLabels(code: Uint8Array, start: number): number {
+  let at = behindLeb(code, start);
+  for (let left = u32At(code, start) + 1; left > 0; left--) at = behindLeb(code, at);
+  return at;
 }
 
-function skipLebs(reader: ByteReader, count: number): void {
-  for (let i = 0; i < count; i++) reader.skipLeb();
+function behindLeb(code: Uint8Array, start: number): number {
+  let at = start;
+  while ((code[at] ?? 0) >= 0x80) at++;
+  return at + 1;
+}
+
+function u32At(code: Uint8Array, at: number): number {
+  const byte = code[at] ?? 0;
+  return byte < 0x80 ? byte : (byte & 0x7f) + 128 * u32At(code, at + 1);
 }
 
 function unknown(opcode: number): InputError {

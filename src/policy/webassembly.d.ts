@@ -6,17 +6,16 @@ declare namespace WebAssembly {
   }
   class Module {
     constructor(bytes: Uint8Array);
-    static exports(module: Module): { name: string; kind: string }[];
     static imports(module: Module): { module: string; name: string; kind: string }[];
   }
   class Memory {
-    constructor(descriptor: MemoryDescriptor);
     readonly buffer: ArrayBuffer;
   }
   class Global {
     value: number;
   }
   class Instance {
+    constructor(module: Module, imports?: Record<string, Record<string, unknown>>);
     readonly exports: Record<string, unknown>;
   }
   class RuntimeError extends Error {}

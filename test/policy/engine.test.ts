@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { compileEngine, ENGINE_LIMITS, type Engine } from '../../src/policy/engine.ts';
+import { compileEngine, type Engine } from '../../src/policy/engine.ts';
+import { ENGINE_LIMITS } from '../../src/policy/limits.ts';
 import { ALLOWED, bytes, denial, fixture, inputError, say, withFile } from './support.ts';
 
 const DENIED = { allow: false, reason: 'policy_denied', reasons: ['policy_denied'] };
@@ -131,7 +132,7 @@ describe('policy engine', () => {
     });
 
     it('stops what takes too many steps', async () => {
-      const strict = await compileEngine(fixture('probe'), { ...ENGINE_LIMITS, steps: 100_000 });
+      const strict = await compileEngine(fixture('probe'), { limits: { ...ENGINE_LIMITS, steps: 100_000 } });
       assert.throws(() => strict.evaluate(bytes({ wrong: 'loop' })), denial('policy_timeout', /steps/));
     });
 
@@ -139,13 +140,14 @@ describe('policy engine', () => {
       assert.throws(() => engine.evaluate(bytes({ wrong: 'loop' })), denial('policy_timeout'));
     });
 
-    it('stops what takes too much memory', () => {
-      assert.throws(() => engine.evaluate(bytes({ wrong: 'memory' })), denial('policy_timeout', /memory/));
+    it('stops what takes too much memory', async () => {
+      const small = await compileEngine(fixture('probe'), { limits: { ...ENGINE_LIMITS, maxPages: 64 } });
+      assert.throws(() => small.evaluate(bytes({ wrong: 'memory' })), denial('policy_timeout', /memory/));
     });
 
     it('stops an input that does not fit into the memory', async () => {
-      const small = await compileEngine(fixture('probe'), { ...ENGINE_LIMITS, maxPages: 8 });
-      const large = bytes({ answer: ALLOWED, padding: 'x'.repeat(1 << 20) });
+      const small = await compileEngine(fixture('probe'), { limits: { ...ENGINE_LIMITS, maxPages: 8 } });
+      const large = bytes({ answer: ALLOWED, padding: 'x'.repeat(1_000_000) });
       assert.throws(() => small.evaluate(large), denial('policy_timeout', /memory/));
     });
 
@@ -177,7 +179,7 @@ describe('policy engine', () => {
     });
 
     it('on the instance that follows one that grew too large', async () => {
-      const letsGo = await compileEngine(fixture('probe'), { ...ENGINE_LIMITS, keepPages: 8 });
+      const letsGo = await compileEngine(fixture('probe'), { limits: { ...ENGINE_LIMITS, keepPages: 8 } });
       assert.deepEqual(letsGo.evaluate(bytes({ wrong: 'large' })).result, ALLOWED);
       assert.equal(say(letsGo, answer).resultJson, say(engine, answer).resultJson);
     });
@@ -223,7 +225,10 @@ describe('policy engine', () => {
     it('data that do not fit into the memory', async () => {
       const data = { lemma: { low: { settings: 'x'.repeat(2 << 20) } } };
       const bundle = withFile(fixture('probe'), 'data.json', bytes(data));
-      await assert.rejects(compileEngine(bundle, { ...ENGINE_LIMITS, maxPages: 8 }), inputError(/memory/));
+      await assert.rejects(
+        compileEngine(bundle, { limits: { ...ENGINE_LIMITS, maxPages: 8 } }),
+        inputError(/memory/),
+      );
     });
   });
 });

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { meter, STEPS_EXPORT } from '../../src/policy/meter.ts';
+import { CALLS_EXPORT, MAX_CALLS, meter, STEPS_EXPORT } from '../../src/policy/meter.ts';
 import { inputError } from './support.ts';
 
 /** The part of the API that only this test needs. */
@@ -21,11 +21,18 @@ const code = (...body: number[]) => section(10, 1, body.length + 2, 0, ...body, 
 const COUNTED = code(0x03, 0x40, 0x23, 0, 0x41, 1, 0x6b, 0x24, 0, 0x23, 0, 0x0d, 0, 0x0b);
 const ENDLESS = code(0x03, 0x40, 0x0c, 0, 0x0b);
 const EMPTY = code();
+/** `if (global == 0) return; global -= 1; f()`, the return out of a block in a block. */
+const RECURSIVE = code(
+  ...[0x02, 0x40, 0x02, 0x40, 0x23, 0, 0x0d, 0, 0x0f, 0x0b, 0x0b],
+  ...[0x23, 0, 0x41, 1, 0x6b, 0x24, 0, 0x10, 0],
+);
+const ENDLESS_CALLS = code(0x10, 0);
 
-function metered(body: readonly number[]) {
+function metered(body: readonly number[], counting = true) {
   const wasm = Uint8Array.from([...HEADER, ...TYPE, ...FUNCTION, ...GLOBAL, ...EXPORT, ...body]);
-  const { exports } = new Instance(new Module(meter(wasm)));
-  return { run: exports.f as () => void, steps: exports[STEPS_EXPORT] as { value: number } };
+  const { exports } = new Instance(new Module(meter(wasm, { counting })));
+  const counter = (name: string) => exports[name] as { value: number };
+  return { run: exports.f as () => void, steps: counter(STEPS_EXPORT), calls: counter(CALLS_EXPORT) };
 }
 
 describe('step counter', () => {
@@ -64,6 +71,43 @@ describe('step counter', () => {
 
   it('starts with as many steps as there can be', () => {
     assert.equal(metered(EMPTY).steps.value, 2 ** 31 - 1);
+  });
+
+  it('counts one step for each turn of a recursion', () => {
+    const { run, steps } = metered(RECURSIVE);
+    steps.value = 100;
+    run();
+    assert.equal(steps.value, 100 - 8);
+  });
+
+  it('has no call under way after a recursion, however it returns', () => {
+    const { run, calls } = metered(RECURSIVE);
+    run();
+    assert.equal(calls.value, 0);
+  });
+
+  it('stops an endless recursion at its bound', () => {
+    const { run, steps } = metered(ENDLESS_CALLS);
+    steps.value = 1_000_000;
+    assert.throws(run, /unreachable/);
+    assert.equal(1_000_000 - steps.value, MAX_CALLS + 1);
+  });
+
+  it('counts nothing when it is told so', () => {
+    const { run, steps } = metered(COUNTED, false);
+    run();
+    assert.equal(steps.value, 2 ** 31 - 1);
+  });
+
+  it('refuses bulk operations on memory', () => {
+    const memory = section(5, 1, 0, 1);
+    // memory.fill: 0, 0, 65536
+    const fill = code(0x41, 0, 0x41, 0, 0x41, 0x80, 0x80, 0x04, 0xfc, 0x0b, 0);
+    const wasm = Uint8Array.from([
+      ...[...HEADER, ...TYPE, ...FUNCTION],
+      ...[...memory, ...GLOBAL, ...EXPORT, ...fill],
+    ]);
+    assert.throws(() => meter(wasm), inputError(/0xfc0b/));
   });
 
   it('refuses a module that names the global after its last', () => {

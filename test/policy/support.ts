@@ -7,7 +7,7 @@ import { MANIFEST_FILE } from '../../src/schema/bundle.ts';
 import type { Profile } from '../../src/schema/common.ts';
 
 /** Bundles that `node tools/bundles/fixtures.ts` builds. */
-export function fixture(name: 'probe' | 'host'): Bundle {
+export function fixture(name: 'probe' | 'host' | 'hostile'): Bundle {
   return readBundleTar(readFileSync(new URL(`./fixtures/${name}.tar.gz`, import.meta.url)));
 }
 

@@ -1,0 +1,92 @@
+import { InputError } from '../reason.ts';
+import { DATA_FILE, WASM_FILE } from '../schema/bundle.ts';
+import type { Profile } from '../schema/common.ts';
+import { failureOf } from './failure.ts';
+import type { EngineLimits } from './limits.ts';
+import { bufferOf, hostBuiltins, type LoadedPolicy, loadPolicy, makeRoom, PAGE } from './sdk.ts';
+
+/** What an image is made of. Can be sent to a Worker. */
+export interface ImageSource {
+  /** With its step counter (`meter.ts`). */
+  readonly module: WebAssembly.Module;
+  /** JSON in UTF-8. */
+  readonly data: Uint8Array;
+  readonly profile: Profile;
+  readonly entrypoint: string;
+  readonly limits: EngineLimits;
+}
+
+/**
+ * The memory of a policy with its data, before any evaluation: instances are made by copying it, and each evaluation
+ * begins from it, so that none can tell what was evaluated before. Can be sent from a Worker.
+ *
+ *     0 -- stack, statics -- | ---- data ---- | -- heap of an evaluation --
+ *                            baseHeapPtr      dataHeapPtr
+ */
+export interface Image extends Pick<LoadedPolicy, 'baseHeapPtr' | 'dataAddr' | 'dataHeapPtr'> {
+  /** From address 0 to `dataHeapPtr`. */
+  readonly bytes: Uint8Array;
+  /** Size of the memory that the statics were written for. */
+  readonly pages: number;
+}
+
+const INITIAL_PAGES = 5;
+const MINOR_VERSION = 2;
+
+/**
+ * Parses the data into a new instance: some 1 us for each entry, on the calling thread.
+ *
+ * @throws InputError: the policy is not of OPA's compiler, lacks the entrypoint, calls built-ins that WebAssembly does
+ * not run, or does not load with its data within its limits
+ */
+export function takeImage({ module, data, entrypoint, limits }: ImageSource): Image {
+  const { keepPages, maxPages } = limits;
+  const policy = loading(WASM_FILE, limits, null, () => {
+    const loaded = loadPolicy(module, INITIAL_PAGES, maxPages);
+    checkPolicy(loaded, entrypoint);
+    return loaded;
+  });
+  return loading(DATA_FILE, limits, policy, () => {
+    policy.setData(bufferOf(data));
+    const { mem, baseHeapPtr, dataAddr, dataHeapPtr } = policy;
+    makeRoom(policy, Math.min(keepPages, maxPages - mem.buffer.byteLength / PAGE));
+    const bytes = new Uint8Array(mem.buffer.slice(0, dataHeapPtr));
+    return { bytes, pages: mem.buffer.byteLength / PAGE, baseHeapPtr, dataAddr, dataHeapPtr };
+  });
+}
+
+function checkPolicy(policy: LoadedPolicy, entrypoint: string): void {
+  const { minorVersion = 0, entrypoints } = policy;
+  if (minorVersion < MINOR_VERSION)
+    throw refused(WASM_FILE, `has ABI 1.${minorVersion}, where 1.2 is needed; build it with a newer OPA`);
+  const names = hostBuiltins(policy);
+  if (names.length > 0)
+    throw refused(
+      WASM_FILE,
+      `calls ${names.join(', ')}, which WebAssembly does not run; write it with other built-ins`,
+    );
+  if (!Object.hasOwn(entrypoints, entrypoint))
+    throw refused(
+      WASM_FILE,
+      `lacks the entrypoint ${entrypoint}; compile it with \`opa build -t wasm -e ${entrypoint}\``,
+    );
+}
+
+function loading<T>(file: string, limits: EngineLimits, policy: LoadedPolicy | null, work: () => T): T {
+  try {
+    return work();
+  } catch (cause) {
+    if (cause instanceof InputError) throw cause;
+    const { message, facts } = failureOf(cause, policy);
+    throw refused(
+      file,
+      facts.problem === 'memory'
+        ? `needs more memory than ${limits.maxPages} pages; take some out, or raise metadata.lemma.memory_pages`
+        : `cannot be loaded (${message}); build the bundle anew with \`opa build -t wasm\``,
+    );
+  }
+}
+
+function refused(field: string, message: string): InputError {
+  return new InputError([{ field, message }]);
+}

@@ -1,0 +1,36 @@
+import type { BundleMeta } from '../schema/bundle.ts';
+
+/** Bounds on one evaluation. Memory is counted in pages of 64 KiB, the bundle's data included. */
+export interface EngineLimits {
+  /** Function entries and loop turns (`meter.ts`). */
+  readonly steps: number;
+  /** Added to `steps` for each byte of the input, which the policy must read before it can begin. */
+  readonly stepsPerByte: number;
+  readonly maxPages: number;
+  /** Memory that stands ready beside the data. An instance that needs more grows, and is let go afterwards. */
+  readonly keepPages: number;
+  readonly inputBytes: number;
+  readonly answerBytes: number;
+}
+
+/**
+ * A hundred times what the default profiles take of a usual input. 64 MiB hold an input of 400 KB, however dense, and
+ * most of 1 MiB.
+ */
+export const ENGINE_LIMITS: EngineLimits = {
+  steps: 2_000_000,
+  stepsPerByte: 16,
+  maxPages: 1024,
+  keepPages: 128,
+  inputBytes: 1 << 20,
+  answerBytes: 1 << 20,
+};
+
+/** What the bundle asks for, and the defaults for the rest. */
+export function limitsOf({ steps, memory_pages }: Pick<BundleMeta, 'steps' | 'memory_pages'>): EngineLimits {
+  return {
+    ...ENGINE_LIMITS,
+    steps: steps ?? ENGINE_LIMITS.steps,
+    maxPages: memory_pages ?? ENGINE_LIMITS.maxPages,
+  };
+}
