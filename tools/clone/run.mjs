@@ -15,15 +15,20 @@ const OLDEST = 24;
 const root = resolve(dirname(fileURLToPath(import.meta.url)), '../..');
 const [script = '', ...args] = process.argv.slice(2);
 const path = join(root, script);
+const CACHE = join(root, 'node_modules', '.cache', 'compile');
 
 if (!installed()) install();
-if (Number(process.versions.node.split('.')[0]) >= OLDEST) {
+if (isNew(process.versions.node)) {
   // Halves the start: compiled code and stripped types are kept, in a folder that nobody else writes to.
-  nodeModule.enableCompileCache(join(root, 'node_modules', '.cache', 'compile'));
+  nodeModule.enableCompileCache(CACHE);
   process.argv = [process.execPath, path, ...args];
   await import(pathToFileURL(path).href);
 } else {
   runOnPinnedNode();
+}
+
+function isNew(version) {
+  return Number(version.split('.')[0]) >= OLDEST;
 }
 
 /** npm leaves its own record of what it installed; a lock file that is newer was not installed yet. */
@@ -46,18 +51,22 @@ function install() {
     process.stderr.write('npm ci failed: see above. Mend it, then run the command again.\n');
     process.exit(1);
   }
+  const node = isNew(process.versions.node) ? process.execPath : pinnedNode();
+  if (node !== undefined) spawnSync(node, [join(root, 'tools/clone/warm.mjs'), CACHE], { stdio: 'ignore' });
+}
+
+/** Of the packages that the lock file pins; undefined where there is none for this machine. */
+function pinnedNode() {
+  const { platform, arch } = process;
+  const binary = platform === 'win32' ? 'bin/node.exe' : 'bin/node';
+  return [`node-${platform}-${arch}`, `node-bin-${platform}-${arch}`, `node-${platform.slice(0, 3)}-${arch}`]
+    .map((name) => join(root, 'node_modules', name, binary))
+    .find(existsSync);
 }
 
 function runOnPinnedNode() {
   const { platform, arch } = process;
-  const binary = platform === 'win32' ? 'bin/node.exe' : 'bin/node';
-  const node = [
-    `node-${platform}-${arch}`,
-    `node-bin-${platform}-${arch}`,
-    `node-${platform.slice(0, 3)}-${arch}`,
-  ]
-    .map((name) => join(root, 'node_modules', name, binary))
-    .find(existsSync);
+  const node = pinnedNode();
   if (node === undefined) {
     process.stderr.write(
       `Lemma needs Node ${OLDEST} or newer; this is ${process.version}, and npm has no pinned Node for ${platform} ${arch}.\n` +
