@@ -71,8 +71,9 @@ export function groupWriter(
       release.run();
       return { id: request.id, ok: true, value };
     } catch (error) {
-      // SQLite ends the transaction itself where the disk is the trouble; anything else costs only this request.
-      if (!db.inTransaction) throw error;
+      // Where the disk is the trouble, SQLite ends the transaction itself, or not, as it comes: all of it is tried
+      // again. Anything else costs only this request.
+      if (!db.inTransaction || ofTheDisk(error)) throw error;
       back.run();
       release.run();
       return { id: request.id, ok: false, error: toWire(error, 'write') };
@@ -92,6 +93,11 @@ export function groupWriter(
     const answers = transact(requests);
     return Array.isArray(answers) ? answers : fail(requests, answers.error);
   }
+}
+
+/** SQLite's codes for a medium that takes no more (sqlite.org/rescode.html): a full one, or one that fails. */
+function ofTheDisk(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && /^SQLITE_(?:FULL|IOERR)/.test(String(error.code));
 }
 
 function fail(requests: readonly WriteRequest[], error: unknown): Answer[] {

@@ -28,6 +28,8 @@ describe('a full disk, through the real gRPC port', () => {
   });
 
   async function lost(): Promise<number> {
+    // Readers of the log wait for what was queued before them.
+    await service.records();
     const text = await (await fetch(`http://${service.app.addresses.control}/metrics`)).text();
     return Number(/^lemma_log_lost_total (\d+)$/m.exec(text)?.[1]);
   }
