@@ -54,6 +54,30 @@ export const COMMANDS: readonly (Entry | Group)[] = [
     name: 'policy',
     summary: 'The policies',
     entries: [
+      { name: 'fmt', summary: 'Write Rego as OPA does', load: () => import('./policy-fmt.ts') },
+      { name: 'check', summary: 'Say what is wrong with them', load: () => import('./policy-check.ts') },
+      { name: 'test', summary: 'Run their tests', load: () => import('./policy-test.ts') },
+      {
+        name: 'build',
+        summary: 'Make the bundles that the service takes',
+        load: () => import('./policy-build.ts'),
+      },
+      {
+        name: 'eval',
+        summary: 'Ask a policy what it says to an input',
+        load: () => import('./policy-eval.ts'),
+      },
+      {
+        name: 'inspect',
+        summary: 'Say what a bundle is, and who signed it',
+        load: () => import('./policy-inspect.ts'),
+      },
+      { name: 'sign', summary: 'Sign bundles', load: () => import('./policy-sign.ts') },
+      {
+        name: 'verify',
+        summary: 'Check the signatures of bundles',
+        load: () => import('./policy-verify.ts'),
+      },
       {
         name: 'schema',
         summary: "Print the JSON Schema of a policy's input",

@@ -1,16 +1,16 @@
-import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { type Bundle, readBundleDir } from '../../src/policy/bundle.ts';
 import type { Compiler } from '../../src/policy/compiler/compiler.ts';
 import { EMBEDDED_FOLDER } from '../../src/policy/embedded.ts';
-import type { BundleMeta } from '../../src/schema/bundle.ts';
-import { PROFILES, type Profile } from '../../src/schema/common.ts';
+import { makeBundle, resultOf } from '../../src/policy/make.ts';
+import { type Sources, sourcesIn } from '../../src/policy/policy-files.ts';
+import { writeBundles } from '../../src/policy/write-bundle.ts';
+import { PROFILES } from '../../src/schema/common.ts';
 import { updateCapabilities } from './capabilities.ts';
-import { compileBundle, resultOf } from './compile.ts';
 import { findCompiler } from './find.ts';
-import { dataOf, regoOf, type Sources, sourcesIn } from './sources.ts';
 
 /**
  * policies/ -> bundles/, policies/capabilities.json and src/policy/pins.ts. With --check nothing is written: exit 1
@@ -30,7 +30,7 @@ const compiler = await findCompiler(values.engine);
 try {
   const stale = (await updateCapabilities(compiler, values.check)) ? ['policies/capabilities.json'] : [];
   await checkSources(compiler, await sourcesIn(POLICIES, 'policies'));
-  const bundles = await Promise.all(PROFILES.map((profile) => buildProfile(compiler, profile)));
+  const bundles = await Promise.all(PROFILES.map((profile) => makeBundle(compiler, POLICIES, profile)));
   if (values.check) stale.push(...(await findStale(bundles)));
   else await write(bundles);
   for (const { revision, sha256 } of bundles) console.log(`${revision}  ${sha256}`);
@@ -56,34 +56,9 @@ async function checkSources(compiler: Compiler, files: Sources): Promise<void> {
   if (failed.length > 0) throw new Error(`${failed.length} of ${tests.length} tests of the policies failed`);
 }
 
-async function buildProfile(compiler: Compiler, profile: Profile): Promise<Bundle> {
-  const rego = await regoOf(POLICIES, profile);
-  const data = await dataOf(POLICIES, profile);
-  const manifest = JSON.parse(await readFile(join(POLICIES, profile, '.manifest'), 'utf8')) as {
-    metadata: { lemma: Omit<BundleMeta, 'reasons'> };
-  };
-  return compileBundle(compiler, { profile, rego, data, meta: manifest.metadata.lemma });
-}
-
-/** Each folder is made beside the old one first, so that a reader never finds half of it. */
 async function write(bundles: readonly Bundle[]): Promise<void> {
-  for (const bundle of bundles) {
-    const folder = join(EMBEDDED_FOLDER, bundle.name);
-    const fresh = join(dirname(folder), `.${bundle.name}.new`);
-    await rm(fresh, { recursive: true, force: true });
-    await writeFiles(fresh, bundle.files);
-    await rm(folder, { recursive: true, force: true });
-    await rename(fresh, folder);
-  }
+  await writeBundles(EMBEDDED_FOLDER, bundles);
   await writeFile(PINS, pinsText(bundles));
-}
-
-async function writeFiles(folder: string, files: ReadonlyMap<string, Uint8Array>): Promise<void> {
-  for (const [path, content] of files) {
-    const file = join(folder, path);
-    await mkdir(dirname(file), { recursive: true });
-    await writeFile(file, content);
-  }
 }
 
 async function findStale(bundles: readonly Bundle[]): Promise<string[]> {

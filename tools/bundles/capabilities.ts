@@ -1,7 +1,7 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { CAPABILITIES_FILE } from '../../src/policy/compiler/capabilities.ts';
 import type { Compiler } from '../../src/policy/compiler/compiler.ts';
-import { resultOf } from './compile.ts';
+import { resultOf } from '../../src/policy/make.ts';
 
 /**
  * What a policy may call: what OPA's compiler turns into WebAssembly itself (its `internal/compiler/wasm`, 1.22). All

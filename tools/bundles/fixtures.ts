@@ -2,10 +2,10 @@ import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
+import { compileBundle } from '../../src/policy/make.ts';
+import { jsonText } from '../../src/policy/policy-files.ts';
 import { writeTar } from '../../src/policy/tar.ts';
-import { compileBundle } from './compile.ts';
 import { findCompiler } from './find.ts';
-import { jsonText } from './sources.ts';
 
 /**
  * test/policy/fixtures/*.rego -> *.tar.gz: bundles that tests read without a compiler at hand. Run

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { fileURLToPath } from 'node:url';
 import type { Answer, CheckRequest, Tested } from '../../../src/policy/compiler/answers.ts';
 import { type Compiler, openCompiler } from '../../../src/policy/compiler/compiler.ts';
+import { regoOf, sourcesIn } from '../../../src/policy/policy-files.ts';
 import { policyInputSchema } from '../../../src/schema/input.ts';
-import { regoOf, sourcesIn } from '../../../tools/bundles/sources.ts';
 import { files, nativeOpa, PATIENT_MS, resultOf, wasmBuilt } from './support.ts';
 
 const FOLDER = fileURLToPath(new URL('../../../policies/', import.meta.url));

@@ -1,25 +1,67 @@
 import { gunzipSync } from 'node:zlib';
-import { type Bundle, bundleOf, entrypointOf } from '../../src/policy/bundle.ts';
-import type { Answer, PolicyProblem } from '../../src/policy/compiler/answers.ts';
-import type { Compiler } from '../../src/policy/compiler/compiler.ts';
-import { bundleDigest } from '../../src/policy/digest.ts';
-import { readTar } from '../../src/policy/tar.ts';
-import { type BundleMeta, DATA_FILE, MANIFEST_FILE, WASM_FILE } from '../../src/schema/bundle.ts';
-import type { Profile } from '../../src/schema/common.ts';
-import { policyInputSchema } from '../../src/schema/input.ts';
-import { jsonText, reasonsOf, type Sources } from './sources.ts';
+import { DATA_FILE, MANIFEST_FILE, WASM_FILE } from '../schema/bundle.ts';
+import type { Profile } from '../schema/common.ts';
+import { policyInputSchema } from '../schema/input.ts';
+import { type Bundle, bundleOf, entrypointOf } from './bundle.ts';
+import type { Answer, PolicyProblem } from './compiler/answers.ts';
+import type { Compiler } from './compiler/compiler.ts';
+import { bundleDigest } from './digest.ts';
+import {
+  dataOf,
+  jsonText,
+  metaOf,
+  type ProfileMeta,
+  reasonsOf,
+  regoOf,
+  type Sources,
+} from './policy-files.ts';
+import { readTar } from './tar.ts';
 
 export interface Parts {
   readonly profile: Profile;
   readonly rego: Sources;
   /** Text of `data.json`. */
   readonly data: string;
-  readonly meta: Omit<BundleMeta, 'reasons'>;
+  readonly meta: ProfileMeta;
   /** Test fixtures may call what a bundle may not. */
   readonly anyBuiltin?: boolean;
 }
 
-/** Type-checks and compiles a bundle. The same parts give the same bytes, wherever and whenever. */
+/** What OPA or our lint objects to. The message has a line `file:line:col: code: message` for each. */
+export class PolicyRefused extends Error {
+  override readonly name = 'PolicyRefused';
+  readonly problems: readonly PolicyProblem[];
+
+  constructor(problems: readonly PolicyProblem[]) {
+    super(problems.map(lineOf).join('\n'));
+    this.problems = problems;
+  }
+}
+
+/**
+ * The bundle of a profile from a folder of policies (`<profile>/`, `lib/`).
+ *
+ * @param serial instead of the manifest's own
+ * @throws PolicyRefused, InputError
+ */
+export async function makeBundle(
+  compiler: Compiler,
+  policies: string,
+  profile: Profile,
+  serial?: number,
+): Promise<Bundle> {
+  const rego = await regoOf(policies, profile);
+  const data = await dataOf(policies, profile);
+  const written = await metaOf(policies, profile);
+  const meta = serial === undefined ? written : { ...written, serial };
+  return compileBundle(compiler, { profile, rego, data, meta });
+}
+
+/**
+ * Type-checks and compiles a bundle. The same parts give the same bytes, wherever and whenever.
+ *
+ * @throws PolicyRefused, InputError
+ */
 export async function compileBundle(compiler: Compiler, parts: Parts): Promise<Bundle> {
   const wasm = await compileWasm(compiler, parts);
   const files = new Map(
@@ -30,10 +72,10 @@ export async function compileBundle(compiler: Compiler, parts: Parts): Promise<B
   return bundleOf(files.set(MANIFEST_FILE, bytesOf(manifestText(parts, revision))));
 }
 
-/** What OPA answered. Throws with all that it objected to. */
+/** What OPA answered. Throws PolicyRefused with all that it objected to. */
 export function resultOf<T>(answer: Answer<T>): T {
   if (answer.ok) return answer.result;
-  throw new Error(answer.errors.map(lineOf).join('\n'));
+  throw new PolicyRefused(answer.errors);
 }
 
 export function lineOf({ file, row, col, code, message, details, hint }: PolicyProblem): string {

@@ -1,0 +1,56 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { readSecret } from '../authority/secret-file.ts';
+import { fromBase64url } from '../crypto/base64url.ts';
+import type { Call } from './command.ts';
+import { CliError, EXIT } from './exit.ts';
+
+/** The Ed25519 seed in a file of mode 0600, one line of base64url. Throws CliError, KeyFileError. */
+export function readSeed(call: Call, named: string): Uint8Array {
+  const path = resolve(call.folder, named);
+  const text = readSecret(path);
+  if (text === null) throw unusable(`${path} is not there: give the file of a private key`);
+  const seed = fromBase64url(text);
+  if (seed?.length === 32) return seed;
+  throw unusable(`${path} does not hold one line of 32 bytes as base64url`);
+}
+
+/** Public keys, 32 bytes each: base64url, a JWK, or a file that holds a JWK or a JWK set. Throws CliError. */
+export function publicKeys(call: Call, texts: readonly string[]): Uint8Array[] {
+  return texts.flatMap((text) => {
+    const plain = fromBase64url(text);
+    if (plain?.length === 32) return [plain];
+    if (text.startsWith('{')) return keysOf(text, 'the key');
+    const path = resolve(call.folder, text);
+    if (existsSync(path)) return keysOf(readFileSync(path, 'utf8'), path);
+    throw unusable(`"${text}" is neither 32 bytes as base64url, nor a JWK, nor a file that holds one`);
+  });
+}
+
+function keysOf(text: string, where: string): Uint8Array[] {
+  const value = jsonOf(text, where);
+  const keys = isObject(value) && Array.isArray(value.keys) ? value.keys : [value];
+  return keys.map((key: unknown) => {
+    if (isObject(key) && 'd' in key) throw unusable(`${where} is a private key: give the public one`);
+    const x = isObject(key) && key.kty === 'OKP' && key.crv === 'Ed25519' ? key.x : undefined;
+    const bytes = typeof x === 'string' ? fromBase64url(x) : null;
+    if (bytes?.length === 32) return bytes;
+    throw unusable(`${where} is no JWK of Ed25519: {"kty": "OKP", "crv": "Ed25519", "x": "…"}`);
+  });
+}
+
+function jsonOf(text: string, where: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw unusable(`${where} is not JSON: give a JWK`);
+  }
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function unusable(message: string): CliError {
+  return new CliError('key_invalid', message, EXIT.misused);
+}
