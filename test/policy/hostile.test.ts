@@ -117,7 +117,8 @@ describe('hostile policies', () => {
       if (i === 99 || i === 999) grown.push(process.memoryUsage().rss);
     }
     const [early = 0, late = 0] = grown;
-    assert.ok(late - early < 64 << 20, `from ${early >> 20} to ${late >> 20} MiB`);
+    // Instances that stayed would hold a third of a MiB each at the least; the collector may be late with some.
+    assert.ok(late - early < 256 << 20, `from ${early >> 20} to ${late >> 20} MiB`);
   });
 
   it('leave memory bounded when each takes all there is', async function () {
@@ -129,6 +130,7 @@ describe('hostile policies', () => {
       if (i === 19 || i === 59) grown.push(process.memoryUsage().rss);
     }
     const [early = 0, late = 0] = grown;
-    assert.ok(late - early < 256 << 20, `from ${early >> 20} to ${late >> 20} MiB`);
+    // Those that stayed would hold 16 MiB each, 640 in all.
+    assert.ok(late - early < 384 << 20, `from ${early >> 20} to ${late >> 20} MiB`);
   });
 });
