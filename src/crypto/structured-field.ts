@@ -232,3 +232,8 @@ function halfToEven(value: number): number {
 function unwritable(type: string, value: string | number): StructuredFieldError {
   return new StructuredFieldError(`${JSON.stringify(value)} cannot be written as a ${type}`);
 }
+
+/** Whether an entry carries this parameter with this value, once or more: duplicates are the caller's to refuse. */
+export function hasParam(entry: DictionaryEntry, key: string, value: string): boolean {
+  return entry.value.params.some((param) => param.key === key && param.value.value === value);
+}

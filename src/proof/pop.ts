@@ -1,6 +1,7 @@
 import { sha256, verifyEd25519 } from '#runtime';
 import {
   type DictionaryEntry,
+  hasParam,
   type InnerList,
   type Item,
   parseDictionary,
@@ -8,14 +9,19 @@ import {
   serializeInnerList,
 } from '../crypto/structured-field.ts';
 import { Denial } from '../reason.ts';
-import type { Presented, PresentedPop, Route, SignedMessage } from '../schema/request.ts';
+import {
+  POP_TAG,
+  type Presented,
+  type PresentedPop,
+  type Route,
+  type SignedMessage,
+} from '../schema/request.ts';
 import type { VerifiedChain } from './chain.ts';
 import { boundsOf } from './decode.ts';
 import { CLOCK_SKEW } from './time.ts';
 
 /** How old a PoP may be, seconds. */
 export const POP_LIFE = 60;
-export const POP_TAG = 'lemma-pop';
 
 const REQUIRED_COMPONENTS = ['@method', '@authority', '@path', '@query', 'x-lemma-proof'] as const;
 const PARAMETERS = ['created', 'nonce', 'keyid', 'alg', 'tag'] as const;
@@ -80,7 +86,7 @@ function readLemmaForm(value: string): SignedPop {
 
 function readRfc9421Form(presented: { input: string; signature: string }): SignedPop {
   const inputs = dictionary(presented.input);
-  const ours = inputs.filter((entry) => isOurs(entry));
+  const ours = inputs.filter((entry) => hasParam(entry, 'tag', POP_TAG));
   const label = ours[0]?.key;
   if (ours.length !== 1 || inputs.filter((entry) => entry.key === label).length !== 1) {
     throw invalid(`exactly one label with tag="${POP_TAG}"`);
@@ -88,11 +94,6 @@ function readRfc9421Form(presented: { input: string; signature: string }): Signe
   const signatures = dictionary(presented.signature).filter((entry) => entry.key === label);
   if (signatures.length !== 1) throw invalid('Signature: exactly one with the label of Signature-Input');
   return { input: innerList(ours[0]), signature: byteSequence(signatures[0]) };
-}
-
-/** Whether a Signature-Input entry is tagged as a PoP of ours. */
-export function isOurs(entry: DictionaryEntry): boolean {
-  return entry.value.params.some((param) => param.key === 'tag' && param.value.value === POP_TAG);
 }
 
 function dictionary(text: string): DictionaryEntry[] {

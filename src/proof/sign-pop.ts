@@ -3,8 +3,8 @@ import { toBase64url } from '../crypto/base64url.ts';
 import { type InnerList, serializeInnerList, serializeItem } from '../crypto/structured-field.ts';
 import { thumbprint } from '../crypto/thumbprint.ts';
 import { authorityOf } from '../schema/origin.ts';
-import type { SignedMessage } from '../schema/request.ts';
-import { POP_TAG, signatureBase } from './pop.ts';
+import { POP_TAG, type SignedMessage } from '../schema/request.ts';
+import { signatureBase } from './pop.ts';
 
 export interface PopRequest {
   readonly method: string;

@@ -1,7 +1,13 @@
-import { parseDictionary, StructuredFieldError } from '../crypto/structured-field.ts';
+import { hasParam, parseDictionary, StructuredFieldError } from '../crypto/structured-field.ts';
 import { Denial } from '../reason.ts';
 import { authorityOf } from '../schema/origin.ts';
-import type { AuthzRequest, HeaderLine, Presented, PresentedPop } from '../schema/request.ts';
+import {
+  type AuthzRequest,
+  type HeaderLine,
+  POP_TAG,
+  type Presented,
+  type PresentedPop,
+} from '../schema/request.ts';
 import { OVERRIDE_HEADERS } from '../schema/route.ts';
 
 /** Decoded size that a credential may have, bytes; inclusive. */
@@ -67,8 +73,13 @@ function twice(header: string): Denial {
 }
 
 function legacyTokens(headers: readonly HeaderLine[]): string[] {
-  return linesOf(headers, 'authorization')
-    .flatMap((line) => line.split(','))
+  return linesOf(headers, 'authorization').flatMap(legacyTokensIn);
+}
+
+/** Each `Bearer lm_at_…` in a line of Authorization, which a proxy may have joined of several. */
+export function legacyTokensIn(line: string): string[] {
+  return line
+    .split(',')
     .map((part) => part.trim())
     .filter((part) => BEARER.test(part));
 }
@@ -117,11 +128,9 @@ function presentedPop(headers: readonly HeaderLine[]): PresentedPop | null {
 
 /** Labels with another tag are somebody else's. What can't be read is ours when it names our tag, and fails later. */
 function hasOurLabel(signatureInput: string): boolean {
-  if (!signatureInput.includes('lemma-pop')) return false;
+  if (!signatureInput.includes(POP_TAG)) return false;
   try {
-    return parseDictionary(signatureInput).some((entry) =>
-      entry.value.params.some((param) => param.key === 'tag' && param.value.value === 'lemma-pop'),
-    );
+    return parseDictionary(signatureInput).some((entry) => hasParam(entry, 'tag', POP_TAG));
   } catch (error) {
     if (error instanceof StructuredFieldError) return true;
     throw error;

@@ -1,6 +1,11 @@
-import { parseDictionary, StructuredFieldError, serializeDictionary } from '../crypto/structured-field.ts';
-import type { AuthzRequest, HeaderLine, Route } from '../schema/request.ts';
-import { joined } from './headers.ts';
+import {
+  hasParam,
+  parseDictionary,
+  StructuredFieldError,
+  serializeDictionary,
+} from '../crypto/structured-field.ts';
+import { type AuthzRequest, type HeaderLine, POP_TAG, type Route } from '../schema/request.ts';
+import { joined, legacyTokensIn } from './headers.ts';
 
 /** What must not reach the upstream (proofs.md, last rule): names to remove, and fields to send instead. */
 export interface Stripped {
@@ -20,7 +25,7 @@ export function strippedHeaders(request: AuthzRequest, route: Route | null): Str
   const rewrite: [string, string][] = [];
   for (const [name, value] of request.headers) {
     if (isLemmaHeader(name) && !(forward && CREDENTIALS.has(name))) strip.add(name);
-    if (!forward && name === 'authorization' && /(?:^|,)\s*bearer[ \t]+lm_at_/i.test(value)) strip.add(name);
+    if (!forward && name === 'authorization' && legacyTokensIn(value).length > 0) strip.add(name);
   }
   if (!forward) stripSignatures(request.headers, strip, rewrite);
   return { strip: [...strip], rewrite };
@@ -39,9 +44,7 @@ function stripSignatures(
   if (input === null) return;
   try {
     const inputs = parseDictionary(input);
-    const ours = inputs.filter((entry) =>
-      entry.value.params.some((param) => param.key === 'tag' && param.value.value === 'lemma-pop'),
-    );
+    const ours = inputs.filter((entry) => hasParam(entry, 'tag', POP_TAG));
     if (ours.length === 0) return;
     const labels = new Set(ours.map((entry) => entry.key));
     const others = inputs.filter((entry) => !labels.has(entry.key));
@@ -57,7 +60,7 @@ function stripSignatures(
     }
   } catch (error) {
     if (!(error instanceof StructuredFieldError)) throw error;
-    if (!input.includes('lemma-pop')) return;
+    if (!input.includes(POP_TAG)) return;
     strip.add('signature-input');
     strip.add('signature');
   }

@@ -60,6 +60,9 @@ export interface Route {
   readonly upgrade: 'deny' | 'allow';
 }
 
+/** `tag` of a PoP among RFC 9421 signatures (proofs.md, "On the wire"); another tag is somebody else's. */
+export const POP_TAG = 'lemma-pop';
+
 /** What a request carries to authenticate itself, after the rules against ambiguity (proofs.md, step 2). */
 export interface Presented {
   readonly kind: 'none' | 'credential' | 'proof' | 'token';
