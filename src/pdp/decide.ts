@@ -16,10 +16,10 @@ import type { RouteMap } from '../request/route-map.ts';
 import { signedMessage } from '../request/signed.ts';
 import type { Decision } from '../schema/decision.ts';
 import type { Lemma } from '../schema/lemma.ts';
-import type { AuthzRequest, Presented } from '../schema/request.ts';
+import type { AuthzRequest } from '../schema/request.ts';
 import type { BudgetUse, Tenant } from '../store/model.ts';
 import { type Draft, decisionOf, enter, openDraft, recordOf, refuse, taints } from './draft.ts';
-import { buildInput, effectiveProfile } from './input.ts';
+import { buildInput, effectiveProfile, type InputFacts } from './input.ts';
 
 /** What a reload replaces, whole. */
 export interface Settings {
@@ -70,9 +70,10 @@ function examine(draft: Draft, pdp: Pdp, settings: Settings): void {
   const presented = readCredentials(request, settings.routes.permitted); //      2
   const routed = settings.routes.find(request); //                               3
   draft.routed = routed;
+  const body = bodyFacts(request);
 
   if (routed.route.public) {
-    evaluate(draft, pdp, settings, { ...presented, kind: 'none' }, null);
+    evaluate(draft, pdp, settings, { presented: { ...presented, kind: 'none' }, body, pop: null });
     return;
   }
 
@@ -88,7 +89,7 @@ function examine(draft: Draft, pdp: Pdp, settings: Settings): void {
   draft.chain = chain;
   draft.links = chain.links;
   checkTimes(chain.links, now); //                                               10
-  const message = signedMessage(request, presented, bodyFacts(request));
+  const message = signedMessage(request, presented, body);
   const pop = checkPop(chain, presented, message, routed.route, now); //         11
   checkReach(chain, routed.route, request.method, routed.target.path); //        12
 
@@ -98,7 +99,7 @@ function examine(draft: Draft, pdp: Pdp, settings: Settings): void {
   if (pop !== null) spend(draft, pdp, pop, now);
   draft.reservation = pdp.gate.reserve(budgetLines(chain), now);
 
-  evaluate(draft, pdp, settings, presented, pop); //                             14
+  evaluate(draft, pdp, settings, { presented, body, pop }); //                   14
 }
 
 /** `authorize` names a runtime: it must be the one that the proof binds. */
@@ -126,8 +127,11 @@ function budgetLines(chain: VerifiedChain): BudgetLine[] {
   });
 }
 
+/** What the checks before the policy made of the request. */
+type Checked = Pick<InputFacts, 'presented' | 'body' | 'pop'>;
+
 /** Step 14: everything else is a fact, and the profile's Rego decides. */
-function evaluate(draft: Draft, pdp: Pdp, settings: Settings, presented: Presented, pop: Pop | null): void {
+function evaluate(draft: Draft, pdp: Pdp, settings: Settings, checked: Checked): void {
   const { request, chain, routed } = draft;
   if (routed === null) throw new Denial('route_unknown', 'no route');
   enter(draft, 'policy');
@@ -145,10 +149,8 @@ function evaluate(draft: Draft, pdp: Pdp, settings: Settings, presented: Present
     request,
     routed,
     routeRevision: settings.routes.revision,
-    presented,
-    body: bodyFacts(request),
+    ...checked,
     chain,
-    pop,
     runtime,
     freshness: pdp.gate.freshness(),
     budget: draft.reservation,
