@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { generateKeyPairSync, type KeyObject, sign } from 'node:crypto';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { publicKeyOf } from '#runtime';
@@ -11,7 +10,7 @@ import { p256Thumbprint, signForOpa, verifyForOpa } from '../../src/policy/opa-s
 import { memoryArchive, PolicyRegistry } from '../../src/policy/registry.ts';
 import { packRegoOnly, type RegoOnly, regoOnly } from '../../src/policy/rego-only.ts';
 import { signBundle, verifyBundle } from '../../src/policy/signature.ts';
-import { runOpa, stockOpa } from '../support/opa.ts';
+import { opaFolder } from '../support/opa.ts';
 import { PATIENT_MS } from './compiler/support.ts';
 import { allowedInput, bytes, denial, fixture, withFile } from './support.ts';
 
@@ -165,28 +164,20 @@ describe("OPA's signature of a Rego-only bundle", () => {
 
   describe('in a stock opa', function () {
     this.timeout(PATIENT_MS);
-    let opa: string;
-    let folder: string;
+    const folder = opaFolder();
+    const at = (name: string) => join(folder.path, name);
 
-    before(async function () {
-      this.timeout(300_000);
-      const found = await stockOpa();
-      if (found === null) return this.skip();
-      opa = found;
-      folder = await mkdtemp(join(tmpdir(), 'lemma-opa-test-'));
-      await writeFile(join(folder, 'key.pem'), KEYS.privateKey.export({ type: 'sec1', format: 'pem' }));
+    before(async () => {
+      await writeFile(at('key.pem'), KEYS.privateKey.export({ type: 'sec1', format: 'pem' }));
       for (const [name, { publicKey }] of [['key.pub', KEYS] as const, ['other.pub', OTHER] as const])
-        await writeFile(join(folder, name), publicKey.export({ type: 'spki', format: 'pem' }));
-    });
-    after(async () => {
-      if (folder !== undefined) await rm(folder, { recursive: true });
+        await writeFile(at(name), publicKey.export({ type: 'spki', format: 'pem' }));
     });
 
     /** `opa build` verifies what it reads, and ends. */
     async function load(bundle: RegoOnly, { key = 'key.pub', scope = 'read' } = {}) {
-      await writeFile(join(folder, 'given.tar.gz'), packRegoOnly(bundle));
+      await writeFile(at('given.tar.gz'), packRegoOnly(bundle));
       const how = ['--verification-key', key, '--signing-alg', 'ES256', '--scope', scope];
-      return runOpa(opa, folder, 'build', '-b', 'given.tar.gz', ...how, '-o', 'out.tar.gz');
+      return folder.run('build', '-b', 'given.tar.gz', ...how, '-o', 'out.tar.gz');
     }
 
     async function loads(bundle: RegoOnly): Promise<void> {
@@ -228,13 +219,13 @@ describe("OPA's signature of a Rego-only bundle", () => {
       fails(having(signed, 'lemma/low/probe.rego', null), /not found in the target bundle/));
 
     it('signs what we verify', async () => {
-      await writeFile(join(folder, 'plain.tar.gz'), packRegoOnly(plain));
+      await writeFile(at('plain.tar.gz'), packRegoOnly(plain));
       const claims = { keyid: 'theirs', scope: 'read' };
-      await writeFile(join(folder, 'claims.json'), JSON.stringify(claims));
+      await writeFile(at('claims.json'), JSON.stringify(claims));
       const how = ['--signing-key', 'key.pem', '--signing-alg', 'ES256', '--claims-file', 'claims.json'];
-      const { code, said } = await runOpa(opa, folder, 'sign', '-b', 'plain.tar.gz', ...how);
+      const { code, said } = await folder.run('sign', '-b', 'plain.tar.gz', ...how);
       assert.equal(code, 0, said);
-      const theirs = having(plain, FILE, new Uint8Array(await readFile(join(folder, FILE))));
+      const theirs = having(plain, FILE, new Uint8Array(await readFile(at(FILE))));
       assert.equal(verify(theirs).scope, 'read');
     });
 
@@ -242,8 +233,8 @@ describe("OPA's signature of a Rego-only bundle", () => {
       const input = allowedInput('high');
 
       async function decide(bundle: RegoOnly) {
-        await writeFile(join(folder, 'pulled.tar.gz'), packRegoOnly(bundle));
-        await writeFile(join(folder, 'input.json'), JSON.stringify(input));
+        await writeFile(at('pulled.tar.gz'), packRegoOnly(bundle));
+        await writeFile(at('input.json'), JSON.stringify(input));
         const config = {
           keys: {
             lemma: {
@@ -253,14 +244,14 @@ describe("OPA's signature of a Rego-only bundle", () => {
           },
           bundles: {
             high: {
-              resource: `file://${join(folder, 'pulled.tar.gz')}`,
+              resource: `file://${at('pulled.tar.gz')}`,
               signing: { keyid: 'lemma', scope: 'read' },
             },
           },
         };
-        await writeFile(join(folder, 'opa.json'), JSON.stringify(config));
+        await writeFile(at('opa.json'), JSON.stringify(config));
         const how = ['-c', 'opa.json', '--decision', 'lemma/high/decision', '--timeout', '20s'];
-        return runOpa(opa, folder, 'exec', ...how, 'input.json');
+        return folder.run('exec', ...how, 'input.json');
       }
 
       const high = async () => (await loadEmbedded()).find(({ name }) => name === 'high') ?? assert.fail();

@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { filesInDir, filesInTar } from '../../src/policy/bundle.ts';
 import { EMBEDDED_FOLDER, loadEmbedded } from '../../src/policy/embedded.ts';
@@ -8,7 +7,7 @@ import { compileEngine } from '../../src/policy/engine.ts';
 import { packRegoOnly, regoOnly, regoOnlyOf } from '../../src/policy/rego-only.ts';
 import { signBundle } from '../../src/policy/signature.ts';
 import { PROFILES } from '../../src/schema/common.ts';
-import { runOpa, stockOpa } from '../support/opa.ts';
+import { opaFolder } from '../support/opa.ts';
 import { PATIENT_MS } from './compiler/support.ts';
 import { allowedInput, bytes, fixture, inputError, merged, withFile } from './support.ts';
 
@@ -64,19 +63,7 @@ describe('the Rego-only variant of a bundle', () => {
 
   describe('in a stock opa', function () {
     this.timeout(PATIENT_MS);
-    let opa: string;
-    let folder: string;
-
-    before(async function () {
-      this.timeout(300_000);
-      const found = await stockOpa();
-      if (found === null) return this.skip();
-      opa = found;
-      folder = await mkdtemp(join(tmpdir(), 'lemma-opa-test-'));
-    });
-    after(async () => {
-      if (folder !== undefined) await rm(folder, { recursive: true });
-    });
+    const folder = opaFolder();
 
     for (const profile of PROFILES) {
       for (const [verdict, change] of [
@@ -89,21 +76,10 @@ describe('the Rego-only variant of a bundle', () => {
           const input = merged(allowedInput(profile), change);
           const { result } = (await compileEngine(bundle)).evaluate(bytes(input));
           assert.equal(result.allow, verdict === 'allows');
-          await writeFile(join(folder, 'input.json'), JSON.stringify(input));
+          await writeFile(join(folder.path, 'input.json'), JSON.stringify(input));
           const query = `data.lemma.${profile}.decision`;
           const given = join(EMBEDDED_FOLDER, 'rego', profile);
-          const { out } = await runOpa(
-            opa,
-            folder,
-            'eval',
-            '-f',
-            'raw',
-            '-b',
-            given,
-            '-i',
-            'input.json',
-            query,
-          );
+          const { out } = await folder.run('eval', '-f', 'raw', '-b', given, '-i', 'input.json', query);
           assert.deepEqual(JSON.parse(out), result);
         });
       }
@@ -111,7 +87,7 @@ describe('the Rego-only variant of a bundle', () => {
 
     it('stands beside the other profiles, all at once', async () => {
       const given = PROFILES.flatMap((profile) => ['-b', join(EMBEDDED_FOLDER, 'rego', profile)]);
-      const { out } = await runOpa(opa, folder, 'eval', '-f', 'raw', ...given, 'object.keys(data.lemma)');
+      const { out } = await folder.run('eval', '-f', 'raw', ...given, 'object.keys(data.lemma)');
       assert.deepEqual(JSON.parse(out).sort(), [...PROFILES].sort());
     });
   });
