@@ -28,14 +28,14 @@ export async function nativeOpa(): Promise<Compiler | null> {
 
 /** A policy of the profile `low` as the engine runs it; it may call any built-in. */
 export async function engineOf(compiler: Compiler, rego: Sources): Promise<Engine> {
-  const meta = {
+  const meta: ProfileMeta = {
     serial: 1,
     confirm: false,
     record: 'behind',
     headers: [],
     redact: [],
     envoy: false,
-  } as const;
+  };
   const data = '{"lemma": {"low": {}}}\n';
   return compileEngine(await compileBundle(compiler, { profile: 'low', rego, data, meta, anyBuiltin: true }));
 }
