@@ -463,7 +463,7 @@ describe('lemma policy', function () {
       assert.equal((await policy('test')).code, 1);
       edit('low/decision_test.rego', /3000([01])/g, '2000$1');
       assert.equal((await policy('test', '--coverage')).code, 0);
-      const built = await asJson('build', '--out', 'out', '--sign-key', 'author.key', '--serial', '2');
+      const built = await asJson('build', '--out', 'out', '--sign-key', 'author.key', '--serial', '3');
 
       await service.stop();
       const bundles = { source: at('out'), keys: [built.data.signed_by] };
