@@ -57,7 +57,7 @@ export async function compileEngine(bundle: Bundle, options: EngineOptions = {})
   const { name: profile } = bundle;
   const entrypoint = entrypointOf(profile);
   const image = await loadImage({ module, data, profile, entrypoint, limits });
-  const instances = new Instances(() => new Instance({ module, entrypoint, limits, image }), spare);
+  const instances = new Instances(() => new Instance({ module, limits, image }), spare);
   const first = instances.take();
   warmUp(first, profile);
   instances.giveBack(first);
@@ -98,7 +98,7 @@ function checkInput(input: Uint8Array, { inputBytes }: EngineLimits): void {
   throw new Denial('policy_error', 'the input is no JSON object', { problem: 'input' });
 }
 
-/** What the SDK reads before is bounded by the steps that it takes to write it. */
+/** As it is passed on. What is read of the policy's memory before has a bound of its own (`Instance`). */
 function checkAnswer(resultJson: string, { answerBytes }: EngineLimits): void {
   if (Buffer.byteLength(resultJson) <= answerBytes) return;
   const problem = `an answer of more than ${answerBytes} bytes`;

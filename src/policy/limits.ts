@@ -34,3 +34,10 @@ export function limitsOf({ steps, memory_pages }: Pick<BundleMeta, 'steps' | 'me
     maxPages: memory_pages ?? ENGINE_LIMITS.maxPages,
   };
 }
+
+const MOST_STEPS = 2 ** 31 - 1;
+
+/** Steps for a JSON text of so many bytes, which the policy must read before it can do anything else. */
+export function budgetOf(bytes: number, { steps, stepsPerByte }: EngineLimits): number {
+  return Math.min(steps + stepsPerByte * bytes, MOST_STEPS);
+}
