@@ -55,11 +55,11 @@ export function missingExport({ wasmInstance }: LoadedPolicy): string | null {
 
 /** `[1, 2]` of ABI 1.2. NaN where the module does not say. */
 export function abiVersion({ wasmInstance }: LoadedPolicy): [major: number, minor: number] {
-  const valueOf = (name: string) => {
+  const versionIn = (name: string) => {
     const global = wasmInstance.exports[name];
     return global instanceof WebAssembly.Global ? Number(global.value) : Number.NaN;
   };
-  return [valueOf('opa_wasm_abi_version'), valueOf('opa_wasm_abi_minor_version')];
+  return [versionIn('opa_wasm_abi_version'), versionIn('opa_wasm_abi_minor_version')];
 }
 
 /** Names of the built-ins that the policy wants of its host. */

@@ -18,7 +18,7 @@ export interface EngineLimits {
  * most of 1 MiB.
  */
 export const ENGINE_LIMITS: EngineLimits = {
-  steps: 2_000_000,
+  steps: 1_200_000,
   stepsPerByte: 16,
   maxPages: 1024,
   keepPages: 128,

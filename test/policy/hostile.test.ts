@@ -17,7 +17,7 @@ const ATTACKS: readonly Attack[] = [
   ['regex_rest', 10_000, 'policy_timeout', STEPS],
   ['regex_many', 1_000, 'policy_timeout', STEPS],
   ['walk', 900, 'policy_timeout', STEPS],
-  ['nesting', 20_000, 'policy_error', /nested calls/],
+  ['nesting', 5_000, 'policy_error', /nested calls/],
   ['strings', 1_000, 'policy_timeout', STEPS],
   ['data', 500, 'policy_timeout', STEPS],
   ['range', 1_000_000, 'policy_timeout', STEPS],
