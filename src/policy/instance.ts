@@ -1,3 +1,4 @@
+import { setImmediate as turn } from 'node:timers/promises';
 import { Denial } from '../reason.ts';
 import { evaluate, type LoadedPolicy, loadPolicy, PAGE } from './abi.ts';
 import { counterOf, failureOf, problemOf } from './failure.ts';
@@ -13,6 +14,9 @@ export interface PolicyImage extends Pick<ImageSource, 'module' | 'limits'> {
 /** OPA writes the answer between some characters of its own, and some characters longer than JSON needs. */
 const ROOM_FOR_ESCAPES = 2;
 
+/** Copied, into memory that the machine must first find, in 1 to 3 ms. */
+const SLICE = 1 << 20;
+
 /** One instance of the module with the bundle's data in its memory. Synchronous, not re-entrant. */
 export class Instance {
   readonly #policy: LoadedPolicy;
@@ -23,10 +27,10 @@ export class Instance {
   #reusable = true;
 
   /** @throws Denial `policy_unavailable`: the host has no memory for it; `policy_error`: its start function fails */
-  constructor(source: PolicyImage) {
+  constructor(source: PolicyImage, policy: LoadedPolicy = restored(source)) {
     this.#source = source;
     this.#statics = source.image.bytes.subarray(0, source.image.baseHeapPtr);
-    this.#policy = restored(source);
+    this.#policy = policy;
     this.#steps = counterOf(this.#policy, STEPS_EXPORT);
   }
 
@@ -61,16 +65,31 @@ export class Instance {
   }
 }
 
+/** The same as the constructor, a slice of the image in each turn of the event loop. */
+export async function prepareInstance(source: PolicyImage): Promise<Instance> {
+  const { bytes } = source.image;
+  const policy = loaded(source);
+  for (let at = 0; at < bytes.length; at += SLICE) {
+    await turn();
+    new Uint8Array(policy.mem.buffer).set(bytes.subarray(at, at + SLICE), at);
+  }
+  return new Instance(source, policy);
+}
+
 function answerBytes(limits: EngineLimits): number {
   return ROOM_FOR_ESCAPES * limits.answerBytes;
 }
 
 /** As if it had been given the data, without their being parsed again. */
-function restored({ module, image, limits }: PolicyImage): LoadedPolicy {
+function restored(source: PolicyImage): LoadedPolicy {
+  const policy = loaded(source);
+  new Uint8Array(policy.mem.buffer).set(source.image.bytes);
+  return policy;
+}
+
+function loaded({ module, image, limits }: PolicyImage): LoadedPolicy {
   try {
-    const policy = loadPolicy(module, image.pages, limits.maxPages);
-    new Uint8Array(policy.mem.buffer).set(image.bytes);
-    return policy;
+    return loadPolicy(module, image.pages, limits.maxPages);
   } catch (cause) {
     if (!(cause instanceof RangeError)) throw failureOf(cause, null);
     const problem = problemOf(cause);
