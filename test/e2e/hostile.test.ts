@@ -1,23 +1,9 @@
 import assert from 'node:assert/strict';
 import { folders, publish, writing } from '../pdp/support.ts';
+import { ATTACKS } from '../policy/hostile-attacks.ts';
 import { fixture } from '../policy/support.ts';
 import { bearing, chain, keys } from '../support/kit.ts';
 import { type Running, running } from '../support/running.ts';
-
-type Attack = readonly [attack: string, size: number, code: string, problem: RegExp];
-
-const STEPS = /^steps$/;
-
-const ATTACKS: readonly Attack[] = [
-  ['comprehension', 1_000, 'policy_timeout', STEPS],
-  ['regex_rest', 10_000, 'policy_timeout', STEPS],
-  ['regex_many', 1_000, 'policy_timeout', STEPS],
-  ['walk', 900, 'policy_timeout', STEPS],
-  ['nesting', 5_000, 'policy_error', /nested calls/],
-  ['strings', 1_000, 'policy_timeout', STEPS],
-  ['range', 1_000_000, 'policy_timeout', STEPS],
-  ['answer', 20_000, 'policy_error', /1024 characters/],
-];
 
 /** Others, of the profile high and of the hostile one, for each that runs away. */
 const OTHERS = 4;
