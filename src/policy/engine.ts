@@ -63,7 +63,7 @@ export async function compileEngine(bundle: Bundle, options: EngineOptions = {})
   const first = await prepareInstance(source);
   warmUp(first, profile);
   const make = { now: () => new Instance(source), soon: () => prepareInstance(source) };
-  const instances = new Instances(first.reusable ? first : make.now(), make, spare);
+  const instances = new Instances(first.reusable ? first : await make.soon(), make, spare);
   const { name, revision, sha256 } = bundle;
   return {
     ref: { name, revision, sha256 },
