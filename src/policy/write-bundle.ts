@@ -13,11 +13,21 @@ import type { Bundle } from './bundle.ts';
  */
 export async function writeBundles(out: string, bundles: readonly Bundle[]): Promise<void> {
   for (const { name } of bundles) await refuseOther(join(out, name));
-  const places = bundles.map(({ name }) => placesOf(join(out, name)));
-  for (const [i, { folder, fresh, old }] of places.entries()) {
+  await replaceFolders(bundles.map(({ name, files }) => ({ folder: join(out, name), files })));
+}
+
+interface Folder {
+  readonly folder: string;
+  readonly files: ReadonlyMap<string, Uint8Array>;
+}
+
+/** Puts the files into each folder, in the place of all that stands there. Never half of one. */
+export async function replaceFolders(folders: readonly Folder[]): Promise<void> {
+  const places = folders.map(({ folder, files }) => ({ folder, files, ...besides(folder) }));
+  for (const { folder, files, fresh, old } of places) {
     // What an earlier run left half done.
     for (const left of [fresh, old]) await rm(left, { recursive: true, force: true });
-    await writeFiles(fresh, bundles[i]?.files ?? new Map());
+    await writeFiles(fresh, files);
     await mkdir(folder, { recursive: true });
   }
   for (const { folder, fresh, old } of places) {
@@ -27,9 +37,9 @@ export async function writeBundles(out: string, bundles: readonly Bundle[]): Pro
   for (const { old } of places) await rm(old, { recursive: true, force: true });
 }
 
-function placesOf(folder: string): { folder: string; fresh: string; old: string } {
+function besides(folder: string): { fresh: string; old: string } {
   const beside = (end: string) => join(dirname(folder), `.${basename(folder)}.${end}`);
-  return { folder, fresh: beside('new'), old: beside('old') };
+  return { fresh: beside('new'), old: beside('old') };
 }
 
 async function refuseOther(folder: string): Promise<void> {
