@@ -3,14 +3,14 @@ import type { Command } from 'commander';
 import { publicJwk } from '../authority/keys.ts';
 import type { Bundle } from '../policy/bundle.ts';
 import { compileEngine } from '../policy/engine.ts';
+import { review } from '../policy/lint.ts';
 import { makeBundle } from '../policy/make.ts';
 import { signBundle } from '../policy/signature.ts';
 import { writeBundles } from '../policy/write-bundle.ts';
 import { PROFILES } from '../schema/common.ts';
 import { type Call, countOption, type Result, textOption } from './command.ts';
 import { misuse } from './exit.ts';
-import { checkRego } from './policy-check.ts';
-import { refusal, withCompiler } from './policy-errors.ts';
+import { withCompiler } from './policy-errors.ts';
 import { readPolicies } from './policy-folder.ts';
 import { readSeed } from './policy-keys.ts';
 
@@ -30,8 +30,7 @@ export function run(call: Call): Promise<Result> {
     const keyFile = textOption(call.options, 'signKey');
     const seed = keyFile === undefined ? null : readSeed(call, keyFile);
     const policies = await readPolicies(call, call.args[0]);
-    const problems = await checkRego(compiler, policies);
-    if (problems.length > 0) throw refusal(policies.placed(problems));
+    policies.resultOf(await review(compiler, policies));
 
     const bundles: Bundle[] = [];
     for (const profile of policies.profiles) {

@@ -45,6 +45,7 @@ type RuleCoverage struct {
 	Row     int    `json:"row"`
 	Package string `json:"package"`
 	Name    string `json:"name"`
+	Default bool   `json:"default"`
 	Covered bool   `json:"covered"`
 }
 
@@ -66,6 +67,7 @@ func coverageOf(covered *cover.Cover, modules map[string]*ast.Module) any {
 				Row:     at.Row,
 				Package: module.Package.Path.String(),
 				Name:    rule.Head.Ref().String(),
+				Default: rule.Default,
 				Covered: !startsUncovered(report.Files[file], at),
 			})
 			return false
