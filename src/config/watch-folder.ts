@@ -1,20 +1,18 @@
 import { createHash } from 'node:crypto';
 import { type FSWatcher, readFileSync, watch } from 'node:fs';
 
-/** Writers truncate, write and rename: what they wrote is read once the folder has been quiet for this long. */
-const QUIET_MS = 50;
-
 export interface Quiet {
   /** Acts when this has not been asked for a while; the last asker's act is done. */
   (act: () => void): void;
   cancel(): void;
 }
 
-export function whenQuiet(): Quiet {
+/** Writers truncate, write and rename: what they wrote is read once they have been quiet for so long. */
+export function whenQuiet(ms: number): Quiet {
   let timer: NodeJS.Timeout | undefined;
   const ask = (act: () => void) => {
     clearTimeout(timer);
-    timer = setTimeout(act, QUIET_MS);
+    timer = setTimeout(act, ms);
   };
   return Object.assign(ask, { cancel: () => clearTimeout(timer) });
 }

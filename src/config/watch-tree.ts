@@ -10,6 +10,9 @@ export interface TreeWatch {
   close(): void;
 }
 
+/** Somebody waits for the answer, and half a file does no harm: the rest of it is the next change. */
+const QUIET_MS = 25;
+
 /**
  * Files below a folder, and the folders, in whatever way they come, change and go; the folder itself may go and come
  * back. Links are not followed. Keeps the program alive until it is closed.
@@ -18,7 +21,7 @@ export function watchTree(root: string, isMeant: (name: string) => boolean): Tre
   let watchers: FSWatcher[] = [];
   let marked = '';
   let told: (() => void) | undefined;
-  const quiet = whenQuiet();
+  const quiet = whenQuiet(QUIET_MS);
   const alive = setInterval(() => undefined, 2 ** 30);
 
   const onEvent = () =>

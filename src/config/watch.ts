@@ -15,6 +15,8 @@ export interface ConfigWatch {
   close(): void;
 }
 
+const QUIET_MS = 50;
+
 /**
  * Loads anew on SIGHUP, and when the bytes of a file of the configuration change. Folders are watched, not files, so
  * that a file replaced by rename (editors, Kubernetes' `..data` link) is still seen.
@@ -22,7 +24,7 @@ export interface ConfigWatch {
 export function watchConfig(options: WatchOptions): ConfigWatch {
   let files = options.current.files;
   let seen = contents(files);
-  const quiet = whenQuiet();
+  const quiet = whenQuiet(QUIET_MS);
   const settle = () =>
     quiet(() => {
       if (contents(files) !== seen) reload();

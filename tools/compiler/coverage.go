@@ -15,6 +15,9 @@ type firstTracer struct {
 	seen map[*ast.Location]bool
 }
 
+// PassesOverUnification is asked for by tellNoUnification in build.ts.
+func (*firstTracer) PassesOverUnification() {}
+
 func (t *firstTracer) TraceEvent(event topdown.Event) {
 	at := placeOf(event)
 	if at == nil || t.seen[at] {
