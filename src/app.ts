@@ -17,8 +17,10 @@ import { explain } from './pdp/explain.ts';
 import { settingsOf } from './pdp/settings.ts';
 import { storeArchive } from './policy/archive.ts';
 import { type Bundle, readBundleDir } from './policy/bundle.ts';
+import type { CompilerOptions } from './policy/compiler/compiler.ts';
 import { EMBEDDED_TRUST, loadEmbedded } from './policy/embedded.ts';
 import { type Mark, PolicyRegistry, type Trust } from './policy/registry.ts';
+import { createTracer } from './policy/tracer.ts';
 import { createChainCache } from './proof/cache.ts';
 import { Denial, InputError, type Problem } from './reason.ts';
 import { apiRoutes } from './request/firewall.ts';
@@ -43,6 +45,8 @@ export interface AppOptions {
    * start denies (`clock_untrusted`) until the clock has caught up.
    */
   readonly trustClock?: boolean;
+  /** The compiler that traces decisions for `explain`; default: the package's, else `opa` on the PATH. */
+  readonly compiler?: CompilerOptions;
   /** The least that is logged; default: info. */
   readonly level?: 'info' | 'warn';
 }
@@ -175,6 +179,8 @@ async function compose(
     log: logger,
   });
   stops.push(() => decision.close());
+  const tracer = createTracer(options.compiler === undefined ? {} : { compiler: options.compiler });
+  stops.push(() => tracer.close());
   const control = await startControlServer({
     address: config.listen.control,
     authority,
@@ -186,7 +192,8 @@ async function compose(
       yield* exportLines(store, tenant);
     },
     decide: answer,
-    explain: (id, tenant) => log.settled().then(() => explain(id, tenant, { store, policies, archive })),
+    explain: (id, tenant, trace) =>
+      log.settled().then(() => explain(id, tenant, { store, policies, archive, tracer }, trace)),
     metrics,
     ready,
     log: logger,

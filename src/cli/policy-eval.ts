@@ -2,12 +2,11 @@ import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { readJson } from '../crypto/json.ts';
-import { type Bundle, entrypointOf } from '../policy/bundle.ts';
+import type { Bundle } from '../policy/bundle.ts';
 import { compileEngine } from '../policy/engine.ts';
 import { review } from '../policy/lint.ts';
 import { makeBundle, resultOf } from '../policy/make.ts';
-import { isRego } from '../policy/policy-files.ts';
-import { DATA_FILE } from '../schema/bundle.ts';
+import { decisionQuery, evaluatedFiles } from '../policy/tracer.ts';
 import { PROFILES, type Profile } from '../schema/common.ts';
 import { policyInputSchema } from '../schema/input.ts';
 import { checker } from '../schema/validate.ts';
@@ -87,15 +86,9 @@ function bundleFor(call: Call, profile: Profile): Promise<Bundle> {
 
 /** Of OPA itself, on the Rego in the bundle. */
 function traceOf(bundle: Bundle, input: Uint8Array): Promise<readonly string[]> {
-  const decoder = new TextDecoder();
-  const files = new Map(
-    [...bundle.files]
-      .filter(([path]) => isRego(path) || path === DATA_FILE)
-      .map(([path, bytes]) => [path, decoder.decode(bytes)] as const),
-  );
-  const query = `data.${entrypointOf(bundle.name).replaceAll('/', '.')}`;
+  const request = { files: evaluatedFiles(bundle), query: decisionQuery(bundle), trace: 'full' } as const;
   return withCompiler(
     async (compiler) =>
-      resultOf(await compiler.eval({ files, query, input: decoder.decode(input), trace: 'full' })).trace,
+      resultOf(await compiler.eval({ ...request, input: new TextDecoder().decode(input) })).trace,
   );
 }

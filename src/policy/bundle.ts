@@ -13,7 +13,7 @@ import {
   WASM_FILE,
 } from '../schema/bundle.ts';
 import { PROFILES, type Profile } from '../schema/common.ts';
-import { checker } from '../schema/validate.ts';
+import { type Checked, checker } from '../schema/validate.ts';
 import { bundleDigest } from './digest.ts';
 import { readTar } from './tar.ts';
 
@@ -44,21 +44,31 @@ const PATH = /^[A-Za-z0-9._-]+(?:\/[A-Za-z0-9._-]+)*$/;
 
 /** A bundle from its unpacked folder. Throws InputError that names the file and the mend. */
 export async function readBundleDir(folder: string): Promise<Bundle> {
-  const files: Files = new Map();
-  const budget = { left: BUNDLE_LIMITS.totalBytes };
-  await readFolder(folder, '', files, budget);
-  return bundleOf(files);
+  return bundleOf(await filesInDir(folder));
 }
 
 /** A bundle from a `tar.gz` of OPA's layout (a leading `/` or `./` is dropped). Throws InputError. */
 export function readBundleTar(gz: Uint8Array): Bundle {
+  return bundleOf(filesInTar(gz));
+}
+
+/** What an unpacked bundle of whatever kind holds, within the limits. Throws InputError. */
+export async function filesInDir(folder: string): Promise<ReadonlyMap<string, Uint8Array>> {
+  const files: Files = new Map();
+  const budget = { left: BUNDLE_LIMITS.totalBytes };
+  await readFolder(folder, '', files, budget);
+  return files;
+}
+
+/** The same of a packed one. */
+export function filesInTar(gz: Uint8Array): ReadonlyMap<string, Uint8Array> {
   const files: Files = new Map();
   for (const [written, bytes] of readTar(gunzip(gz))) {
     const path = written.replace(/^\.?\//, '');
     if (files.has(path)) throw refused(path, 'stands twice in the archive; build it anew');
     add(files, path, bytes);
   }
-  return bundleOf(files);
+  return files;
 }
 
 /** A bundle from files in memory. Throws InputError with every problem found. */
@@ -66,7 +76,7 @@ export function bundleOf(files: ReadonlyMap<string, Uint8Array>): Bundle {
   for (const file of [MANIFEST_FILE, DATA_FILE, WASM_FILE]) {
     if (!files.has(file)) throw refused(file, 'missing; build the bundle with `lemma policy build`');
   }
-  const manifest = manifestOf(files);
+  const manifest = manifestOf(files, checkManifest);
   const name = PROFILES.find((profile) => manifest.roots[0] === `lemma/${profile}`);
   if (name === undefined || manifest.wasm[0]?.entrypoint !== entrypointOf(name)) {
     throw refused(MANIFEST_FILE, 'wasm[0].entrypoint must be the root followed by /decision');
@@ -165,8 +175,12 @@ function gunzip(gz: Uint8Array): Uint8Array {
   }
 }
 
-function manifestOf(files: ReadonlyMap<string, Uint8Array>): BundleManifest {
-  const checked = checkManifest(jsonOf(files, MANIFEST_FILE));
+/** Throws InputError with every problem of the manifest. */
+export function manifestOf<T>(
+  files: ReadonlyMap<string, Uint8Array>,
+  check: (value: unknown) => Checked<T>,
+): T {
+  const checked = check(jsonOf(files, MANIFEST_FILE));
   if (checked.ok) return checked.value;
   throw new InputError(
     checked.problems.map((p) => ({ field: `${MANIFEST_FILE}: ${p.field}`, message: p.message })),
@@ -174,7 +188,7 @@ function manifestOf(files: ReadonlyMap<string, Uint8Array>): BundleManifest {
 }
 
 /** Data outside the bundle's own root would clash with another bundle's in OPA. */
-function dataProblems(files: ReadonlyMap<string, Uint8Array>, name: Profile): Problem[] {
+export function dataProblems(files: ReadonlyMap<string, Uint8Array>, name: Profile): Problem[] {
   const data = jsonOf(files, DATA_FILE);
   const members = onlyMember(data, 'lemma');
   if (members !== undefined && onlyMember(members, name) !== undefined) return [];

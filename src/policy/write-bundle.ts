@@ -12,13 +12,14 @@ import type { Bundle } from './bundle.ts';
  */
 export async function writeBundles(out: string, bundles: readonly Bundle[]): Promise<void> {
   for (const { name } of bundles) await refuseOther(join(out, name));
-  for (const bundle of bundles) await writeBundle(join(out, bundle.name), bundle);
+  for (const { name, files } of bundles) await replaceFolder(join(out, name), files);
 }
 
-async function writeBundle(folder: string, bundle: Bundle): Promise<void> {
+/** Puts the files into the folder, in the place of all that stands there. Never half of it. */
+export async function replaceFolder(folder: string, files: ReadonlyMap<string, Uint8Array>): Promise<void> {
   const fresh = join(dirname(folder), `.${basename(folder)}.new`);
   await rm(fresh, { recursive: true, force: true });
-  await writeFiles(fresh, bundle.files);
+  await writeFiles(fresh, files);
   await rm(folder, { recursive: true, force: true });
   await rename(fresh, folder);
 }

@@ -1,4 +1,4 @@
-import type { Capabilities, TraceMode } from './protocol.ts';
+import type { AnswerBounds, Capabilities, TraceMode } from './protocol.ts';
 
 /** Text by path: relative, with `/`, without `.` and `..`. */
 export type Files = ReadonlyMap<string, string>;
@@ -67,6 +67,8 @@ export interface EvalRequest extends Sources, Limits {
   /** JSON text; absent: `input` is undefined. */
   readonly input?: string;
   readonly trace?: TraceMode;
+  /** Beyond them the trace is cut (`traceCut`), and the rest is an error `answer_too_large`. Absent: none. */
+  readonly bounds?: AnswerBounds;
   /** The first error of a built-in ends the evaluation, instead of being undefined. */
   readonly strictBuiltinErrors?: boolean;
 }
@@ -142,6 +144,8 @@ export interface Evaluated {
   readonly output: string;
   /** As `opa eval --explain` prints it; empty when it was not asked for. */
   readonly trace: readonly string[];
+  /** Lines of the trace were left out. */
+  readonly traceCut: boolean;
 }
 
 export interface QueryResult {

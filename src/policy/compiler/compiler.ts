@@ -74,7 +74,10 @@ const TIME_LIMIT_MS = 10_000;
 export async function openCompiler(options: CompilerOptions = {}): Promise<Compiler> {
   const host = await openHost(options);
   const limitMs = options.timeLimitMs ?? TIME_LIMIT_MS;
-  const ask = (raw: RawRequest, { timeLimitMs = limitMs }: Partial<Sources>) => host.ask(raw, timeLimitMs);
+  const ask = (
+    raw: RawRequest,
+    { timeLimitMs = limitMs, bounds }: Partial<Sources> & Pick<EvalRequest, 'bounds'>,
+  ) => host.ask(raw, timeLimitMs, bounds);
   return {
     engine: host.kind,
     version: host.version,

@@ -44,12 +44,24 @@ export interface RawAnswer {
   readonly result?: unknown;
 }
 
+/**
+ * What whoever asks can take. A trace is cut to it, and any other answer refused, where OPA runs: so that a policy
+ * cannot flood the process that asks.
+ */
+export interface AnswerBounds {
+  readonly traceLines: number;
+  /** Characters. */
+  readonly lineLength: number;
+  /** Of the whole answer, its trace cut. */
+  readonly bytes: number;
+}
+
 /** OPA, wherever it runs. Calls may overlap; each is answered, also one that runs away. */
 export interface OpaHost {
   readonly kind: 'wasm' | 'native';
   /** Of OPA, e.g. `1.22.2`. */
   readonly version: string;
-  ask(request: RawRequest, timeLimitMs: number): Promise<RawAnswer>;
+  ask(request: RawRequest, timeLimitMs: number, bounds?: AnswerBounds): Promise<RawAnswer>;
   close(): Promise<void>;
 }
 
@@ -58,6 +70,7 @@ export interface HostCall {
   readonly id: number;
   readonly request: string;
   readonly timeLimitMs: number;
+  readonly bounds?: AnswerBounds;
 }
 
 export type HostReply =
@@ -91,6 +104,10 @@ export function timedOut(op: Op, timeLimitMs: number): RawAnswer {
     'time_limit',
     `${WORK[op]} did not end within ${timeLimitMs / 1000} s: ${cause}, or raise the limit`,
   );
+}
+
+export function tooLarge(op: Op, { bytes }: AnswerBounds): RawAnswer {
+  return failed('answer_too_large', `${WORK[op]} gave more than ${bytes} bytes`);
 }
 
 export function broken(op: Op, problem: string): RawAnswer {

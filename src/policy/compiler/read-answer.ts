@@ -87,8 +87,9 @@ function coverageOf({ coverage, files, rules }: RawCoverage): Coverage {
 }
 
 export function evaluatedOf(result: unknown): Evaluated {
-  const raw = result as { results: QueryResult[]; output: string; trace: string[] };
-  return { ...raw, value: raw.results[0]?.expressions[0]?.value };
+  const raw = result as { results: QueryResult[]; output: string; trace: string[]; trace_cut?: boolean };
+  const { results, output, trace, trace_cut: traceCut = false } = raw;
+  return { results, output, trace, traceCut, value: raw.results[0]?.expressions[0]?.value };
 }
 
 export function parsedOf(result: unknown): Parsed | null {
