@@ -66,11 +66,13 @@ function reportOf(policies: PolicyFolder, tested: Tested, threshold: number | nu
   const failed = tests.filter(isFailed);
   const skipped = tests.filter(({ outcome }) => outcome === 'skip');
   const { coverage } = tested;
+  const rules = coverage === null ? null : uncoveredRules(coverage);
   const count = `${tests.length - failed.length - skipped.length} of ${tests.length} tests pass`;
   const lines = [
     ...failed.flatMap((test) => failureLines(policies, test)),
     ...(skipped.length === 0 ? [count] : [`${count}, ${skipped.length} skipped`]),
     ...(coverage === null ? [] : coverageLines(policies, coverage)),
+    ...policies.placed(rules ?? []).map(lineOf),
   ];
   const data = {
     path: policies.root,
@@ -81,7 +83,7 @@ function reportOf(policies: PolicyFolder, tested: Tested, threshold: number | nu
         : {
             percent: coverage.percent,
             not_covered: uncovered(policies, coverage),
-            problems: policies.placed(uncoveredRules(coverage) ?? []),
+            problems: rules === null ? null : policies.placed(rules),
           },
   };
   return { tests, lines, data, problem: problemOf(tests.length, failed.length, coverage, threshold) };
@@ -118,7 +120,6 @@ function coverageLines(policies: PolicyFolder, coverage: Coverage): string[] {
     ...uncovered(policies, coverage).map(
       ({ file, rows }) => `  ${file}: no test evaluates ${rows.join(', ')}`,
     ),
-    ...policies.placed(uncoveredRules(coverage) ?? []).map(lineOf),
   ];
 }
 
