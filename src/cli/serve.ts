@@ -11,6 +11,7 @@ import { type Call, countOption, type Result } from './command.ts';
 import { defineConfigOptions, loadOptions } from './config-options.ts';
 import { EXIT, misuse } from './exit.ts';
 import { connectCommand, shown } from './next-steps.ts';
+import { firstSignal, SIGNALS } from './signals.ts';
 
 export type { App } from '../app.ts';
 export type StartApp = typeof startApp;
@@ -80,18 +81,6 @@ function frozenAt(call: Call, config: Config): number | null {
   const warning = `THE CLOCK IS FROZEN AT ${time.toISOString()}: for replaying recorded requests only. Expired proofs pass.`;
   call.terminal.note(call.terminal.styleNote(['bold', 'red'], warning));
   return seconds;
-}
-
-const SIGNALS = ['SIGTERM', 'SIGINT'] as const;
-
-function firstSignal(): Promise<void> {
-  return new Promise((resolve) => {
-    const done = () => {
-      for (const signal of SIGNALS) process.off(signal, done);
-      resolve();
-    };
-    for (const signal of SIGNALS) process.on(signal, done);
-  });
 }
 
 async function stop(call: Call, app: App, watch: Pick<ConfigWatch, 'close'>): Promise<void> {

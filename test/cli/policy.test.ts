@@ -158,6 +158,16 @@ describe('lemma policy', function () {
       assert.equal((await asJson('test', '--threshold', '99.99')).error_code, 'coverage_low');
     });
 
+    it('names the rules that no test makes true, with their places', async () => {
+      edit('low/decision.rego', 'admitted if {', 'admitted if input.v == 99\n\nadmitted if {');
+      const { data } = await asJson('test', '--coverage');
+      const { problems } = data.coverage as { problems: { code: string; file: string; row: number }[] };
+      assert.deepEqual(
+        problems.map(({ code, file, row }) => [code, file, row]),
+        [['rule_uncovered', 'policies/low/decision.rego', 46]],
+      );
+    });
+
     it('passes at a threshold that is held', async () => {
       assert.equal((await policy('test', '--threshold', '99')).code, 0);
     });

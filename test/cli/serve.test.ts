@@ -49,6 +49,7 @@ describe('serve', () => {
         interactive: false,
       },
       report: (result: Result) => void events.emit('up', result),
+      complain: assert.fail,
     };
   }
 
