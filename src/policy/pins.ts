@@ -1,6 +1,6 @@
 /** Digests of the bundles of this package (`bundleDigest`). Written by tools/bundles/build.ts. */
 export const EMBEDDED_PINS = {
-  low: '53845a17aa7390d863595f1ded63ed7be40d89bfc016c82d2dd852840b1d687c',
-  high: '0dc922e850dbc139bf372c7f9393271c0dc4a546ef46b25265919c0fe3299f6a',
-  critical: '74f2f59d2c470c4225d269fa2332da14c339d44b9c15531a75561631e4c81782',
+  low: 'd267553160991eab500b0678b266ece50231b1f02bb4580543810444b3ec1371',
+  high: '877150bcff8cf7b70813d9770544e893d21feadbbff3f76a9720dba71fe48285',
+  critical: '76cbd927b71ba3a27a1a3cb692a4507945b8424109cd60d9a2337eab97967663',
 } as const;

@@ -40,6 +40,10 @@ export const BUILTIN_CASES: { readonly [builtin: string]: readonly Case[] } = {
   is_object: [['[is_object(a), is_object(b)]', { a: {}, b: [] }]],
   is_set: [['[is_set({x | some x in a}), is_set(a)]', { a: [1] }]],
   is_string: [['[is_string(a), is_string(b)]', { a: '', b: 1 }]],
+  'glob.match': [
+    ['[glob.match("*.example.com", ["."], a), glob.match("**", [], a)]', { a: 'api.example.com' }],
+    ['glob.match("*:x", [":"], a)', { a: 'a:b:x' }],
+  ],
   'json.filter': [['json.filter(a, ["x/y", "z"])', { a: { x: { y: 1, w: 2 }, z: 3, v: 4 } }]],
   'json.marshal': [['json.marshal(a)', { a: { b: [1, 'x', null, true], a: 'ü"\n' } }]],
   'json.remove': [['json.remove(a, ["x/y", "z"])', { a: { x: { y: 1, w: 2 }, z: 3, v: 4 } }]],
@@ -54,6 +58,14 @@ export const BUILTIN_CASES: { readonly [builtin: string]: readonly Case[] } = {
   ],
   mul: [['a * b', { a: 1.5, b: 4 }]],
   neq: [['[a != b, a != a]', { a: 'x', b: 'y' }]],
+  'net.cidr_contains': [
+    [
+      '[net.cidr_contains("10.0.0.0/8", a), net.cidr_contains("10.0.0.0/8", b)]',
+      { a: '10.2.3.4', b: '11.0.0.1' },
+    ],
+    ['net.cidr_contains("2001:db8::/32", a)', { a: '2001:db8::1' }],
+  ],
+  'net.cidr_intersects': [['net.cidr_intersects(a, b)', { a: '10.0.0.0/8', b: '10.1.0.0/16' }]],
   'numbers.range': [['[numbers.range(a, b), numbers.range(b, a)]', { a: 1, b: 4 }]],
   'object.filter': [['object.filter(a, ["x", "z"])', { a: { x: 1, y: 2, z: 3 } }]],
   'object.get': [

@@ -67,6 +67,39 @@ const PATTERNS = [
     '(a*)*',
   ],
 ].map((pattern) => JSON.stringify(pattern));
+const RANGES = [
+  ...['"10.0.0.0/8"', '"10.1.2.3/32"', '"0.0.0.0/0"', '"192.168.0.0/16"', '"10.1.0.0/15"', '"2001:db8::/32"'],
+  ...['"::/0"', '"fe80::/10"', '"10.0.0.0/33"', '"10.0.0/8"', '""'],
+];
+const ADDRESSES = [
+  ...['"10.2.3.4"', '"11.0.0.1"', '"255.255.255.255"', '"2001:db8::1"', '"::1"', '"fe80::1"', '"10.0.0"'],
+  ...['"host"', '""', 'null', '1', '"256.0.0.1"'],
+];
+const GLOBS = [
+  '*',
+  '**',
+  '*.example.com',
+  'api.*',
+  '**.com',
+  'a?i',
+  'api',
+  '',
+  '{api,web}.*',
+  '[a-c]pi',
+  '/v1/*/x',
+].map((pattern) => JSON.stringify(pattern));
+const HOSTS = [
+  'api.example.com',
+  'a.b.example.com',
+  'example.com',
+  'api',
+  '',
+  '.',
+  '/v1/7/x',
+  '/v1/7/8/x',
+  'äpi',
+  'a:b',
+].map((text) => JSON.stringify(text));
 const SET_A = '{x | some x in a}';
 const SET_B = '{x | some x in b}';
 const KEYS = ['["a"]', '[]', '{"a": 1}', '["x"]', '[1]', '["1"]', '"a"', 'null'];
@@ -139,6 +172,12 @@ export const BUILTIN_EDGES: readonly Edge[] = [
   ],
   ['sort(object.keys(a))', ANY_OBJECT],
   ['object.union(a, b)', ANY_OBJECT, ANY_OBJECT],
+  ['net.cidr_contains(a, b)', [...RANGES, 'null'], [...RANGES, ...ADDRESSES]],
+  ['net.cidr_intersects(a, b)', [...RANGES, 'null'], RANGES],
+  ['glob.match(a, [], b)', GLOBS, HOSTS],
+  ['glob.match(a, ["."], b)', GLOBS, HOSTS],
+  ['glob.match(a, ["/"], b)', GLOBS, HOSTS],
+  ['glob.match(a, null, b)', GLOBS, HOSTS],
   ['numbers.range(a, b)', ['0', '1', '-2', '1.5', '"1"', 'null'], ['0', '3', '-3', '2.5', 'null']],
   ['regex.is_valid(a)', [...PATTERNS, 'null', '1']],
   ['regex.match(a, b)', [...PATTERNS, 'null'], ANY_TEXT],

@@ -35,6 +35,8 @@ export async function engineOf(compiler: Compiler, rego: Sources): Promise<Engin
     headers: [],
     redact: [],
     envoy: false,
+    // Of many expressions at once, some of them long.
+    steps: 20_000_000,
   };
   const data = '{"lemma": {"low": {}}}\n';
   return compileEngine(await compileBundle(compiler, { profile: 'low', rego, data, meta, anyBuiltin: true }));
