@@ -23,6 +23,7 @@ const routes = [
   { ...read, id: 'documents.forwarded', path: '/v1/forwarded/{id}', forward_credential: true },
   { ...read, id: 'documents.audited', path: '/v1/audited/{id}', risk: 'high' },
   { ...write, id: 'documents.upload', path: '/v1/uploads/{id}', body: 'none' },
+  { ...read, id: 'documents.observed', path: '/v1/observed/{id}', mode: 'observe' },
 ];
 
 /** lemma.yaml of a Lemma that listens for Envoy at these addresses. */
@@ -30,18 +31,28 @@ export function lemmaConfig(grpc: readonly string[]): Record<string, unknown> {
   return { listen: { grpc, decision: '127.0.0.1:0', control: '127.0.0.1:0' }, runtimes, routes };
 }
 
-let told = false;
+const told = new Set<string>();
 
-/** Path of a real Envoy. Without one the tests are skipped, aloud; in CI they fail. */
-export async function needEnvoy(context: Mocha.Context): Promise<string> {
+/** What `install` finds. Without it the tests are skipped, aloud; in CI they fail. */
+export async function needPart<T>(
+  context: Mocha.Context,
+  name: string,
+  install: () => Promise<T>,
+): Promise<T> {
   try {
-    return await installEnvoy();
+    return await install();
   } catch (error) {
     if (process.env.CI === 'true') throw error;
-    if (!told) console.warn(`SKIPPED, no real Envoy: ${error instanceof Error ? error.message : error}`);
-    told = true;
+    if (!told.has(name))
+      console.warn(`SKIPPED, no ${name}: ${error instanceof Error ? error.message : error}`);
+    told.add(name);
     return context.skip();
   }
+}
+
+/** Path of a real Envoy. */
+export function needEnvoy(context: Mocha.Context): Promise<string> {
+  return needPart(context, 'real Envoy', installEnvoy);
 }
 
 export function portOf(lemma: Running): number {
