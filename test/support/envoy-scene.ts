@@ -1,9 +1,10 @@
+import { deepEqual, ok } from 'node:assert/strict';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { DecisionRecord } from '../../src/schema/decision.ts';
 import { installEnvoy, type RunningEnvoy, startEnvoy } from '../../tools/envoy/envoy.ts';
-import { startUpstream, type Upstream } from './envoy-upstream.ts';
+import { type Seen, startUpstream, type Upstream } from './envoy-upstream.ts';
 import { chain, keys, ORIGIN, proving } from './kit.ts';
 import { type Running, running, vectors } from './running.ts';
 
@@ -108,6 +109,30 @@ export async function recordsOf(lemma: Running): Promise<Map<string, DecisionRec
   await lemma.grpc(proving(chain(), keys.runtime));
   const { records } = await lemma.records();
   return new Map(records.map((record) => [record.decision_id, record]));
+}
+
+/** Each request that reached the upstream was let through by a decision on it, as the upstream saw it. */
+export async function checkForwarded(lemma: Running, reached: readonly Seen[]): Promise<void> {
+  const records = await recordsOf(lemma);
+  const decidedOn = (seen: Seen) => {
+    const record = records.get(headerOf(seen, 'x-lemma-decision-id') ?? '');
+    const { method, host, path } = record?.request ?? {};
+    return { passed: record?.verdict === 'allow' || record?.observed === true, method, host, path };
+  };
+  ok(reached.length > 50);
+  deepEqual(
+    reached.map(decidedOn),
+    reached.map((seen) => ({
+      passed: true,
+      method: seen.method,
+      host: headerOf(seen, 'host'),
+      path: seen.target.split('?')[0],
+    })),
+  );
+}
+
+export function headerOf(seen: Seen | undefined, name: string): string | null {
+  return seen?.headers.find(([key]) => key === name)?.[1] ?? null;
 }
 
 /** Lines of Envoy's access log until each of these words stands in one of them (5 s at most between two lines). */
