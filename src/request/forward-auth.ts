@@ -24,8 +24,8 @@ interface Source {
   readonly scheme: string;
   /** The client's address; null where no header of the proxy's own says it. */
   readonly address: string | null;
-  /** How long the body is, of which the question holds nothing; null where the proxy can't say. */
-  readonly length: string | null;
+  /** Headers that say how the client framed its body, of which the question holds nothing, by what they stand for. */
+  readonly framing: Readonly<Record<string, string>>;
 }
 
 /** Traefik's ForwardAuth and Caddy's forward_auth; both drop what the client sent under these names. */
@@ -35,7 +35,7 @@ const X_FORWARDED: Source = {
   host: 'x-forwarded-host',
   scheme: 'x-forwarded-proto',
   address: 'x-forwarded-for',
-  length: null,
+  framing: {},
 };
 
 const SOURCES: Record<ForwardAuthProxy, Source> = {
@@ -46,7 +46,7 @@ const SOURCES: Record<ForwardAuthProxy, Source> = {
     host: 'host',
     scheme: 'x-forwarded-proto',
     address: null,
-    length: null,
+    framing: {},
   },
   // auth_request: a GET; `proxy_set_header` says the rest.
   nginx: {
@@ -55,7 +55,10 @@ const SOURCES: Record<ForwardAuthProxy, Source> = {
     host: 'host',
     scheme: 'x-forwarded-proto',
     address: 'x-real-ip',
-    length: 'x-original-content-length',
+    framing: {
+      'x-original-content-length': 'content-length',
+      'x-original-transfer-encoding': 'transfer-encoding',
+    },
   },
   traefik: X_FORWARDED,
   caddy: X_FORWARDED,
@@ -136,13 +139,12 @@ function read(asked: Asked, source: Source, lines: readonly HeaderLine[]) {
   return { values, problem: problems[0] ?? null };
 }
 
-/** The client's own lines, as far as the proxy passed them on; the length of its body under the name that it had. */
-function clientLines(source: Source, lines: readonly HeaderLine[]): HeaderLine[] {
-  const { length, ...names } = source;
+/** The client's own lines, as far as the proxy passed them on; those of its body's framing under their own names. */
+function clientLines({ framing, ...names }: Source, lines: readonly HeaderLine[]): HeaderLine[] {
   const written = new Set<string | null>([...Object.values(names), ...OF_THE_QUESTION]);
   return lines
     .filter(([name]) => !written.has(name))
-    .map(([name, value]) => (name === length ? ['content-length', value] : [name, value]));
+    .map(([name, value]) => [Object.hasOwn(framing, name) ? (framing[name] ?? name) : name, value]);
 }
 
 /**

@@ -50,6 +50,7 @@ const FORGED = [
   ['X-Original-URI', '/v1/secrets'],
   ['X-Original-Method', 'DELETE'],
   ['X-Original-Content-Length', '0'],
+  ['X-Original-Transfer-Encoding', 'identity'],
   ['X-Forwarded-Uri', '/v1/secrets'],
   ['X-Forwarded-Method', 'DELETE'],
   ['X-Forwarded-Host', 'evil.example.com'],
@@ -321,6 +322,22 @@ for (const { name, install, start, withoutLemma, body } of TRIED) {
         equal(upstream.seen.length, 0);
       });
 
+      it('are no connection’s: Connection cannot hide who acts, nor show the credential', async () => {
+        for (const one of [...Object.keys(IDENTITY), 'x-lemma-credential', 'x-lemma-run-id']) {
+          upstream.clear();
+          await raw(DOCUMENT, [`Connection: ${one}`, 'X-Lemma-Run-Id: spoofed', 'X-Lemma-Subject: spoofed']);
+          const { 'x-lemma-decision-id': _, ...identity } = identitySeen();
+          deepEqual(identity, upstream.seen.length === 0 ? {} : IDENTITY, one);
+        }
+      });
+
+      it('are no connection’s: Connection cannot hide a header from Lemma that the upstream gets', async () => {
+        for (const hidden of ['X-HTTP-Method-Override', 'X-Lemma-Admin', 'X-Original-URL']) {
+          await raw(DOCUMENT, [`Connection: ${hidden}`, `${hidden}: DELETE`]);
+          deepEqual(upstream.lines(hidden.toLowerCase()), [], hidden);
+        }
+      });
+
       it('are not needed by a method override, which is denied', async () => {
         const answer = await ask(bearing(chain(), { headers: [['X-HTTP-Method-Override', 'DELETE']] }));
         deepEqual(statusAndCode(answer), [403, 'header_ambiguous']);
@@ -399,6 +416,24 @@ for (const { name, install, start, withoutLemma, body } of TRIED) {
         deepEqual(statusAndCode(await ask(wire)), [401, 'pop_body_mismatch']);
         equal(upstream.seen.length, 0);
       });
+
+      for (const framing of ['Content-Length: 7', 'Transfer-Encoding: chunked']) {
+        it(`of a GET that the PoP does not cover is denied: ${framing}`, async () => {
+          const { headers } = proving(chain(), keys.runtime);
+          const lines = [...headers, ...FORGED].map(([key, value]) => `${key}: ${value}`);
+          const head = [
+            `GET ${DOCUMENT} HTTP/1.1`,
+            'Host: api.example.com',
+            framing,
+            'Connection: close',
+            ...lines,
+          ];
+          const text = framing.startsWith('C') ? '{"a":1}' : '7\r\n{"a":1}\r\n0\r\n\r\n';
+          const { statuses } = await sendRaw(proxy.port, `${head.join('\r\n')}\r\n\r\n${text}`);
+          ok(statuses.length === 1 && statuses.every((status) => status >= 400), String(statuses));
+          equal(upstream.seen.length, 0);
+        });
+      }
 
       it('that the route does not need goes on whole', async () => {
         const wire = proving(chain(), keys.runtime, {

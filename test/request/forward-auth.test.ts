@@ -280,6 +280,11 @@ for (const proxy of FORWARD_AUTH_PROXIES) {
   });
 }
 
+const CHUNKED: HeaderLine = ['X-Original-Transfer-Encoding', 'chunked'];
+const WRITTEN_GET = asked('nginx', {
+  headers: WRITTEN.nginx.map(([name, value]) => [name, value === 'PUT' ? 'GET' : value]),
+});
+
 describe('request/forward-auth', () => {
   it('takes an address only from what the proxy writes, and only one', () => {
     const addresses = FORWARD_AUTH_PROXIES.map((proxy) => toRequest(asked(proxy)).source.address);
@@ -302,6 +307,14 @@ describe('request/forward-auth', () => {
     for (const proxy of ['nginx', 'traefik', 'caddy'] as const) {
       equal(bodyFacts(beside(proxy, ['x-envoy-auth-partial-body', 'false'])).state, 'unseen');
     }
+  });
+
+  it('knows of a body in chunks from nginx', () => {
+    const chunked = { ...WRITTEN_GET, headers: [...WRITTEN_GET.headers, CHUNKED] };
+    deepEqual(
+      [bodyFacts(toRequest(WRITTEN_GET)).state, bodyFacts(toRequest(chunked)).state],
+      ['none', 'unseen'],
+    );
   });
 
   it('knows a body’s length from nginx', () => {
