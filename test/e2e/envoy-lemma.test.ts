@@ -24,6 +24,7 @@ import {
 } from '../support/envoy-scene.ts';
 import { startUpstream, type Upstream } from '../support/envoy-upstream.ts';
 import {
+  asSignature,
   bearing,
   chain,
   header,
@@ -58,14 +59,6 @@ const writing = (text = '{"a":1}', more: Parameters<typeof proving>[2] = {}) =>
 function swapped(original: WireRequest): WireRequest {
   const bytes = fromBase64url(original.body ?? '') ?? new Uint8Array();
   return { ...original, body: toBase64url(bytes.map((byte) => byte ^ 1)) };
-}
-
-/** The PoP as RFC 9421's own fields say it, under the label `lemma`. */
-function asSignature(headers: Record<string, string>): void {
-  const [, input, signature] = /^input=(.*), signature=(.*)$/.exec(headers['x-lemma-pop'] ?? '') ?? [];
-  delete headers['x-lemma-pop'];
-  headers['signature-input'] = `lemma=${input}`;
-  headers.signature = `lemma=${signature}`;
 }
 
 /** A real Envoy with the sample configuration, the whole service, an upstream. Lemma's clock is the vectors'. */

@@ -14,7 +14,17 @@ import {
   recordsOf,
 } from '../support/envoy-scene.ts';
 import { startUpstream, type Upstream } from '../support/envoy-upstream.ts';
-import { bearing, chain, header, keys, proving, request, SUBJECT, type WireRequest } from '../support/kit.ts';
+import {
+  asSignature,
+  bearing,
+  chain,
+  header,
+  keys,
+  proving,
+  request,
+  SUBJECT,
+  type WireRequest,
+} from '../support/kit.ts';
 import { type Running, running } from '../support/running.ts';
 
 interface Tried extends ProxyKind {
@@ -216,13 +226,6 @@ for (const { name, install, start, withoutLemma, body } of TRIED) {
           ['signature-input', 'other=("@method");tag="somebody"'],
           ['signature', 'other=:YQ==:'],
         ] as const;
-        const asSignature = (headers: Record<string, string>) => {
-          const [, input, signature] =
-            /^input=(.*), signature=(.*)$/.exec(headers['x-lemma-pop'] ?? '') ?? [];
-          delete headers['x-lemma-pop'];
-          headers['signature-input'] = `lemma=${input}`;
-          headers.signature = `lemma=${signature}`;
-        };
         equal((await ask(proving(chain(), keys.runtime))).status, 200);
         deepEqual(['x-lemma-proof', 'x-lemma-pop'].flatMap(upstream.lines), []);
         upstream.clear();
