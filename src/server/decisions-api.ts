@@ -6,6 +6,8 @@ import {
   type DecisionsQuery,
   decisionParamsSchema,
   decisionsQuerySchema,
+  type ExplainQuery,
+  explainQuerySchema,
   PAGE_LIMIT,
 } from '../schema/api.ts';
 import type { RecordPage, RecordQuery, Tenant } from '../store/model.ts';
@@ -17,13 +19,18 @@ export interface DecisionLogReader {
   readonly queryDecisions: (query: RecordQuery) => Promise<RecordPage>;
   readonly exportDecisions: (tenant: Tenant) => AsyncIterable<{ readonly line: string }>;
   /** Null where the tenant has no such decision. */
-  readonly explain: (decisionId: string, tenant: Tenant) => Promise<object | null>;
+  readonly explain: (
+    decisionId: string,
+    tenant: Tenant,
+    trace: ExplainQuery['trace'],
+  ) => Promise<object | null>;
 }
 
 /** Lines of an export are sent in pieces of about this many characters. */
 const PIECE = 64 * 1024;
 
 const readQuery = reader<DecisionsQuery>(decisionsQuerySchema);
+const readExplainQuery = reader<ExplainQuery>(explainQuerySchema);
 const readParams = reader<DecisionParams>(decisionParamsSchema);
 
 export function decisionHandlers({
@@ -40,7 +47,8 @@ export function decisionHandlers({
     },
     async explain({ org, env }, request) {
       const { id } = readParams(request.params);
-      const explanation = await explain(id, { org, env });
+      const { trace } = readExplainQuery(request.query);
+      const explanation = await explain(id, { org, env }, trace);
       if (explanation === null) throw notFound('decision');
       return { success: true, explanation };
     },
