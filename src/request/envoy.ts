@@ -169,19 +169,32 @@ function rewritten(decision: Decision): Map<string, string> {
   return fields;
 }
 
-/** Every name that Lemma speaks to an upstream under, with an empty value where it has nothing to say. */
+/** Every name that Lemma speaks to an upstream under. */
+export const IDENTITY_HEADERS = [
+  'x-lemma-subject',
+  'x-lemma-runtime-id',
+  'x-lemma-agent-id',
+  'x-lemma-workspace-id',
+  'x-lemma-run-id',
+  'x-lemma-scope',
+  'x-lemma-decision-id',
+  'x-lemma-observed',
+] as const;
+
+/** Each with its value, which is empty where there is nothing to say. */
 function identity(decision: Decision): (readonly [name: string, value: string])[] {
   const actor: Partial<Actor> = decision.actor ?? {};
-  return [
-    ['x-lemma-subject', actor.subject ?? ''],
-    ['x-lemma-runtime-id', actor.runtime_id ?? ''],
-    ['x-lemma-agent-id', actor.agent_id ?? ''],
-    ['x-lemma-workspace-id', actor.workspace_id ?? ''],
-    ['x-lemma-run-id', actor.run_id ?? ''],
-    ['x-lemma-scope', (actor.scope ?? []).join(' ')],
-    ['x-lemma-decision-id', decision.decision_id],
-    ['x-lemma-observed', decision.observed ? decision.reason : ''],
-  ];
+  const values: Record<(typeof IDENTITY_HEADERS)[number], string> = {
+    'x-lemma-subject': actor.subject ?? '',
+    'x-lemma-runtime-id': actor.runtime_id ?? '',
+    'x-lemma-agent-id': actor.agent_id ?? '',
+    'x-lemma-workspace-id': actor.workspace_id ?? '',
+    'x-lemma-run-id': actor.run_id ?? '',
+    'x-lemma-scope': (actor.scope ?? []).join(' '),
+    'x-lemma-decision-id': decision.decision_id,
+    'x-lemma-observed': decision.observed ? decision.reason : '',
+  };
+  return IDENTITY_HEADERS.map((name) => [name, values[name]]);
 }
 
 /**

@@ -1,6 +1,7 @@
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import { authorizeHandler, checkHandler, DECIDE_BODY_LIMIT, type Decide } from './decide-routes.ts';
+import { addForwardAuth, routedAs } from './forward-auth.ts';
 import { addHealth } from './health.ts';
 import { createHttp, type HttpServer, listen } from './http.ts';
 import { OPERATIONS, routePath } from './operations.ts';
@@ -11,11 +12,12 @@ export interface DecisionApi {
   readonly log: Logger;
 }
 
-/** What enforcement points call: the mirror of Envoy's Check, authorize, health. */
+/** What enforcement points call: the mirror of Envoy's Check, authorize, forward-auth, health. */
 export function decisionApp({ decide, ready, log }: DecisionApi): FastifyInstance {
-  const app = createHttp({ log, bodyLimit: DECIDE_BODY_LIMIT });
+  const app = createHttp({ log, bodyLimit: DECIDE_BODY_LIMIT, routedAs });
   app.post(routePath(OPERATIONS.check), checkHandler(decide));
   app.post(routePath(OPERATIONS.authorize), authorizeHandler(decide));
+  addForwardAuth(app, decide);
   addHealth(app, ready);
   return app;
 }

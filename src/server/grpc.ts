@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto';
 import {
   type Deadline,
   type MethodDefinition,
@@ -18,6 +17,7 @@ import { toRequest, toResponse } from '../request/envoy.ts';
 import type { CheckRequestMessage, CheckResponseMessage } from '../schema/check.ts';
 import type { Decision } from '../schema/decision.ts';
 import type { AuthzRequest } from '../schema/request.ts';
+import { failed } from './failed.ts';
 import { AUTHORIZATION, checkMethod, loadProtos, reflectable } from './proto.ts';
 import { bindSocket } from './socket.ts';
 
@@ -125,23 +125,6 @@ function checkHandler(method: MethodDefinition<object, object>, { decide, log }:
 function remaining(deadline: Deadline): number | null {
   const at = Number(deadline);
   return Number.isFinite(at) ? at - Date.now() : null;
-}
-
-/** A denial that `decide` never saw: its id stands in the operator's log, not in the decision log. */
-function failed(): Decision {
-  return {
-    decision_id: `dec_${randomBytes(16).toString('base64url')}`,
-    verdict: 'deny',
-    reason: 'internal_error',
-    reasons: ['internal_error'],
-    stage: 'request',
-    actor: null,
-    result: null,
-    strip: [],
-    rewrite: [],
-    observed: false,
-    taintOnResponse: false,
-  };
 }
 
 interface Health {

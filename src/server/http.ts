@@ -1,3 +1,4 @@
+import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import Fastify, {
   type FastifyInstance,
@@ -39,13 +40,18 @@ export interface HttpServer {
   close(): Promise<void>;
 }
 
-/** An application without routes and without a listener. `bodyLimit` in bytes. */
+/**
+ * An application without routes and without a listener. `bodyLimit` in bytes; `routedAs` gives the target that a
+ * request is routed by, where that is not its own.
+ */
 export function createHttp({
   log,
   bodyLimit,
+  routedAs,
 }: {
   readonly log: Logger;
   readonly bodyLimit: number;
+  readonly routedAs?: (target: string) => string;
 }): FastifyInstance {
   const app: FastifyInstance = Fastify({
     loggerInstance: serverLogger(log),
@@ -56,6 +62,7 @@ export function createHttp({
     http: { maxHeaderSize: MAX_HEADER_BYTES },
     bodyLimit,
     requestTimeout: REQUEST_TIMEOUT_MS,
+    ...(routedAs === undefined ? {} : { rewriteUrl: ({ url = '' }: IncomingMessage) => routedAs(url) }),
     forceCloseConnections: 'idle',
     // What comes on an open connection while the server closes is still answered, and the connection then ends.
     return503OnClosing: false,

@@ -1,3 +1,4 @@
+import { FORWARD_AUTH_PREFIX, FORWARD_AUTH_PROXIES } from '../request/forward-auth.ts';
 import {
   type ApiErrorCode,
   authorizeSchema,
@@ -18,6 +19,8 @@ import * as answer from './answers.ts';
 
 export interface Operation {
   readonly method: 'GET' | 'POST';
+  /** Served for every method that HTTP has; `method` is the usual one. */
+  readonly anyMethod?: true;
   /** As OpenAPI writes it: `{id}` is one segment. */
   readonly path: string;
   /** The listeners that serve it. Only the control listener asks for the operator's key. */
@@ -33,10 +36,18 @@ export interface Operation {
   readonly errors: readonly ApiErrorCode[];
   /** Also answers with the reason's status and the error shape: it decides. */
   readonly decides?: true;
+  /** The statuses of its denials, which are all that it knows beside 200. */
+  readonly denies?: readonly number[];
 }
 
 const INPUT = ['invalid_request', 'payload_too_large', 'unsupported_media_type'] as const;
 const RUNTIMES = '/api/wallet/runtimes';
+
+const forwardAuthParamsSchema = {
+  type: 'object',
+  required: ['proxy'],
+  properties: { proxy: { enum: FORWARD_AUTH_PROXIES, description: 'Who asks' } },
+} as const;
 
 export const OPERATIONS = {
   bootstrap: {
@@ -151,6 +162,19 @@ export const OPERATIONS = {
     body: { type: 'object', description: 'envoy.service.auth.v3.CheckRequest as proto3 JSON' },
     answer: answer.checked,
     errors: INPUT,
+  },
+  forwardAuth: {
+    method: 'GET',
+    anyMethod: true,
+    path: `${FORWARD_AUTH_PREFIX}{proxy}`,
+    on: ['decision'],
+    auth: false,
+    summary:
+      "Decides the request that a proxy's headers describe (for envoy: this one, its path after the prefix). Any method",
+    params: forwardAuthParamsSchema,
+    answer: { mediaType: 'text/plain' },
+    errors: ['not_found'],
+    denies: [401, 403],
   },
   health: {
     method: 'GET',

@@ -199,3 +199,11 @@ export function proving(
     ...(body === undefined ? {} : { body: Buffer.from(body).toString('base64url') }),
   };
 }
+
+/** The PoP as RFC 9421's own fields say it, under the label `lemma`. */
+export function asSignature(headers: Record<string, string>): void {
+  const [, input, signature] = /^input=(.*), signature=(.*)$/.exec(headers['x-lemma-pop'] ?? '') ?? [];
+  delete headers['x-lemma-pop'];
+  headers['signature-input'] = `lemma=${input}`;
+  headers.signature = `lemma=${signature}`;
+}
