@@ -48,7 +48,8 @@ function configure(db: Database): void {
   db.exec('BEGIN IMMEDIATE; COMMIT');
 }
 
-function openError(path: string, error: unknown): StoreOpenError {
+/** What stands in the way of opening a database, as one error. */
+export function openError(path: string, error: unknown): StoreOpenError {
   if (error instanceof StoreOpenError) return error;
   const code = codeOf(error);
   if (code.startsWith('SQLITE_BUSY') || code.startsWith('SQLITE_LOCKED')) {

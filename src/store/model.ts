@@ -1,4 +1,4 @@
-import type { Profile } from '../schema/common.ts';
+import type { KeyUse, Profile } from '../schema/common.ts';
 import type { SpentNonce, Verdict } from '../schema/decision.ts';
 
 /** What the store keeps. Times are milliseconds since 1970 unless a member says seconds. */
@@ -51,7 +51,24 @@ interface Payloads {
   readonly taint: { readonly runtime_id: string; readonly taint_epoch: number } & Extra;
   readonly status: { readonly runtime_id: string; readonly status: 'active' | 'inactive' } & Extra;
   readonly bundle: { readonly sha256: string } & Extra;
-  readonly key: Extra;
+  readonly key: { readonly change?: KeyChange } & Extra;
+}
+
+/** `current`: the one of its use that signs; what was it before is `previous`. `retired` is for ever. */
+export interface KeyChange {
+  readonly use: KeyUse;
+  /** RFC 7638 thumbprint. */
+  readonly kid: string;
+  /** The public key, base64url. */
+  readonly x: string;
+  readonly to: 'current' | 'retired';
+}
+
+/** A public key that signed, or signs, for this deployment. `until`: when it stopped signing, or was retired. */
+export interface SigningKey extends Omit<KeyChange, 'to'> {
+  readonly status: 'current' | 'previous' | 'retired';
+  readonly since: number;
+  readonly until: number | null;
 }
 
 /**
@@ -60,7 +77,8 @@ interface Payloads {
  * Its effect, in the same transaction: `register` adds the runtime (identical data again: no new event; other data, or
  * a killed runtime: `StoreConflict`). `kill` is for ever. `taint` raises, never lowers. `status` fails on a killed
  * runtime. `kill`, `taint` and `status` also hold for a runtime that is not registered here (it may be
- * registered by file). `bundle` activates a stored bundle. `key` is only remembered.
+ * registered by file). `bundle` activates a stored bundle. `key` is remembered, and with a `change` keeps the history of
+ * public keys (a retired key: `StoreConflict`).
  */
 export type StoreEvent = {
   [T in keyof Payloads]: Tenant & { readonly type: T; readonly payload: Payloads[T]; readonly time: number };
@@ -147,6 +165,30 @@ export interface Checkpoint {
   readonly signature: string;
 }
 
+/**
+ * A signed statement that the records of a node up to `seq` were pruned: its chain goes on from `hash`. A later one
+ * takes the place of the one before. `time` in milliseconds.
+ */
+export type Pruning = Checkpoint;
+
+/** Where a node's chain ends, and its latest checkpoint (null: none). */
+export interface ChainEnd extends ChainHead {
+  readonly checkpoint: number | null;
+}
+
+/** The log at one moment: its last position, each chain's end (seq 0: only traces of it are left), what was pruned. */
+export interface LogEnd {
+  readonly position: number;
+  readonly chains: readonly ChainEnd[];
+  readonly prunings: readonly Pruning[];
+}
+
+/** How full the database is. `used` and `limit` in bytes; free pages within the file are not used. Null: no limit. */
+export interface StoreSize {
+  readonly used: number;
+  readonly limit: number | null;
+}
+
 /** `since` inclusive, `until` exclusive. `cursor` is a `next_cursor`; `limit` 1 to 1000. */
 export interface RecordQuery extends Tenant {
   readonly runtime_id?: string;
@@ -169,9 +211,17 @@ export interface RecordPage {
   readonly next_cursor: string | null;
 }
 
+/** `line` is the stored one, or, of a record that is withheld, where it stands in the chain (src/store/withheld.ts). */
+export interface StreamedRecord {
+  readonly position: number;
+  readonly node: string;
+  readonly seq: number;
+  readonly line: string;
+}
+
 /** Lines in the order of commit. `next`: the position to go on from, also where the page is empty. */
 export interface RecordStream {
-  readonly records: { readonly position: number; readonly line: string }[];
+  readonly records: readonly StreamedRecord[];
   readonly next: number;
   readonly done: boolean;
 }
@@ -208,6 +258,7 @@ export interface Snapshot {
   readonly nonces: readonly SpentNonce[];
   readonly budgets: readonly BudgetState[];
   readonly chains: readonly ChainHead[];
+  readonly signing_keys: readonly SigningKey[];
   /** The latest time that any record carries; 0 where there is none. */
   readonly latest_record: number;
   readonly bundles: readonly BundleInfo[];

@@ -4,7 +4,9 @@ import type {
   Checkpoint,
   Committed,
   EventPlace,
+  LogEnd,
   NewBundle,
+  Pruning,
   RecordBatch,
   RecordQuery,
   RecordStream,
@@ -12,10 +14,12 @@ import type {
   Snapshot,
   StoredEvent,
   StoreEvent,
+  StoreSize,
   StoreStats,
   Tenant,
   Within,
 } from './model.ts';
+import type { Prunable } from './pruning.ts';
 import type { Place, QueryStep } from './query.ts';
 
 /** What the client may ask of the worker, and what it answers. */
@@ -24,6 +28,11 @@ export interface Calls {
   readonly commit: Call<{ readonly batch: RecordBatch; readonly now: number }, Committed>;
   readonly putBundle: Call<NewBundle, void>;
   readonly putCheckpoint: Call<Checkpoint, void>;
+  readonly putPruning: Call<Pruning, void>;
+  readonly removePruned: Call<{ readonly node: string; readonly limit: number }, number>;
+  readonly logEnd: Call<null, LogEnd>;
+  readonly prunable: Call<{ readonly node: string; readonly before: number | null }, Prunable | null>;
+  readonly size: Call<null, StoreSize>;
   readonly load: Call<{ readonly now: number }, Snapshot>;
   readonly runtimes: Call<
     { readonly tenant: Tenant; readonly after: string; readonly limit: number },
@@ -40,7 +49,7 @@ export interface Calls {
   >;
   readonly recordById: Call<{ readonly decision_id: string; readonly within: Within }, string[]>;
   readonly stream: Call<
-    { readonly within: Within; readonly after: number; readonly limit: number },
+    { readonly within: Within; readonly after: number; readonly limit: number; readonly whole: boolean },
     RecordStream
   >;
   readonly checkpoints: Call<
@@ -72,6 +81,8 @@ export const WRITE_KINDS = [
   'commit',
   'putBundle',
   'putCheckpoint',
+  'putPruning',
+  'removePruned',
 ] as const satisfies readonly Kind[];
 export type WriteKind = (typeof WRITE_KINDS)[number];
 export type OtherKind = Exclude<Kind, WriteKind>;

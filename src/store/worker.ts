@@ -23,6 +23,7 @@ import {
   type WriteKind,
   type WriteRequest,
 } from './protocol.ts';
+import { logEnd, prunable, putPruning, removePruned, sizeOf } from './pruning.ts';
 import { queryStep, recordById, streamRecords } from './query.ts';
 
 /** The thread that alone touches the database: what has queued up is written in one transaction, then answered. */
@@ -80,6 +81,8 @@ function server(db: Database, initialLimit: number | null): (requests: readonly 
     commit: ({ batch, now }) => records.write(batch, now),
     putBundle: (bundle) => putBundle(db, bundle),
     putCheckpoint: (checkpoint) => putCheckpoint(db, checkpoint),
+    putPruning: (pruning) => putPruning(db, pruning),
+    removePruned: ({ node, limit }) => removePruned(db, node, limit),
   };
   const others: Handlers<OtherKind> = {
     load: ({ now }) => load(db, now),
@@ -88,7 +91,10 @@ function server(db: Database, initialLimit: number | null): (requests: readonly 
     eventsAround: ({ tenant, runtime_id, time, each }) => eventsAround(db, tenant, runtime_id, time, each),
     query: ({ query, from }) => queryStep(db, query, from),
     recordById: ({ decision_id, within }) => recordById(db, decision_id, within),
-    stream: ({ within, after, limit }) => streamRecords(db, within, after, limit),
+    stream: ({ within, after, limit, whole }) => streamRecords(db, within, after, limit, whole),
+    logEnd: () => logEnd(db),
+    prunable: ({ node, before }) => prunable(db, node, before),
+    size: () => sizeOf(db, maxBytes),
     checkpoints: ({ node, after, limit }) => checkpoints(db, node, after, limit),
     getBundle: ({ sha256 }) => getBundle(db, sha256),
     stats: () => ({ ...counts }),

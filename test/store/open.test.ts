@@ -103,7 +103,10 @@ describe('store: opening', () => {
     db.close();
     await assert.rejects(
       at.open(),
-      refusal('newer_schema', /newer Lemma \(schema 2; this one knows up to 1\): update/),
+      refusal(
+        'newer_schema',
+        new RegExp(`schema ${SCHEMA_VERSION + 1}; this one knows up to ${SCHEMA_VERSION}\\): update`),
+      ),
     );
   });
 
