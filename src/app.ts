@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import pino, { type Logger } from 'pino';
 import { createAuthority } from './authority/authority.ts';
+import { createBackup, removeLeftBackups } from './authority/backup.ts';
 import { siteHost } from './authority/identity.ts';
 import { type KeyRing, openKeyRing } from './authority/key-ring.ts';
 import { loadKeys, operatorKeyFile } from './authority/keys.ts';
@@ -108,8 +109,14 @@ async function compose(
     logger.warn({ lost_at: lostAt }, 'the database is new, the keys are not: spent nonces are not known');
   const store = await openStore({ path, clock, maxBytes: config.log.max_bytes });
   stops.push(() => store.close());
+  removeLeftBackups(config.data);
   const snapshot = await store.load();
 
+  if (snapshot.fenced_at !== null)
+    logger.warn(
+      { restored_at: new Date(snapshot.fenced_at).toISOString(), epoch: snapshot.last.epoch },
+      'this state was restored from a backup: proofs issued before that are denied (revoked)',
+    );
   const ring = await openKeyRing({
     folder: config.data,
     keys,
@@ -225,6 +232,7 @@ async function compose(
       yield* provenLines(store, tenant);
     },
     keys: ring,
+    backup: createBackup({ folder: config.data, store, key: ring.logKey, home, clock }),
     decide: answer,
     explain: (id, tenant) => log.settled().then(() => explain(id, tenant, { store, policies, archive })),
     metrics,
@@ -322,9 +330,18 @@ function loadGate(gate: Gate, snapshot: Snapshot, lostAt: number | null, clock: 
     nonces: snapshot.nonces,
     budgets: snapshot.budgets,
     position: snapshot.last,
-    memoryLostAt: clock.memoryLostAt ?? lostAt,
+    memoryLostAt: latestOf(clock.memoryLostAt ?? lostAt, seconds(snapshot.fenced_at)),
+    fencedAt: seconds(snapshot.fenced_at),
     latestRecord: clock.latestRecord,
   });
+}
+
+function seconds(ms: number | null): number | null {
+  return ms === null ? null : Math.floor(ms / 1000);
+}
+
+function latestOf(a: number | null, b: number | null): number | null {
+  return a === null || b === null ? (a ?? b) : Math.max(a, b);
 }
 
 /** How far each profile had come: an older bundle stays refused after a restart. */

@@ -57,6 +57,16 @@ export const COMMANDS: readonly (Entry | Group)[] = [
     ],
   },
   {
+    name: 'backup',
+    summary: 'Copy the store of the running service to a file',
+    load: () => import('./backup.ts'),
+  },
+  {
+    name: 'restore',
+    summary: 'Make a backup the store of a data folder that has none',
+    load: () => import('./restore.ts'),
+  },
+  {
     name: 'config',
     summary: 'The configuration',
     entries: [

@@ -35,6 +35,7 @@ export const API_ERRORS = {
   internal_error: 500,
   state_not_ready: 503,
   store_unavailable: 503,
+  insufficient_storage: 507,
 } as const;
 export type ApiErrorCode = keyof typeof API_ERRORS;
 

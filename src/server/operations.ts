@@ -175,6 +175,16 @@ export const OPERATIONS = {
     answer: answer.key,
     errors: [...INPUT, 'not_found', 'conflict', 'store_unavailable'],
   },
+  backup: {
+    method: 'POST',
+    path: '/api/wallet/backup',
+    on: ['control'],
+    auth: true,
+    summary:
+      'A copy of the store, made while it runs: an SQLite file without any private key, for `lemma restore`',
+    answer: { mediaType: 'application/vnd.sqlite3' },
+    errors: ['conflict', 'insufficient_storage', 'store_unavailable'],
+  },
   check: {
     method: 'POST',
     path: '/envoy.service.auth.v3.Authorization/Check',

@@ -5,6 +5,7 @@ export type OpenFailure =
   | 'in_use'
   | 'newer_schema'
   | 'older_schema'
+  | 'is_backup'
   | 'not_ours'
   | 'unusable';
 

@@ -51,6 +51,8 @@ export function eventWriter(db: Database, epoch: number): (event: StoreEvent) =>
         return append(event, null);
       case 'bundle':
         return activateBundle(event);
+      case 'restore':
+        return append(event, null);
       case 'key':
         if (event.payload.change !== undefined) changeKey(event.payload.change, event.time);
         return append(event, null);

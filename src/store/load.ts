@@ -23,10 +23,11 @@ type RuntimeRow = Omit<Runtime, 'keys'> & { readonly keys: string | null };
 
 /** What the gate needs at start. `now` in milliseconds. */
 export function load(db: Database, now: number): Snapshot {
-  const { store_id, birth, epoch } = metaOf(db);
+  const { store_id, birth, epoch, fenced_at } = metaOf(db);
   return {
     store_id,
     birth,
+    fenced_at,
     last: { epoch, seq: lastSeq(db) },
     runtimes: db
       .prepare<unknown[], RuntimeRow>(`SELECT ${RUNTIME_COLUMNS} FROM runtimes r ${WITH_STATE}`)

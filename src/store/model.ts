@@ -52,6 +52,7 @@ interface Payloads {
   readonly status: { readonly runtime_id: string; readonly status: 'active' | 'inactive' } & Extra;
   readonly bundle: { readonly sha256: string } & Extra;
   readonly key: { readonly change?: KeyChange } & Extra;
+  readonly restore: { readonly taken_at: number } & Extra;
 }
 
 /** `current`: the one of its use that signs; what was it before is `previous`. `retired` is for ever. */
@@ -78,7 +79,7 @@ export interface SigningKey extends Omit<KeyChange, 'to'> {
  * a killed runtime: `StoreConflict`). `kill` is for ever. `taint` raises, never lowers. `status` fails on a killed
  * runtime. `kill`, `taint` and `status` also hold for a runtime that is not registered here (it may be
  * registered by file). `bundle` activates a stored bundle. `key` is remembered, and with a `change` keeps the history of
- * public keys (a retired key: `StoreConflict`).
+ * public keys (a retired key: `StoreConflict`). `restore`: the store is an older state, and its epoch a new one.
  */
 export type StoreEvent = {
   [T in keyof Payloads]: Tenant & { readonly type: T; readonly payload: Payloads[T]; readonly time: number };
@@ -183,6 +184,12 @@ export interface LogEnd {
   readonly prunings: readonly Pruning[];
 }
 
+/** What a copy says of itself, so that nobody takes it for the store. `taken_at` in milliseconds. */
+export interface BackupMark extends Tenant {
+  readonly v: 1;
+  readonly taken_at: number;
+}
+
 /** How full the database is. `used` and `limit` in bytes; free pages within the file are not used. Null: no limit. */
 export interface StoreSize {
   readonly used: number;
@@ -250,6 +257,8 @@ export interface Snapshot {
   readonly store_id: string;
   /** When this database was created: what happened before, it cannot know. */
   readonly birth: number;
+  /** When this state was restored from a backup; what happened between the two, it cannot know. Null: it never was. */
+  readonly fenced_at: number | null;
   readonly last: EventPlace;
   readonly runtimes: readonly Runtime[];
   /** States of runtimes that are not registered here. */

@@ -1,5 +1,7 @@
+import type { Copied } from './backup.ts';
 import type { WireError } from './errors.ts';
 import type {
+  BackupMark,
   BundleInfo,
   Checkpoint,
   Committed,
@@ -63,6 +65,9 @@ export interface Calls {
   readonly getBundle: Call<{ readonly sha256: string }, (BundleInfo & NewBundle) | null>;
   readonly stats: Call<null, StoreStats>;
   readonly limit: Call<{ readonly maxBytes: number | null }, void>;
+  readonly seal: Call<{ readonly mark: BackupMark; readonly checkpoints: readonly Checkpoint[] }, void>;
+  /** Answered when the copy is done; other requests are served meanwhile. */
+  readonly copy: Call<{ readonly path: string }, Copied>;
   readonly close: Call<null, void>;
 }
 
@@ -85,7 +90,9 @@ export const WRITE_KINDS = [
   'removePruned',
 ] as const satisfies readonly Kind[];
 export type WriteKind = (typeof WRITE_KINDS)[number];
-export type OtherKind = Exclude<Kind, WriteKind>;
+/** Requests that are answered later than those that came with them. */
+export type SlowKind = 'copy';
+export type OtherKind = Exclude<Kind, WriteKind | SlowKind>;
 
 const WRITES: ReadonlySet<Kind> = new Set(WRITE_KINDS);
 
@@ -100,6 +107,7 @@ type RequestOf<K extends Kind> = {
 }[K];
 export type Request = RequestOf<Kind>;
 export type WriteRequest = RequestOf<WriteKind>;
+export type SlowRequest = RequestOf<SlowKind>;
 
 export type Answer =
   | { readonly id: number; readonly ok: true; readonly value: unknown }

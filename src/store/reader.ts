@@ -18,7 +18,10 @@ export interface StoreReader extends Pick<Store, 'streamRecords' | 'checkpointsA
 
 /** Throws `StoreOpenError`: not there, in use, not ours, or of another schema. */
 export function openReader(path: string): StoreReader {
-  const db = openReadOnly(path);
+  return readerOf(openReadOnly(path));
+}
+
+export function readerOf(db: Database): StoreReader {
   return {
     streamRecords: async (within, after, limit, whole = false) =>
       streamRecords(db, within, after, limit, whole),
@@ -27,6 +30,18 @@ export function openReader(path: string): StoreReader {
     signingKeys: async () => signingKeys(db),
     close: () => db.close(),
   };
+}
+
+/** A backup that nothing else has open. Throws `StoreOpenError`. */
+export function openBackup(path: string): StoreReader & { integrity(): string[] } {
+  const db = openReadOnly(path);
+  return { ...readerOf(db), integrity: () => integrityOf(db) };
+}
+
+/** What SQLite's own check finds; nothing where the file is whole. */
+export function integrityOf(db: Database): string[] {
+  const found = db.prepare<unknown[], string>('PRAGMA integrity_check(20)').pluck().all();
+  return found.filter((line) => line !== 'ok');
 }
 
 function openReadOnly(path: string): Database {

@@ -2,8 +2,10 @@ import { extname, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import { InputError } from '../reason.ts';
+import type { Copied } from './backup.ts';
 import { fromWire, messageOf, StoreClosedError, StoreWriteError } from './errors.ts';
 import type {
+  BackupMark,
   BundleInfo,
   Checkpoint,
   Committed,
@@ -81,6 +83,10 @@ export interface Store {
   /** Takes out up to `limit` of what a cut has left over, records first; how many went. */
   removePruned(node: string, limit: number): Promise<number>;
   size(): Promise<StoreSize>;
+  /** Copies the database to a new file while it is written to. Rejects with `StoreReadError`. */
+  copy(path: string): Promise<Copied>;
+  /** Makes this store, a copy that nothing else has open, a backup; close it then. */
+  seal(mark: BackupMark, checkpoints: readonly Checkpoint[]): Promise<void>;
   /** Events of this runtime and of its whole tenant, up to `each` (10) before and after `time`. */
   eventsAround(tenant: Tenant, runtimeId: string, time: number, each?: number): Promise<StoredEvent[]>;
   eventsAfter(seq: number, limit: number): Promise<StoredEvent[]>;
@@ -123,6 +129,8 @@ export async function openStore({ path, clock, maxBytes = null }: StoreOptions):
     putPruning: (pruning) => call('putPruning', pruning),
     removePruned: async (node, limit) => call('removePruned', { node, limit: pageLimit(limit) }),
     size: () => call('size', null),
+    copy: (path) => call('copy', { path: resolve(path) }),
+    seal: (mark, signed) => call('seal', { mark, checkpoints: signed }),
     eventsAround: (tenant, runtime_id, time, each = 10) =>
       call('eventsAround', { tenant, runtime_id, time, each }),
     eventsAfter: async (after, limit) => call('eventsAfter', { after, limit: pageLimit(limit) }),

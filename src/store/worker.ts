@@ -1,5 +1,6 @@
 import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import type { Database } from 'better-sqlite3';
+import { copyDatabase, sealCopy } from './backup.ts';
 import { getBundle, putBundle } from './bundles.ts';
 import { recordWriter } from './commit.ts';
 import { limitPages, openDatabase } from './database.ts';
@@ -19,6 +20,7 @@ import {
   type OtherKind,
   type Request,
   type Result,
+  type SlowRequest,
   type WorkerOptions,
   type WriteKind,
   type WriteRequest,
@@ -47,10 +49,24 @@ function start(port: MessagePort, options: WorkerOptions): void {
   const serve = server(db, options.maxBytes);
   port.on('message', (first: Request) => {
     const requests = drain(port, first);
-    send(port, { type: 'answers', answers: serve(requests) });
+    const slow = requests.filter(isSlow);
+    send(port, { type: 'answers', answers: serve(requests.filter((request) => !isSlow(request))) });
+    for (const request of slow) void copy(port, db, request);
     if (requests.some(({ kind }) => kind === 'close')) port.close();
   });
   send(port, { type: 'ready', error: null });
+}
+
+function isSlow(request: Request): request is SlowRequest {
+  return request.kind === 'copy';
+}
+
+async function copy(port: MessagePort, db: Database, { id, args }: SlowRequest): Promise<void> {
+  const answer: Answer = await copyDatabase(db, args.path).then(
+    (value) => ({ id, ok: true, value }),
+    (error: unknown) => ({ id, ok: false, error: toWire(error, 'read') }),
+  );
+  send(port, { type: 'answers', answers: [answer] });
 }
 
 function send(port: MessagePort, message: Message): void {
@@ -68,7 +84,10 @@ function drain(port: MessagePort, first: Request): Request[] {
 }
 
 /** Writes first, so that a read sees every write that was asked for before it. */
-function server(db: Database, initialLimit: number | null): (requests: readonly Request[]) => Answer[] {
+function server(
+  db: Database,
+  initialLimit: number | null,
+): (requests: readonly Exclude<Request, SlowRequest>[]) => Answer[] {
   const counts: GroupCounts = { transactions: 0, failed: 0, writes: 0 };
   let maxBytes = initialLimit;
   const reserve = (pages: number): void => limitPages(db, maxBytes, pages);
@@ -102,6 +121,7 @@ function server(db: Database, initialLimit: number | null): (requests: readonly 
       maxBytes = args.maxBytes;
       reserve(0);
     },
+    seal: ({ mark, checkpoints: signed }) => sealCopy(db, mark, signed),
     close: () => {
       // Folds the WAL into the file; where that fails, the WAL stays and is as durable.
       db.close();
@@ -123,9 +143,9 @@ function server(db: Database, initialLimit: number | null): (requests: readonly 
   };
 }
 
-type OtherRequest = Exclude<Request, WriteRequest>;
+type OtherRequest = Exclude<Request, WriteRequest | SlowRequest>;
 
-function isWriteRequest(request: Request): request is WriteRequest {
+function isWriteRequest(request: WriteRequest | OtherRequest): request is WriteRequest {
   return isWriteKind(request.kind);
 }
 

@@ -91,6 +91,7 @@ export async function controlWorld(over: Partial<ControlApi> = {}) {
   const app = controlApp({
     authority: world.authority,
     keys: await ringOf(world),
+    backup: () => Promise.reject(new Error('not asked for')),
     operators: createOperators({ ...HOME, key: KEY }),
     decide: scripted().decide,
     ready: () => true,
