@@ -180,7 +180,7 @@ export async function openKeyRing(options: KeyRingOptions): Promise<KeyRing> {
     },
     checkpointKeys: () => publicKeysOf(ring, 'checkpoint'),
     trusted,
-    list: () => ring,
+    list: () => [...ring].sort(byUse),
     rotate: (use, why = {}) => inTurn(() => rotate(use, why)),
     retire: (kid, why = {}) => inTurn(() => retire(kid, why)),
   };
@@ -197,6 +197,12 @@ export function publicKeysOf(
     if (bytes !== null) found.set(key.kid, bytes);
   }
   return found;
+}
+
+/** As the store lists them. */
+function byUse(a: SigningKey, b: SigningKey): number {
+  if (a.use !== b.use) return a.use < b.use ? -1 : 1;
+  return a.since - b.since || (a.kid < b.kid ? -1 : 1);
 }
 
 function halfOf(seed: Uint8Array): { kid: string; x: string } {

@@ -44,8 +44,10 @@ export async function* provenLines(
   for (const pruned of end.prunings) yield statement({ pruned });
   const vouching = new Map(end.chains.map(({ node, checkpoint }) => [node, reader(store, node, checkpoint)]));
   for await (const { node, seq, line } of recordsUpTo(store, within, end.position)) {
-    yield { line };
     const due = vouching.get(node);
+    // Those of records that are not there come first: what is missing is then told by the next record.
+    if (due !== undefined) yield* due(seq - 1);
+    yield { line };
     if (due !== undefined) yield* due(seq);
   }
   for (const due of vouching.values()) yield* due(Number.MAX_SAFE_INTEGER);

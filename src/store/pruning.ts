@@ -49,7 +49,9 @@ export function prunable(db: Database, node: string, before: number | null): Pru
     .pluck()
     .all(node, after, newest)
     .map((document) => JSON.parse(document) as Checkpoint);
-  const due = candidates.filter((one, index) => index === 0 || one.seq <= after + SPAN_AT_MOST);
+  // For want of room no more goes than must.
+  const most = before === null ? after : after + SPAN_AT_MOST;
+  const due = candidates.filter(({ seq }, index) => index === 0 || seq <= most);
   const young = before === null ? null : firstYoung(db, node, after, due.at(-1)?.seq ?? after, before);
   const checkpoint = due.findLast(
     ({ seq, time }) => (young === null || seq < young) && (before === null || time < before),

@@ -1,0 +1,256 @@
+import assert from 'node:assert/strict';
+import { existsSync, readdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { publicKeyOf } from '#runtime';
+import { type KeyRing, openKeyRing } from '../../src/authority/key-ring.ts';
+import { draftKey, loadKeys, publicJwk } from '../../src/authority/keys.ts';
+import { Refusal } from '../../src/authority/refusal.ts';
+import { KeyFileError } from '../../src/authority/secret-file.ts';
+import { toBase64url } from '../../src/crypto/base64url.ts';
+import { thumbprint } from '../../src/crypto/thumbprint.ts';
+import { KEY_USES, type KeyUse } from '../../src/schema/common.ts';
+import { StoreWriteError } from '../../src/store/errors.ts';
+import type { StoreEvent } from '../../src/store/model.ts';
+import { openStore, type Store } from '../../src/store/store.ts';
+import { HOME, NOW, tempFolder } from './support.ts';
+
+const FILES: Record<KeyUse, string> = { authority: 'issuer', checkpoint: 'checkpoint', bundle: 'bundle' };
+
+describe('the key ring', () => {
+  let folder: ReturnType<typeof tempFolder>;
+  let store: Store;
+  let now: number;
+  let changes: number;
+  let errors: string[];
+  beforeEach(async () => {
+    folder = tempFolder();
+    now = NOW;
+    changes = 0;
+    errors = [];
+    store = await openStore({ path: join(folder.path, 'lemma.db'), clock: () => now });
+  });
+  afterEach(async () => {
+    await store.close();
+    folder.remove();
+  });
+
+  /** As a start does it: keys from their files, the rest from the store. */
+  async function open(over: Partial<Store> = {}): Promise<KeyRing> {
+    const keys = loadKeys(folder.path);
+    return openKeyRing({
+      folder: folder.path,
+      keys,
+      known: (await store.load()).signing_keys,
+      store: { ...store, ...over },
+      home: HOME,
+      clock: () => now,
+      onChange: () => {
+        changes += 1;
+      },
+      onError: (_error, doing) => errors.push(doing),
+    });
+  }
+
+  const file = (use: KeyUse) => join(folder.path, 'keys', `${FILES[use]}.key`);
+  const kidInFile = (use: KeyUse) =>
+    thumbprint(publicKeyOf(Buffer.from(readFileSync(file(use), 'utf8').trim(), 'base64url')));
+  const statuses = (ring: KeyRing, use: KeyUse) =>
+    Object.fromEntries(ring.list().flatMap((key) => (key.use === use ? [[key.kid, key.status]] : [])));
+  const events = async () => (await store.eventsAfter(0, 100)).map(({ payload }) => payload.action);
+  const failing = async () => {
+    throw new StoreWriteError('SQLITE_FULL', 'full');
+  };
+
+  it('begins with the keys of the folder', async () => {
+    const ring = await open();
+    const found = ring.list().map(({ use, kid, status }) => [use, kid, status]);
+    const { issuer, checkpoint, bundle } = loadKeys(folder.path);
+    assert.deepEqual(found, [
+      ['authority', publicJwk(issuer).kid, 'current'],
+      ['bundle', publicJwk(bundle).kid, 'current'],
+      ['checkpoint', publicJwk(checkpoint).kid, 'current'],
+    ]);
+  });
+
+  it('is the same after a restart, without a new event', async () => {
+    const first = (await open()).list();
+    const before = await events();
+    const again = (await open()).list();
+    assert.deepEqual([again, await events()], [first, before]);
+  });
+
+  for (const use of KEY_USES) {
+    describe(`rotating ${use}`, () => {
+      it('has a new key sign, and trusts the one before', async () => {
+        const ring = await open();
+        const before = kidInFile(use);
+        const { kid } = await ring.rotate(use);
+        assert.deepEqual(statuses(ring, use), { [before]: 'previous', [kid]: 'current' });
+      });
+
+      it('is known after a restart', async () => {
+        await (await open()).rotate(use);
+        const rotated = await open();
+        const own = rotated.list().find((key) => key.use === use && key.status === 'current');
+        assert.equal(own?.kid, kidInFile(use));
+      });
+
+      it('leaves files of the owner alone, and no draft', async () => {
+        await (await open()).rotate(use);
+        assert.deepEqual(
+          [statSync(file(use)).mode & 0o777, readdirSync(join(folder.path, 'keys')).length],
+          [0o600, 5],
+        );
+      });
+
+      it('changes nothing where it cannot be made durable', async () => {
+        const ring = await open();
+        const before = [ring.list(), kidInFile(use), changes];
+        const full = await open({ appendEvent: failing });
+        await assert.rejects(full.rotate(use), StoreWriteError);
+        const after = await open();
+        assert.deepEqual([after.list(), kidInFile(use), changes], before);
+      });
+
+      it('is undone at the next start where the process ended before it was durable', async () => {
+        const before = (await open()).list();
+        draftKey(folder.path, use);
+        const after = await open();
+        assert.deepEqual([after.list(), existsSync(`${file(use)}.next`)], [before, false]);
+      });
+
+      it('is done at the next start where the process ended before the file was in its place', async () => {
+        await open();
+        const kid = thumbprint(publicKeyOf(draftKey(folder.path, use)));
+        const x = toBase64url(
+          publicKeyOf(Buffer.from(readFileSync(`${file(use)}.next`, 'utf8').trim(), 'base64url')),
+        );
+        const event: StoreEvent = {
+          ...HOME,
+          type: 'key',
+          payload: { change: { use, kid, x, to: 'current' } },
+          time: now,
+        };
+        await store.appendEvent(event);
+        const ring = await open();
+        assert.deepEqual(
+          [statuses(ring, use)[kid], kidInFile(use), existsSync(`${file(use)}.next`)],
+          ['current', kid, false],
+        );
+        assert.deepEqual(errors, []);
+      });
+    });
+  }
+
+  it('signs roots and checkpoints with the new keys at once', async () => {
+    const ring = await open();
+    const [issuer, keyid] = [ring.issuer(), ring.logKey().keyid];
+    await ring.rotate('authority');
+    await ring.rotate('checkpoint');
+    assert.deepEqual(
+      [thumbprint(publicKeyOf(ring.issuer())), ring.logKey().keyid],
+      [kidInFile('authority'), kidInFile('checkpoint')],
+    );
+    assert.notDeepEqual([ring.issuer(), ring.logKey().keyid], [issuer, keyid]);
+  });
+
+  it('rotates one at a time', async () => {
+    const ring = await open();
+    await Promise.all([ring.rotate('authority'), ring.rotate('authority'), ring.rotate('authority')]);
+    const found = Object.values(statuses(ring, 'authority')).sort();
+    assert.deepEqual(found, ['current', 'previous', 'previous', 'previous']);
+    assert.deepEqual(
+      (await open())
+        .list()
+        .map(({ kid }) => kid)
+        .sort(),
+      ring
+        .list()
+        .map(({ kid }) => kid)
+        .sort(),
+    );
+  });
+
+  it('trusts a retired key no more, for roots and bundles', async () => {
+    const ring = await open();
+    const kids = [kidInFile('authority'), kidInFile('bundle')];
+    await ring.rotate('authority');
+    await ring.rotate('bundle');
+    for (const kid of kids) await ring.retire(kid);
+    const trusted = [...ring.trusted('authority'), ...ring.trusted('bundle')].map(({ kid }) => kid);
+    assert.deepEqual(trusted, [kidInFile('authority'), kidInFile('bundle')]);
+  });
+
+  it('verifies checkpoints with every key there ever was', async () => {
+    const ring = await open();
+    const kid = kidInFile('checkpoint');
+    await ring.rotate('checkpoint');
+    await ring.retire(kid);
+    assert.deepEqual(
+      new Set((await open()).checkpointKeys().keys()),
+      new Set([kid, kidInFile('checkpoint')]),
+    );
+  });
+
+  it('does not retire the key that signs', async () => {
+    const ring = await open();
+    await assert.rejects(ring.retire(kidInFile('authority')), (error) => {
+      return (
+        error instanceof Refusal &&
+        error.code === 'conflict' &&
+        /rotate the authority key first/.test(error.message)
+      );
+    });
+  });
+
+  it('does not know a key that it never had', async () => {
+    const ring = await open();
+    await assert.rejects(
+      ring.retire('A'.repeat(43)),
+      (error) => error instanceof Refusal && error.code === 'not_found',
+    );
+  });
+
+  it('keeps who asked and why with the event', async () => {
+    await (await open()).rotate('bundle', { by: 'owner', reason: 'the yearly one' });
+    const payload = (await store.eventsAfter(3, 1))[0]?.payload;
+    assert.deepEqual([payload?.action, payload?.by, payload?.reason], ['rotated', 'owner', 'the yearly one']);
+  });
+
+  it('takes a key that was put there by hand, and then trusts none of before', async () => {
+    const ring = await open();
+    await ring.rotate('authority');
+    const before = ring.trusted('authority').map(({ kid }) => kid);
+    renameSync(file('authority'), join(folder.path, 'elsewhere'));
+    const replaced = await open();
+    assert.deepEqual(
+      [
+        replaced.trusted('authority').map(({ kid }) => kid),
+        before.map((kid) => statuses(replaced, 'authority')[kid]),
+      ],
+      [[kidInFile('authority')], ['retired', 'retired']],
+    );
+    assert.deepEqual(errors, ['the authority keys of before are retired']);
+  });
+
+  it('refuses to start on a retired key that was put back', async () => {
+    const ring = await open();
+    const old = readFileSync(file('authority'), 'utf8');
+    const kid = kidInFile('authority');
+    await ring.rotate('authority');
+    await ring.retire(kid);
+    writeFileSync(file('authority'), old);
+    await assert.rejects(
+      open(),
+      (error) => error instanceof KeyFileError && /which was retired/.test(error.message),
+    );
+  });
+
+  it('goes on with the keys of the files where the store can take no event', async () => {
+    const ring = await open({ appendEvent: failing });
+    assert.deepEqual(
+      [ring.trusted('authority').map(({ kid }) => kid), errors.length],
+      [[kidInFile('authority')], 3],
+    );
+  });
+});
