@@ -6,7 +6,8 @@ import { KEY_USES, type KeyUse } from '../schema/common.ts';
 import { StoreConflict } from '../store/errors.ts';
 import type { KeyChange, SigningKey, Tenant } from '../store/model.ts';
 import type { Store } from '../store/store.ts';
-import { draftKey, dropDraft, installDraft, type Keys, leftDraft } from './keys.ts';
+import { endorse, endorsedKeys } from './endorse.ts';
+import { draftKey, dropDraft, installDraft, type Keys, keyInFile, leftDraft } from './keys.ts';
 import { notFound, Refusal } from './refusal.ts';
 import { KeyFileError } from './secret-file.ts';
 
@@ -50,9 +51,9 @@ export interface KeyRingOptions {
 }
 
 /**
- * Opens the ring: ends a rotation that was broken off, and holds the key files against what the store knows. A file with
- * another key than the store's was put there by hand, or the store is an older one: that key signs then, and the store's
- * issuer and bundle keys are retired, since nobody here can say any more what became of them.
+ * Opens the ring: ends a rotation that was broken off, and holds what the store knows against the key files. A key that
+ * the one in the file did not endorse does not count: the database alone makes nobody trusted. So it is also where a file
+ * was put there by hand, or the store is an older one: nobody here can say any more what became of the keys of before.
  *
  * Throws KeyFileError for a file that holds a retired key.
  */
@@ -68,16 +69,19 @@ export async function openKeyRing(options: KeyRingOptions): Promise<KeyRing> {
 
   const current = (use: KeyUse) => ring.find((key) => key.use === use && key.status === 'current');
 
-  async function change(use: KeyUse, key: Pick<KeyChange, 'kid' | 'x' | 'to'>, action: string, why: KeyWhy) {
-    const { kid, x, to } = key;
+  async function change(use: KeyUse, { kid, x, to }: Step, action: string, why: KeyWhy, seed: Uint8Array) {
     const time = clock();
-    const payload = { change: { use, kid, x, to }, action, ...why };
+    const others = after(use, { kid, x, to }, time).filter(
+      (key) => key.use === use && key.status !== 'current',
+    );
+    const changed = { use, kid, x, to, endorse: others.map((key) => endorse(key, seed)) };
+    const payload = { change: changed, action, ...why };
     await store.appendEvent({ ...home, type: 'key', payload, time });
-    apply(use, key, time);
+    ring = endorsed(after(use, { kid, x, to }, time), changed.endorse);
   }
 
-  /** As the store does it (src/store/keys.ts). */
-  function apply(use: KeyUse, { kid, x, to }: Pick<KeyChange, 'kid' | 'x' | 'to'>, time: number): void {
+  /** The ring after a change, as the store makes it (src/store/keys.ts). */
+  function after(use: KeyUse, { kid, x, to }: Step, time: number): SigningKey[] {
     const before = ring.find((key) => key.use === use && key.kid === kid);
     const others = ring
       .filter((key) => key !== before)
@@ -87,7 +91,8 @@ export async function openKeyRing(options: KeyRingOptions): Promise<KeyRing> {
           : key,
       );
     const until = to === 'retired' ? time : null;
-    ring = [...others, { use, kid, x, status: to, since: before?.since ?? time, until }];
+    const since = before?.since ?? time;
+    return [...others, { use, kid, x, status: to, since, until, endorsement: null }];
   }
 
   async function adopt(use: KeyUse): Promise<void> {
@@ -100,23 +105,27 @@ export async function openKeyRing(options: KeyRingOptions): Promise<KeyRing> {
       } else dropDraft(folder, use);
     }
     const own = halfOf(seeds[use]);
-    if (known?.kid === own.kid) return;
-    const before = use === 'checkpoint' ? [] : trusted(use);
-    await keep(use, { ...own, to: 'current' }, known === undefined ? 'found' : 'replaced');
-    if (known === undefined || before.length === 0) return;
-    onError(
-      new Error(`the ${use} key in ${folder} is not ${known.kid}, which the store knows`),
-      `the ${use} keys of before are retired`,
-    );
-    for (const { kid, x } of before) {
-      if (kid !== own.kid) await keep(use, { kid, x, to: 'retired' }, 'replaced');
+    const believed = endorsedKeys(ring, use, publicKeyOf(seeds[use]));
+    const strangers = ring.filter((key) => key.use === use && key.kid !== own.kid && !believed.includes(key));
+    if (strangers.length > 0) {
+      const kids = strangers.map(({ kid }) => kid).join(', ');
+      onError(
+        new Error(`the ${use} key in ${folder} says nothing of ${kids}`),
+        `${use} keys that only the store names do not count`,
+      );
+      ring = ring.filter((key) => !strangers.includes(key));
+    }
+    // The file says what the key is, whatever the store has under its name.
+    ring = ring.map((key) => (key.use === use && key.kid === own.kid ? { ...key, x: own.x } : key));
+    if (known?.kid !== own.kid) {
+      await keep(use, { ...own, to: 'current' }, known === undefined ? 'found' : 'replaced');
     }
   }
 
   /** A change that the key files have made already: it holds here, also where the store cannot take it. */
-  async function keep(use: KeyUse, key: Pick<KeyChange, 'kid' | 'x' | 'to'>, action: string): Promise<void> {
+  async function keep(use: KeyUse, key: Step, action: string): Promise<void> {
     try {
-      await change(use, key, action, {});
+      await change(use, key, action, {}, seeds[use]);
     } catch (error) {
       if (error instanceof StoreConflict) {
         throw new KeyFileError(
@@ -124,7 +133,7 @@ export async function openKeyRing(options: KeyRingOptions): Promise<KeyRing> {
           `holds the ${use} key ${key.kid}, which was retired: put the one back that came after it, or move it away to get a new one`,
         );
       }
-      apply(use, key, clock());
+      ring = after(use, key, clock());
       onError(error, `the store's history of keys does not know yet that ${key.kid} is ${key.to}`);
     }
   }
@@ -133,7 +142,7 @@ export async function openKeyRing(options: KeyRingOptions): Promise<KeyRing> {
     const seed = draftKey(folder, use);
     const key = halfOf(seed);
     // From here on a crash leaves a draft that the store knows as the key: `adopt` installs it.
-    await change(use, { ...key, to: 'current' }, 'rotated', why);
+    await change(use, { ...key, to: 'current' }, 'rotated', why, seed);
     seeds[use] = seed;
     try {
       installDraft(folder, use);
@@ -148,7 +157,7 @@ export async function openKeyRing(options: KeyRingOptions): Promise<KeyRing> {
     const { use, x, status } = need(kid);
     if (status === 'current')
       throw new Refusal('conflict', `${kid} signs now: rotate the ${use} key first, then retire it`);
-    if (status !== 'retired') await change(use, { kid, x, to: 'retired' }, 'retired', why);
+    if (status !== 'retired') await change(use, { kid, x, to: 'retired' }, 'retired', why, seeds[use]);
     onChange();
     return need(kid);
   }
@@ -184,6 +193,34 @@ export async function openKeyRing(options: KeyRingOptions): Promise<KeyRing> {
     rotate: (use, why = {}) => inTurn(() => rotate(use, why)),
     retire: (kid, why = {}) => inTurn(() => retire(kid, why)),
   };
+}
+
+type Step = Pick<KeyChange, 'kid' | 'x' | 'to'>;
+
+function endorsed(keys: readonly SigningKey[], by: NonNullable<KeyChange['endorse']>): SigningKey[] {
+  const said = new Map(by.map(({ kid, signature }) => [kid, signature]));
+  return keys.map((key) => ({ ...key, endorsement: said.get(key.kid) ?? key.endorsement }));
+}
+
+/** Keys that checkpoints are checked with, and whether it is the key of the folder that says so. */
+export interface KnownKeys {
+  readonly keys: CheckpointKeys;
+  /** False: the folder has no key, and the database itself names them. */
+  readonly endorsed: boolean;
+}
+
+/** What a folder at rest knows of its checkpoint keys, given what its database names. Throws KeyFileError. */
+export function knownCheckpointKeys(folder: string, named: readonly SigningKey[]): KnownKeys {
+  const current = named.find(({ use, status }) => use === 'checkpoint' && status === 'current');
+  // A rotation that was broken off has left its key in the draft.
+  const seeds = [leftDraft(folder, 'checkpoint'), keyInFile(folder, 'checkpoint')].filter(
+    (seed) => seed !== null,
+  );
+  const seed = seeds.find((one) => halfOf(one).kid === current?.kid) ?? seeds.at(-1);
+  if (seed === undefined) return { keys: publicKeysOf(named, 'checkpoint'), endorsed: false };
+  const own = publicKeyOf(seed);
+  const keys = publicKeysOf(endorsedKeys(named, 'checkpoint', own), 'checkpoint');
+  return { keys: new Map([...keys, [thumbprint(own), own]]), endorsed: true };
 }
 
 /** Public keys of one use by their thumbprints, retired ones included. */

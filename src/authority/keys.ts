@@ -95,17 +95,28 @@ export function leftDraft(dataFolder: string, use: KeyUse): Uint8Array | null {
   return text === null ? null : seedOf(path, text);
 }
 
+/** The key of a use in its file, or null where there is none. Throws KeyFileError. */
+export function keyInFile(dataFolder: string, use: KeyUse): Uint8Array | null {
+  const path = keyFile(dataFolder, use);
+  const text = readSecret(path);
+  return text === null ? null : seedOf(path, text);
+}
+
 /** From now on the draft is the key; the private half of the one before is gone. */
 export function installDraft(dataFolder: string, use: KeyUse): void {
-  replaceSecret(draftFile(dataFolder, use), join(dataFolder, 'keys', `${FILES[use]}.key`));
+  replaceSecret(draftFile(dataFolder, use), keyFile(dataFolder, use));
 }
 
 export function dropDraft(dataFolder: string, use: KeyUse): void {
   removeSecret(draftFile(dataFolder, use));
 }
 
+function keyFile(dataFolder: string, use: KeyUse): string {
+  return join(dataFolder, 'keys', `${FILES[use]}.key`);
+}
+
 function draftFile(dataFolder: string, use: KeyUse): string {
-  return join(dataFolder, 'keys', `${FILES[use]}.key.next`);
+  return `${keyFile(dataFolder, use)}.next`;
 }
 
 function seedOf(path: string, text: string): Uint8Array {

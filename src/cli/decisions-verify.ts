@@ -1,17 +1,12 @@
 import { createReadStream } from 'node:fs';
 import { join, resolve } from 'node:path';
 import type { Command } from 'commander';
-import { publicKeysOf } from '../authority/key-ring.ts';
+import { type KnownKeys, knownCheckpointKeys, publicKeysOf } from '../authority/key-ring.ts';
+import { KeyFileError } from '../authority/secret-file.ts';
 import { thumbprint } from '../crypto/thumbprint.ts';
 import { provenLines } from '../decision-log/export.ts';
 import { splitLines } from '../decision-log/split-lines.ts';
-import {
-  type ChainReport,
-  type ChainSummary,
-  type CheckpointKeys,
-  type Fault,
-  verifyChain,
-} from '../decision-log/verify.ts';
+import { type ChainReport, type ChainSummary, type Fault, verifyChain } from '../decision-log/verify.ts';
 import { StoreOpenError } from '../store/errors.ts';
 import { openReader, type StoreReader } from '../store/reader.ts';
 import { type Call, collect, listOption, type Result, textOption } from './command.ts';
@@ -25,11 +20,14 @@ export function define(command: Command): void {
   command.option('--file <export>', 'An export, instead of the log itself');
   command.option(
     '--key <key>',
-    'Trusted public key of checkpoints: base64url, JWK, or file of a JWK (repeatable; default: those that the service knows)',
+    'Trusted public key of checkpoints: base64url, JWK, or file of a JWK (repeatable; default: those that the service, or the key in the data folder, endorses)',
     collect,
   );
   defineControlOptions(command);
 }
+
+const SELF_NAMED =
+  'the data folder has no key of its own: the database itself names those that its checkpoints were checked with; give --key';
 
 /** Faults that a person is shown; --json has more. */
 const SHOWN = 20;
@@ -41,11 +39,13 @@ const SHOWN = 20;
 export async function run(call: Call): Promise<Result> {
   const file = textOption(call.options, 'file');
   const given = publicKeys(call, listOption(call.options, 'key'));
-  const own = given.length === 0 ? null : new Map(given.map((key) => [thumbprint(key), key]));
-  const { report, source } = await (file === undefined
+  const own =
+    given.length === 0 ? null : { keys: new Map(given.map((key) => [thumbprint(key), key])), endorsed: true };
+  const { report, source, endorsed } = await (file === undefined
     ? verifyLog(call, own)
     : verifyFile(call, resolve(call.folder, file), own));
-  const data = { source, ...report };
+  const data = { source, keys_endorsed: endorsed, ...report };
+  if (!endorsed) call.terminal.note(call.terminal.styleNote('yellow', `warning: ${SELF_NAMED}`));
   if (report.ok) return { data, lines: [`${source}: whole`, ...report.chains.flatMap(chainLines)] };
   const shown = report.faults.slice(0, SHOWN).map(faultLine);
   const more = report.faultCount > SHOWN ? [`and ${report.faultCount - SHOWN} more`] : [];
@@ -60,45 +60,55 @@ export async function run(call: Call): Promise<Result> {
 
 interface Verified {
   readonly source: string;
+  readonly endorsed: boolean;
   readonly report: ChainReport;
 }
 
-async function verifyFile(call: Call, path: string, own: CheckpointKeys | null): Promise<Verified> {
-  const keys = own ?? (await knownKeys(call));
+async function verifyFile(call: Call, path: string, own: KnownKeys | null): Promise<Verified> {
+  const { keys, endorsed } = own ?? (await knownKeys(call));
   const lines = splitLines(createReadStream(path));
   const report = await verifyChain(lines, [], keys, { complete: true }).catch((error: unknown) => {
     throw uncheckable('file_unreadable', `${path} cannot be read: ${messageOf(error)}`);
   });
-  return { source: path, report };
+  return { source: path, endorsed, report };
 }
 
-async function verifyLog(call: Call, own: CheckpointKeys | null): Promise<Verified> {
+async function verifyLog(call: Call, own: KnownKeys | null): Promise<Verified> {
   return (await throughService(call, own)) ?? throughDatabase(call, own);
 }
 
 /** Null where no service answers. */
-async function throughService(call: Call, own: CheckpointKeys | null): Promise<Verified | null> {
+async function throughService(call: Call, own: KnownKeys | null): Promise<Verified | null> {
   const service = await serviceOf(call);
   if (service === null) return null;
   const stream = await service.api.stream(exportPath(true));
-  const report = await verifyChain(splitLines(stream), [], own ?? service.keys, { complete: true });
-  return { source: `the log of ${service.api.base}`, report };
+  const { keys } = own ?? service;
+  const report = await verifyChain(splitLines(stream), [], keys, { complete: true });
+  return { source: `the log of ${service.api.base}`, endorsed: true, report };
 }
 
-async function throughDatabase(call: Call, own: CheckpointKeys | null): Promise<Verified> {
+async function throughDatabase(call: Call, own: KnownKeys | null): Promise<Verified> {
   return withReader(call, async (reader, path) => {
-    const keys = own ?? publicKeysOf(await reader.signingKeys(), 'checkpoint');
+    const { keys, endorsed } = own ?? (await folderKeys(call, reader));
     const texts = async function* () {
       for await (const { line } of provenLines(reader, 'any')) yield line;
     };
-    return { source: path, report: await verifyChain(texts(), [], keys) };
+    return { source: path, endorsed, report: await verifyChain(texts(), [], keys) };
   });
 }
 
-async function knownKeys(call: Call): Promise<CheckpointKeys> {
+async function knownKeys(call: Call): Promise<KnownKeys> {
   const service = await serviceOf(call);
-  if (service !== null) return service.keys;
-  return withReader(call, async (reader) => publicKeysOf(await reader.signingKeys(), 'checkpoint'));
+  if (service !== null) return { keys: service.keys, endorsed: true };
+  return withReader(call, (reader) => folderKeys(call, reader));
+}
+
+async function folderKeys(call: Call, reader: StoreReader): Promise<KnownKeys> {
+  try {
+    return knownCheckpointKeys(dataFolder(call), await reader.signingKeys());
+  } catch (error) {
+    throw error instanceof KeyFileError ? uncheckable('key_unusable', error.message) : error;
+  }
 }
 
 async function serviceOf(call: Call) {

@@ -1,7 +1,7 @@
 import { chmodSync, constants, copyFileSync, existsSync, linkSync, rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import type { Command } from 'commander';
-import { publicKeysOf } from '../authority/key-ring.ts';
+import { knownCheckpointKeys } from '../authority/key-ring.ts';
 import { KeyFileError, privateFolder } from '../authority/secret-file.ts';
 import { thumbprint } from '../crypto/thumbprint.ts';
 import { StoreOpenError } from '../store/errors.ts';
@@ -17,7 +17,7 @@ export function define(command: Command): void {
   command.option('--data <folder>', 'Data folder, without a database', './.lemma');
   command.option(
     '--key <key>',
-    'Trusted public key of checkpoints: base64url, JWK, or file of a JWK (repeatable; default: those that the backup names)',
+    'Trusted public key of checkpoints: base64url, JWK, or file of a JWK (repeatable; default: what the key in the data folder endorses, or without one what the backup names)',
     collect,
   );
 }
@@ -28,6 +28,8 @@ interface Restored {
   readonly runtimes: number;
   readonly killed: number;
   readonly events: number;
+  /** False: there was no key in the folder to say which keys may vouch for the log; the backup itself did. */
+  readonly keys_endorsed: boolean;
 }
 
 /**
@@ -44,7 +46,7 @@ export async function run(call: Call): Promise<Result> {
   const draft = `${target}.restoring`;
   try {
     copyTo(source, draft, folder);
-    const restored = await checkAndFence(call, draft, now);
+    const restored = await checkAndFence(call, folder, draft, now);
     linkSync(draft, target);
     const data = { database: target, restored_at: now, ...restored };
     return { data, lines: warnings(call, target, now, restored) };
@@ -55,17 +57,17 @@ export async function run(call: Call): Promise<Result> {
   }
 }
 
-async function checkAndFence(call: Call, draft: string, now: number): Promise<Restored> {
+async function checkAndFence(call: Call, folder: string, draft: string, now: number): Promise<Restored> {
   const copy = openRestoring(draft, now);
   try {
     const given = publicKeys(call, listOption(call.options, 'key'));
-    const keys =
+    const { keys, endorsed } =
       given.length > 0
-        ? new Map(given.map((key) => [thumbprint(key), key]))
-        : publicKeysOf(await copy.signingKeys(), 'checkpoint');
+        ? { keys: new Map(given.map((key) => [thumbprint(key), key])), endorsed: true }
+        : knownCheckpointKeys(folder, await copy.signingKeys());
     const { records } = await checkCopy(copy, keys, 'the backup');
     copy.fence(now);
-    return { taken_at: copy.mark.taken_at, records, ...copy.counts() };
+    return { taken_at: copy.mark.taken_at, records, keys_endorsed: endorsed, ...copy.counts() };
   } finally {
     copy.close();
   }
@@ -106,5 +108,8 @@ function warnings(call: Call, target: string, now: number, restored: Restored): 
     call.terminal.style(['bold', 'yellow'], loud),
     `Every proof issued before ${new Date(now).toISOString()} is denied (revoked): kill again what was killed since,`,
     'then issue new ones, runtime by runtime. A new epoch begins; keys that signed no more are retired.',
+    ...(restored.keys_endorsed
+      ? []
+      : ['The folder has no keys: the log was checked with those that the backup itself names.']),
   ];
 }

@@ -7,7 +7,7 @@ import type { KeyChange, SigningKey } from './model.ts';
 export function signingKeys(db: Database): SigningKey[] {
   return db
     .prepare<unknown[], SigningKey>(
-      'SELECT use, kid, x, status, since, until FROM signing_keys ORDER BY use, since, kid',
+      'SELECT use, kid, x, status, since, until, endorsement FROM signing_keys ORDER BY use, since, kid',
     )
     .all();
 }
@@ -24,9 +24,10 @@ export function keyChanger(db: Database): (change: KeyChange, time: number) => v
   );
   const put = db.prepare(
     `INSERT INTO signing_keys (use, kid, x, status, since, until) VALUES (?, ?, ?, ?, ?, ?)
-     ON CONFLICT DO UPDATE SET status = excluded.status, until = excluded.until`,
+     ON CONFLICT DO UPDATE SET status = excluded.status, until = excluded.until, endorsement = NULL`,
   );
-  return ({ use, kid, x, to }, time) => {
+  const endorse = db.prepare('UPDATE signing_keys SET endorsement = ? WHERE use = ? AND kid = ?');
+  return ({ use, kid, x, to, endorse: endorsements = [] }, time) => {
     if (to === 'current') {
       if (find.get(use, kid) === 'retired') {
         throw new StoreConflict('key_retired', `The ${use} key ${kid} was retired, and that is for ever`);
@@ -36,5 +37,6 @@ export function keyChanger(db: Database): (change: KeyChange, time: number) => v
     } else {
       put.run(use, kid, x, 'retired', time, time);
     }
+    for (const one of endorsements) endorse.run(one.signature, use, one.kid);
   };
 }

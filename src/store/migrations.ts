@@ -67,7 +67,7 @@ const MIGRATIONS: readonly string[] = [
   CREATE TABLE signing_keys (
     use TEXT NOT NULL CHECK (use IN ('authority', 'checkpoint', 'bundle')), kid TEXT NOT NULL, x TEXT NOT NULL,
     status TEXT NOT NULL CHECK (status IN ('current', 'previous', 'retired')),
-    since INTEGER NOT NULL, until INTEGER, PRIMARY KEY (use, kid)
+    since INTEGER NOT NULL, until INTEGER, endorsement TEXT, PRIMARY KEY (use, kid)
   ) STRICT, WITHOUT ROWID;
   `,
 ];

@@ -63,13 +63,17 @@ export interface KeyChange {
   /** The public key, base64url. */
   readonly x: string;
   readonly to: 'current' | 'retired';
+  /** What the key that signs now says of others of its use, as they are after this change. */
+  readonly endorse?: readonly { readonly kid: string; readonly signature: string }[];
 }
 
 /** A public key that signed, or signs, for this deployment. `until`: when it stopped signing, or was retired. */
-export interface SigningKey extends Omit<KeyChange, 'to'> {
+export interface SigningKey extends Pick<KeyChange, 'use' | 'kid' | 'x'> {
   readonly status: 'current' | 'previous' | 'retired';
   readonly since: number;
   readonly until: number | null;
+  /** By the current key of its use (src/authority/endorse.ts); null for that one itself. */
+  readonly endorsement: string | null;
 }
 
 /**

@@ -1,16 +1,15 @@
 import assert from 'node:assert/strict';
 import { existsSync, readdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import Sqlite from 'better-sqlite3';
 import { publicKeyOf } from '#runtime';
-import { type KeyRing, openKeyRing } from '../../src/authority/key-ring.ts';
-import { draftKey, loadKeys, publicJwk } from '../../src/authority/keys.ts';
+import { type KeyRing, knownCheckpointKeys, openKeyRing } from '../../src/authority/key-ring.ts';
+import { draftKey, leftDraft, loadKeys, publicJwk } from '../../src/authority/keys.ts';
 import { Refusal } from '../../src/authority/refusal.ts';
 import { KeyFileError } from '../../src/authority/secret-file.ts';
-import { toBase64url } from '../../src/crypto/base64url.ts';
 import { thumbprint } from '../../src/crypto/thumbprint.ts';
 import { KEY_USES, type KeyUse } from '../../src/schema/common.ts';
 import { StoreWriteError } from '../../src/store/errors.ts';
-import type { StoreEvent } from '../../src/store/model.ts';
 import { openStore, type Store } from '../../src/store/store.ts';
 import { HOME, NOW, tempFolder } from './support.ts';
 
@@ -121,23 +120,21 @@ describe('the key ring', () => {
 
       it('is done at the next start where the process ended before the file was in its place', async () => {
         await open();
-        const kid = thumbprint(publicKeyOf(draftKey(folder.path, use)));
-        const x = toBase64url(
-          publicKeyOf(Buffer.from(readFileSync(`${file(use)}.next`, 'utf8').trim(), 'base64url')),
-        );
-        const event: StoreEvent = {
-          ...HOME,
-          type: 'key',
-          payload: { change: { use, kid, x, to: 'current' } },
-          time: now,
-        };
-        await store.appendEvent(event);
+        const before = kidInFile(use);
+        const dying = await open({
+          appendEvent: async (event) => {
+            await store.appendEvent(event);
+            throw new Error('the process ended');
+          },
+        });
+        await assert.rejects(dying.rotate(use), /the process ended/);
+        const kid = thumbprint(publicKeyOf(leftDraft(folder.path, use) ?? new Uint8Array()));
         const ring = await open();
         assert.deepEqual(
           [statuses(ring, use)[kid], kidInFile(use), existsSync(`${file(use)}.next`)],
           ['current', kid, false],
         );
-        assert.deepEqual(errors, []);
+        assert.deepEqual([statuses(ring, use)[before], errors], ['previous', []]);
       });
     });
   }
@@ -220,17 +217,66 @@ describe('the key ring', () => {
   it('takes a key that was put there by hand, and then trusts none of before', async () => {
     const ring = await open();
     await ring.rotate('authority');
-    const before = ring.trusted('authority').map(({ kid }) => kid);
     renameSync(file('authority'), join(folder.path, 'elsewhere'));
     const replaced = await open();
     assert.deepEqual(
-      [
-        replaced.trusted('authority').map(({ kid }) => kid),
-        before.map((kid) => statuses(replaced, 'authority')[kid]),
-      ],
-      [[kidInFile('authority')], ['retired', 'retired']],
+      [replaced.trusted('authority').map(({ kid }) => kid), errors],
+      [[kidInFile('authority')], ['authority keys that only the store names do not count']],
     );
-    assert.deepEqual(errors, ['the authority keys of before are retired']);
+  });
+
+  for (const use of KEY_USES) {
+    it(`trusts no ${use} key that only the database names`, async () => {
+      await (await open()).rotate(use);
+      await store.close();
+      const forged = publicJwk(new Uint8Array(32).fill(3));
+      const db = new Sqlite(join(folder.path, 'lemma.db'));
+      const copied = db
+        .prepare("SELECT endorsement FROM signing_keys WHERE use = ? AND status = 'previous'")
+        .pluck()
+        .get(use);
+      db.prepare("INSERT INTO signing_keys VALUES (?, ?, ?, 'previous', 1, 2, ?)").run(
+        use,
+        forged.kid,
+        forged.x,
+        copied,
+      );
+      db.close();
+      store = await openStore({ path: join(folder.path, 'lemma.db'), clock: () => now });
+      const ring = await open();
+      const known = [...ring.trusted('authority'), ...ring.trusted('bundle')].map(({ kid }) => kid);
+      assert.deepEqual([known.includes(forged.kid), ring.checkpointKeys().has(forged.kid)], [false, false]);
+    });
+  }
+
+  it('trusts no key again that only the database calls unretired', async () => {
+    const ring = await open();
+    const kid = kidInFile('authority');
+    await ring.rotate('authority');
+    await ring.retire(kid);
+    await store.close();
+    const db = new Sqlite(join(folder.path, 'lemma.db'));
+    db.exec("UPDATE signing_keys SET status = 'previous' WHERE status = 'retired'");
+    db.close();
+    store = await openStore({ path: join(folder.path, 'lemma.db'), clock: () => now });
+    assert.deepEqual(
+      (await open()).trusted('authority').map((key) => key.kid),
+      [kidInFile('authority')],
+    );
+  });
+
+  it('is known to a folder at rest, by what its key endorses', async () => {
+    const ring = await open();
+    await ring.rotate('checkpoint');
+    await ring.rotate('checkpoint');
+    const named = (await store.load()).signing_keys;
+    const { keys, endorsed } = knownCheckpointKeys(folder.path, named);
+    assert.deepEqual([new Set(keys.keys()), endorsed], [new Set(ring.checkpointKeys().keys()), true]);
+    const unendorsed = named.map((key) => ({ ...key, endorsement: null }));
+    assert.deepEqual(
+      [...knownCheckpointKeys(folder.path, unendorsed).keys.keys()],
+      [kidInFile('checkpoint')],
+    );
   });
 
   it('refuses to start on a retired key that was put back', async () => {
