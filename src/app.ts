@@ -265,8 +265,8 @@ async function compose(
     reload: async (next) => {
       const problems = fixedProblems(running.config, next.config);
       if (problems.length > 0) throw new InputError(problems);
-      const settings = settingsFrom(next, ring);
       // What can refuse comes first, so that a refused reload leaves all as it was.
+      settingsFrom(next, ring);
       const bundles = await configuredBundles(next.config, ring, clock);
       await store.limit(next.config.log.max_bytes);
       firewall?.replace(next.config.firewall?.apis ?? []);
@@ -279,7 +279,8 @@ async function compose(
         await store.limit(running.config.log.max_bytes);
         throw refusedBundle(error);
       }
-      settled.settings = settings;
+      // Made anew: a key may have been rotated in the meantime.
+      settled.settings = settingsFrom(next, ring);
       running = next;
       void retention.run();
     },

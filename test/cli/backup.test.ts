@@ -102,6 +102,24 @@ describe('lemma backup and restore', () => {
     );
   });
 
+  it('is forgotten where the client hangs up, and the next one is made', async () => {
+    const gone = new AbortController();
+    const asked = fetch(`${service.controlBase}/api/wallet/backup`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${service.operatorKey}` },
+      signal: gone.signal,
+    });
+    await service.control(`${RUNTIMES}`);
+    gone.abort();
+    await assert.rejects(asked, { name: 'AbortError' });
+    let next: Run;
+    // The first one may still be under way.
+    do next = await cli(folder, 'backup', 'second.backup', '--json');
+    while (codeOf(next) === 'conflict');
+    const left = readdirSync(join(folder, '.lemma')).filter((name) => name.startsWith('backup'));
+    assert.deepEqual([next.code, left], [0, []]);
+  });
+
   it('is not restored over a store', async () => {
     const before = statSync(databaseOf(folder)).ino;
     const ran = await cli(folder, 'restore', 'store.backup', '--json');
