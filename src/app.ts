@@ -20,13 +20,16 @@ import { explain } from './pdp/explain.ts';
 import { settingsOf } from './pdp/settings.ts';
 import { storeArchive } from './policy/archive.ts';
 import { type Bundle, readBundleDir } from './policy/bundle.ts';
+import type { CompilerOptions } from './policy/compiler/compiler.ts';
 import { EMBEDDED_TRUST, loadEmbedded } from './policy/embedded.ts';
 import { type Mark, PolicyRegistry, type Trust } from './policy/registry.ts';
+import { createTracer } from './policy/tracer.ts';
 import { createChainCache } from './proof/cache.ts';
 import { Denial, InputError, type Problem } from './reason.ts';
 import { apiRoutes } from './request/firewall.ts';
 import { PROFILES, type Profile } from './schema/common.ts';
 import type { Config } from './schema/config.ts';
+import type { BundleRef } from './schema/decision.ts';
 import type { AuthzRequest } from './schema/request.ts';
 import { startControlServer } from './server/control-api.ts';
 import { startDecisionServer } from './server/decision-api.ts';
@@ -46,6 +49,8 @@ export interface AppOptions {
    * start denies (`clock_untrusted`) until the clock has caught up.
    */
   readonly trustClock?: boolean;
+  /** The compiler that traces decisions for `explain`; default: the package's, else `opa` on the PATH. */
+  readonly compiler?: CompilerOptions;
   /** The least that is logged; default: info. */
   readonly level?: 'info' | 'warn';
 }
@@ -61,6 +66,11 @@ export interface App {
   readonly operatorKeyFile: string;
   /** Takes a whole new configuration into use, or rejects (InputError) and goes on with the old one. */
   reload(loaded: LoadedConfig): Promise<void>;
+  /**
+   * Reads the folder of bundles again and takes them into use, all or none: rejects (InputError) and goes on with the old
+   * ones. Gives those that are new.
+   */
+  reloadBundles(): Promise<readonly BundleRef[]>;
   /** Stops listening, finishes what is under way, writes what was acknowledged. Idempotent. */
   stop(): Promise<void>;
 }
@@ -197,7 +207,7 @@ async function compose(
   const metrics = createMetrics({
     log: () => log.stats(),
     gate: () => ({ ready: gate.ready, runtimes: [...gate.runtimes()].length, nonces: gate.nonces }),
-    bundles: () => PROFILES.map((profile) => policies.active(profile).ref),
+    bundles: () => activeOf(policies),
     storeWritable: () => store.health().writable,
   });
   log.onRecord(metrics.recorded);
@@ -217,6 +227,8 @@ async function compose(
     log: logger,
   });
   stops.push(() => decision.close());
+  const tracer = createTracer(options.compiler === undefined ? {} : { compiler: options.compiler });
+  stops.push(() => tracer.close());
   const control = await startControlServer({
     address: config.listen.control,
     authority,
@@ -234,7 +246,8 @@ async function compose(
     keys: ring,
     backup: createBackup({ folder: config.data, store, key: ring.logKey, home, clock }),
     decide: answer,
-    explain: (id, tenant) => log.settled().then(() => explain(id, tenant, { store, policies, archive })),
+    explain: (id, tenant, trace) =>
+      log.settled().then(() => explain(id, tenant, { store, policies, archive, tracer }, trace)),
     metrics,
     ready,
     log: logger,
@@ -283,6 +296,17 @@ async function compose(
       settled.settings = settingsFrom(next, ring);
       running = next;
       void retention.run();
+    },
+    reloadBundles: async () => {
+      const before = activeOf(policies);
+      await activate(policies, await configuredBundles(running.config, ring, clock), {
+        home,
+        clock,
+        store,
+      }).catch((error) => {
+        throw refusedBundle(error);
+      });
+      return activeOf(policies).filter(({ sha256 }) => !before.some((ref) => ref.sha256 === sha256));
     },
     stop,
   };
@@ -375,6 +399,10 @@ async function activate(
   }
 }
 
+function activeOf(policies: PolicyRegistry): BundleRef[] {
+  return PROFILES.map((profile) => policies.active(profile).ref);
+}
+
 interface Configured {
   readonly bundles: readonly Bundle[];
   readonly trust: Trust;
@@ -383,9 +411,24 @@ interface Configured {
 async function configuredBundles(config: Config, ring: KeyRing, clock: () => number): Promise<Configured> {
   const { source, keys } = config.bundles;
   if (source === 'embedded') return { bundles: await loadEmbedded(), trust: EMBEDDED_TRUST };
-  const bundles = await Promise.all(PROFILES.map((profile) => readBundleDir(join(source, profile))));
+  const bundles = await Promise.all(PROFILES.map((profile) => bundleIn(source, profile)));
   const trusted = [...keys, ...ring.trusted('bundle')].flatMap((key) => fromBase64url(key.x) ?? []);
   return { bundles, trust: { kind: 'signed', keys: trusted, now: Math.floor(clock() / 1000) } };
+}
+
+/** A complaint names the bundle: three of them lie there. */
+async function bundleIn(source: string, profile: Profile): Promise<Bundle> {
+  const problemIn = (message: string) => new InputError([{ field: 'bundles.source', message }]);
+  let bundle: Bundle;
+  try {
+    bundle = await readBundleDir(join(source, profile));
+  } catch (error) {
+    throw error instanceof InputError ? problemIn(`${profile}: ${error.message}`) : error;
+  }
+  if (bundle.name === profile) return bundle;
+  throw problemIn(
+    `${profile}: holds the bundle of ${bundle.name}; build it anew with \`lemma policy build\``,
+  );
 }
 
 /** What can't change while the service runs: it is bound, opened or signed with. */

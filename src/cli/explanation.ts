@@ -1,4 +1,4 @@
-import type { Explanation } from '../pdp/explain.ts';
+import type { Explanation, Trace } from '../pdp/explain.ts';
 import type { Call } from './command.ts';
 import type { ControlApi } from './control-api.ts';
 import { CliError } from './exit.ts';
@@ -7,8 +7,10 @@ import { CliError } from './exit.ts';
 export async function explanationOf(
   control: Pick<ControlApi, 'get'>,
   decisionId: string,
+  trace?: Trace['mode'],
 ): Promise<Explanation> {
-  const path = `/api/wallet/runtimes/decisions/${encodeURIComponent(decisionId)}/explain`;
+  const query = trace === undefined ? '' : `?trace=${trace}`;
+  const path = `/api/wallet/runtimes/decisions/${encodeURIComponent(decisionId)}/explain${query}`;
   const { explanation } = await control.get(path);
   if (typeof explanation !== 'object' || explanation === null || !('decision_id' in explanation)) {
     throw new CliError('answer_invalid', 'the control plane sent no explanation');
@@ -37,7 +39,22 @@ export function explanationLines({ terminal }: Call, explanation: Explanation): 
       .filter(({ type }) => type !== 'bundle')
       .map((event) => row('event', `#${event.seq} ${event.type} ${JSON.stringify(event.payload)}`)),
     row('again', againOf(explanation, style)),
+    ...traceOf(explanation.trace, style).map((line, i) => row(i === 0 ? 'trace' : '', line)),
   ];
+}
+
+function traceOf(trace: Explanation['trace'], style: Call['terminal']['style']): string[] {
+  // A control plane of an earlier version sends none.
+  if (trace === null || trace === undefined) return [];
+  const { evaluator, lines, cut, equal, error } = trace;
+  if (error !== null) return [error];
+  const result =
+    equal === null
+      ? 'there are no two results to compare'
+      : equal
+        ? style('green', 'the recorded result')
+        : style('red', 'another result than the recorded one');
+  return [`${evaluator}: ${result}`, ...lines, ...(cut ? ['… and more'] : [])];
 }
 
 function chainOf({ chain }: Explanation): string[] {

@@ -1,11 +1,12 @@
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { rename, writeFile } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
+import { basename, join, resolve } from 'node:path';
 import { gzipSync } from 'node:zlib';
-import { type Bundle, fileOf, readBundleDir, readBundleTar } from '../policy/bundle.ts';
+import { type Bundle, bundleOf, fileOf, filesInTar, readBundleDir } from '../policy/bundle.ts';
+import { packRegoOnly, type RegoOnly, regoOnlyOf } from '../policy/rego-only.ts';
 import { writeTar } from '../policy/tar.ts';
-import { MANIFEST_FILE, SIGNATURE_FILE } from '../schema/bundle.ts';
-import { PROFILES } from '../schema/common.ts';
+import { MANIFEST_FILE, SIGNATURE_FILE, WASM_FILE } from '../schema/bundle.ts';
+import { PROFILES, type Profile } from '../schema/common.ts';
 import { CliError, EXIT } from './exit.ts';
 
 /** A bundle where it lies: an unpacked folder, or a tar.gz. */
@@ -19,13 +20,48 @@ export interface BundleFile {
 export async function readBundles(folder: string, named: string): Promise<BundleFile[]> {
   const path = resolve(folder, named);
   if (!existsSync(path)) throw new CliError('bundle_missing', `${path} is not there`, EXIT.misused);
-  if (!statSync(path).isDirectory())
-    return [{ path, packed: true, bundle: readBundleTar(readFileSync(path)) }];
+  if (!statSync(path).isDirectory()) return [{ path, packed: true, bundle: bundleIn(path) }];
   const inner = PROFILES.map((profile) => join(path, profile)).filter((one) => isBundle(one));
   const paths = isBundle(path) || inner.length === 0 ? [path] : inner;
   return Promise.all(
     paths.map(async (one) => ({ path: one, packed: false, bundle: await readBundleDir(one) })),
   );
+}
+
+/** A bundle's Rego-only variant, packed: OPA verifies an unpacked one only under the path that it was signed under. */
+export interface RegoOnlyFile {
+  readonly path: string;
+  readonly bundle: RegoOnly;
+}
+
+/** A Rego-only bundle, or those of the profiles in a folder (`low.tar.gz`, …). Throws CliError, InputError. */
+export function readRegoOnly(folder: string, named: string): RegoOnlyFile[] {
+  const path = resolve(folder, named);
+  if (!existsSync(path)) throw new CliError('bundle_missing', `${path} is not there`, EXIT.misused);
+  const paths = statSync(path).isDirectory()
+    ? PROFILES.map((profile) => regoOnlyPath(path, profile)).filter((one) => existsSync(one))
+    : [path];
+  if (paths.length === 0) {
+    const message = `${path} holds no ${PROFILES.map((one) => basename(regoOnlyPath(path, one))).join(', ')}: give what \`policy build --rego-only\` wrote`;
+    throw new CliError('bundle_missing', message, EXIT.misused);
+  }
+  return paths.map((one) => ({ path: one, bundle: regoOnlyOf(filesInTar(readFileSync(one))) }));
+}
+
+/** Never half written. */
+export function writeRegoOnly({ path, bundle }: RegoOnlyFile): Promise<void> {
+  return replace(path, packRegoOnly(bundle));
+}
+
+export function regoOnlyPath(folder: string, profile: Profile): string {
+  return join(folder, `${profile}.tar.gz`);
+}
+
+function bundleIn(path: string): Bundle {
+  const files = filesInTar(readFileSync(path));
+  if (files.has(WASM_FILE)) return bundleOf(files);
+  const message = `${path} holds no ${WASM_FILE}: stock OPA takes such a bundle, the service does not; for OPA's signature give --opa-key`;
+  throw new CliError('bundle_rego_only', message, EXIT.misused);
 }
 
 /** Puts the bundle's signature beside it; nothing else of it may have changed. Never half written. */

@@ -2,19 +2,18 @@ import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { readJson } from '../crypto/json.ts';
-import { type Bundle, entrypointOf } from '../policy/bundle.ts';
+import type { Bundle } from '../policy/bundle.ts';
 import { compileEngine } from '../policy/engine.ts';
+import { review } from '../policy/lint.ts';
 import { makeBundle, resultOf } from '../policy/make.ts';
-import { isRego } from '../policy/policy-files.ts';
-import { DATA_FILE } from '../schema/bundle.ts';
+import { decisionQuery, evaluatedFiles } from '../policy/tracer.ts';
 import { PROFILES, type Profile } from '../schema/common.ts';
 import { policyInputSchema } from '../schema/input.ts';
 import { checker } from '../schema/validate.ts';
 import { type Call, type Result, textOption } from './command.ts';
 import { CliError, EXIT, misuse } from './exit.ts';
 import { readBundles } from './policy-bundle-files.ts';
-import { checkRego } from './policy-check.ts';
-import { explained, refusal, withCompiler } from './policy-errors.ts';
+import { explained, withCompiler } from './policy-errors.ts';
 import { readPolicies } from './policy-folder.ts';
 
 export function define(command: Command): void {
@@ -75,8 +74,7 @@ function bundleFor(call: Call, profile: Profile): Promise<Bundle> {
   if (named === undefined)
     return withCompiler(async (compiler) => {
       const policies = await readPolicies(call, call.args[0]);
-      const problems = await checkRego(compiler, policies);
-      if (problems.length > 0) throw refusal(policies.placed(problems));
+      policies.resultOf(await review(compiler, policies));
       return makeBundle(compiler, policies.root, profile);
     });
   return explained(async () => {
@@ -88,15 +86,9 @@ function bundleFor(call: Call, profile: Profile): Promise<Bundle> {
 
 /** Of OPA itself, on the Rego in the bundle. */
 function traceOf(bundle: Bundle, input: Uint8Array): Promise<readonly string[]> {
-  const decoder = new TextDecoder();
-  const files = new Map(
-    [...bundle.files]
-      .filter(([path]) => isRego(path) || path === DATA_FILE)
-      .map(([path, bytes]) => [path, decoder.decode(bytes)] as const),
-  );
-  const query = `data.${entrypointOf(bundle.name).replaceAll('/', '.')}`;
+  const request = { files: evaluatedFiles(bundle), query: decisionQuery(bundle), trace: 'full' } as const;
   return withCompiler(
     async (compiler) =>
-      resultOf(await compiler.eval({ files, query, input: decoder.decode(input), trace: 'full' })).trace,
+      resultOf(await compiler.eval({ ...request, input: new TextDecoder().decode(input) })).trace,
   );
 }

@@ -1,3 +1,4 @@
+import { createPrivateKey, createPublicKey, type KeyObject } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { readSecret } from '../authority/secret-file.ts';
@@ -25,6 +26,33 @@ export function publicKeys(call: Call, texts: readonly string[]): Uint8Array[] {
     if (existsSync(path)) return keysOf(readFileSync(path, 'utf8'), path);
     throw unusable(`"${text}" is neither 32 bytes as base64url, nor a JWK, nor a file that holds one`);
   });
+}
+
+/** A P-256 private key in PEM, in a file of mode 0600: what signs for stock OPA. Throws CliError, KeyFileError. */
+export function readOpaKey(call: Call, named: string): KeyObject {
+  const path = resolve(call.folder, named);
+  const text = readSecret(path);
+  if (text === null) throw unusable(`${path} is not there: give the file of a private key`);
+  return p256(path, 'private', () => createPrivateKey(text));
+}
+
+/** Its public half, in PEM as OPA takes it. Throws CliError. */
+export function readOpaPublicKey(call: Call, named: string): KeyObject {
+  const path = resolve(call.folder, named);
+  if (!existsSync(path)) throw unusable(`${path} is not there: give the file of a public key`);
+  const text = readFileSync(path, 'utf8');
+  if (text.includes('PRIVATE KEY')) throw unusable(`${path} is a private key: give the public one`);
+  return p256(path, 'public', () => createPublicKey(text));
+}
+
+function p256(path: string, half: 'private' | 'public', read: () => KeyObject): KeyObject {
+  try {
+    const key = read();
+    if (key.asymmetricKeyDetails?.namedCurve === 'prime256v1') return key;
+  } catch {
+    // Said below: what OpenSSL says helps nobody.
+  }
+  throw unusable(`${path} holds no ${half} key of P-256 in PEM, not encrypted`);
 }
 
 function keysOf(text: string, where: string): Uint8Array[] {

@@ -1,7 +1,10 @@
+import { canonicalJson } from '../crypto/jcs.ts';
 import { findDecision } from '../decision-log/query.ts';
 import { printable } from '../decision-log/record.ts';
 import type { BundleArchive, PolicyRegistry } from '../policy/registry.ts';
+import { type Traced, type Tracer, untraced } from '../policy/tracer.ts';
 import type { Reason } from '../reason.ts';
+import type { ExplainQuery } from '../schema/api.ts';
 import type { BundleRef, DecisionRecord, LinkFacts } from '../schema/decision.ts';
 import type { PolicyResult } from '../schema/result.ts';
 import type { StoredEvent, Within } from '../store/model.ts';
@@ -11,6 +14,16 @@ export interface ExplainDeps {
   readonly store: Pick<Store, 'recordById' | 'eventsAround'>;
   readonly policies: Pick<PolicyRegistry, 'engineFor' | 'reasonAt'>;
   readonly archive: Pick<BundleArchive, 'get'>;
+  readonly tracer: Pick<Tracer, 'trace'>;
+}
+
+type TraceMode = NonNullable<ExplainQuery['trace']>;
+
+/** How OPA's own evaluator comes to it, with the Rego and data of that revision. */
+export interface Trace extends Omit<Traced, 'value'> {
+  readonly mode: TraceMode;
+  /** Whether OPA's result is the recorded one; null where one of them is missing. */
+  readonly equal: boolean | null;
 }
 
 /** The rule behind a code, in the Rego of that revision. */
@@ -38,6 +51,8 @@ export interface Explanation {
     readonly equal: boolean;
     readonly error: string | null;
   } | null;
+  /** Null where it was not asked for. */
+  readonly trace: Trace | null;
   /** Root first; `failed` marks the link that a check named. */
   readonly chain: readonly (LinkFacts & { readonly failed: boolean })[];
   /** The bundle as it was then, with its Rego by file; `rego` is null where this node never had that revision. */
@@ -53,11 +68,14 @@ export interface Explanation {
 /**
  * Why a decision came out as it did (contracts.md, "Explain"): the recorded input is evaluated again with the recorded
  * revision, and must give the recorded result, byte for byte. Null where `within` has no such decision.
+ *
+ * @param trace has OPA trace it as well; without a compiler, `trace.error` says so
  */
 export async function explain(
   decisionId: string,
   within: Within,
   deps: ExplainDeps,
+  trace?: TraceMode,
 ): Promise<Explanation | null> {
   const found = await findDecision(deps.store, decisionId, within);
   if (found === null) return null;
@@ -74,6 +92,7 @@ export async function explain(
     failed,
     rules: bundle === null ? [] : await rulesOf(verdict, bundle, deps),
     evaluated_again: bundle === null ? null : await evaluateAgain(lines.at(-1) ?? '', verdict, bundle, deps),
+    trace: trace === undefined ? null : await traceOf(lines.at(-1) ?? '', verdict, trace, deps),
     chain: (verdict.links ?? []).map((link, index) => ({ ...link, failed: index === failedLink })),
     bundle: bundle === null ? null : { ...bundle, rego: await regoOf(bundle, deps) },
     events: await deps.store.eventsAround(tenant, verdict.actor?.runtime_id ?? '', verdict.time),
@@ -108,7 +127,14 @@ async function rulesOf(
   return rules.flat();
 }
 
+const UNREADABLE = 'the recorded input could not be read back byte for byte';
+
 /** The line must hold the very bytes that are evaluated and compared: nothing is taken on trust from a parser. */
+function inputIn(line: string, input: object): string | null {
+  const inputJson = printable(JSON.stringify(input));
+  return line.includes(`"input":${inputJson},"result":`) ? inputJson : null;
+}
+
 async function evaluateAgain(
   line: string,
   { input, result }: DecisionRecord,
@@ -116,13 +142,10 @@ async function evaluateAgain(
   deps: ExplainDeps,
 ): Promise<Explanation['evaluated_again']> {
   if (input === null) return null;
-  const inputJson = printable(JSON.stringify(input));
-  if (!line.includes(`"input":${inputJson},"result":`)) {
-    return { result: null, equal: false, error: 'the recorded input could not be read back byte for byte' };
-  }
+  const inputJson = inputIn(line, input);
+  if (inputJson === null) return { result: null, equal: false, error: UNREADABLE };
   const engine = await deps.policies.engineFor(bundle.sha256);
-  if (engine === null)
-    return { result: null, equal: false, error: `this node never had bundle ${bundle.sha256}` };
+  if (engine === null) return { result: null, equal: false, error: unknownBundle(bundle) };
   try {
     const again = engine.evaluate(new TextEncoder().encode(inputJson));
     const equal = line.includes(`"input":${inputJson},"result":${printable(again.resultJson)},"took_us":`);
@@ -135,6 +158,44 @@ async function evaluateAgain(
       error: error instanceof Error ? error.message : String(error),
     };
   }
+}
+
+function unknownBundle({ sha256 }: BundleRef): string {
+  return `this node never had bundle ${sha256}`;
+}
+
+async function traceOf(
+  line: string,
+  record: DecisionRecord,
+  mode: TraceMode,
+  deps: ExplainDeps,
+): Promise<Trace> {
+  const { value, ...traced } = await traceAgain(line, record, mode, deps);
+  const both = value !== undefined && record.result !== null;
+  return { mode, ...traced, equal: both ? isSame(value, record.result) : null };
+}
+
+/** Whatever a policy may answer: what has no canonical form (too deep, a number too large) was never recorded. */
+function isSame(value: unknown, recorded: unknown): boolean {
+  try {
+    return canonicalJson(value) === canonicalJson(recorded);
+  } catch {
+    return false;
+  }
+}
+
+async function traceAgain(
+  line: string,
+  { input, bundle }: DecisionRecord,
+  mode: TraceMode,
+  { archive, tracer }: ExplainDeps,
+): Promise<Traced> {
+  if (input === null || bundle === null)
+    return untraced('a check decided, before any policy: there is nothing to trace');
+  const inputJson = inputIn(line, input);
+  if (inputJson === null) return untraced(UNREADABLE);
+  const archived = await archive.get(bundle.sha256);
+  return archived === null ? untraced(unknownBundle(bundle)) : tracer.trace(archived, inputJson, mode);
 }
 
 async function regoOf(bundle: BundleRef, deps: ExplainDeps): Promise<Record<string, string> | null> {

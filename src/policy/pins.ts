@@ -1,6 +1,6 @@
 /** Digests of the bundles of this package (`bundleDigest`). Written by tools/bundles/build.ts. */
 export const EMBEDDED_PINS = {
-  low: 'c0dba3dc8d291f7a0759c51c360028ecb125874e0bd7272974cca52e591f6d5d',
-  high: '82a952b016db2c15cfe7d628ccfd301a74d610e7ae871c5d1fbf714b4f7ca0a0',
-  critical: 'a54ccfa7743b187f943edf0cc9ff23f3737028c11bc525821183cb31390c53ae',
+  low: '53845a17aa7390d863595f1ded63ed7be40d89bfc016c82d2dd852840b1d687c',
+  high: '0dc922e850dbc139bf372c7f9393271c0dc4a546ef46b25265919c0fe3299f6a',
+  critical: '74f2f59d2c470c4225d269fa2332da14c339d44b9c15531a75561631e4c81782',
 } as const;

@@ -247,6 +247,20 @@ export const decisionParamsSchema = {
   properties: { id: { type: 'string', pattern: '^dec_[A-Za-z0-9_-]{22}$', description: 'The decision' } },
 } as const;
 
+/** What a trace shows: what failed and where, or every step. */
+export const TRACE_MODES = ['fails', 'full'] as const;
+
+export const explainQuerySchema = {
+  type: 'object',
+  additionalProperties: false,
+  properties: {
+    trace: {
+      enum: TRACE_MODES,
+      description: "Also OPA's own trace: `fails` shows what failed and where, `full` every step",
+    },
+  },
+} as const;
+
 export type BootstrapBody = FromSchema<typeof bootstrapSchema, { keepDefaultedPropertiesOptional: true }>;
 export type IssueProofBody = FromSchema<typeof issueProofSchema, { keepDefaultedPropertiesOptional: true }>;
 export type KillBody = FromSchema<typeof killSchema>;
@@ -258,4 +272,5 @@ export type AuthorizeBody = FromSchema<typeof authorizeSchema>;
 export type RuntimesQuery = FromSchema<typeof runtimesQuerySchema>;
 export type DecisionsQuery = FromSchema<typeof decisionsQuerySchema>;
 export type RuntimeParams = FromSchema<typeof runtimeParamsSchema>;
+export type ExplainQuery = FromSchema<typeof explainQuerySchema>;
 export type DecisionParams = FromSchema<typeof decisionParamsSchema>;

@@ -5,6 +5,8 @@ import { BYTES32_PATTERN, BYTES64_PATTERN, ID_PATTERN, PROFILES } from './common
 
 export const MANIFEST_FILE = '.manifest';
 export const SIGNATURE_FILE = '.lemma-signature.json';
+/** OPA's own signature. Lemma trusts `SIGNATURE_FILE` alone; to it this is a file like any other. */
+export const OPA_SIGNATURES_FILE = '.signatures.json';
 export const WASM_FILE = 'policy.wasm';
 export const DATA_FILE = 'data.json';
 
@@ -38,7 +40,8 @@ export const bundleMetaSchema = {
       type: 'integer',
       minimum: 1,
       maximum: 2_147_483_647,
-      description: 'what one evaluation may take: function entries and loop turns; default 2,000,000',
+      description:
+        'what one evaluation may take: function entries and loop turns, and their length; default 1,200,000',
     },
     memory_pages: {
       type: 'integer',
@@ -92,6 +95,55 @@ export const manifestSchema = {
   },
 } as const;
 
+const { wasm: _wasm, ...plainProperties } = manifestSchema.properties;
+
+/** Of the Rego-only variant: ordinary builds of OPA refuse a manifest with `wasm`. */
+export const regoOnlyManifestSchema = {
+  ...manifestSchema,
+  title: 'Lemma policy bundle manifest, Rego only',
+  required: ['revision', 'roots', 'rego_version', 'metadata'],
+  properties: plainProperties,
+} as const;
+
+/** OPA's `.signatures.json`: one JWT. `plugin` names who checks it; any but the default one has other rules. */
+export const opaSignaturesSchema = {
+  type: 'object',
+  additionalProperties: false,
+  required: ['signatures'],
+  properties: {
+    signatures: { type: 'array', minItems: 1, maxItems: 1, items: { type: 'string' } },
+    plugin: { const: '_default' },
+  },
+} as const;
+
+export const opaSignatureHeaderSchema = {
+  type: 'object',
+  required: ['alg'],
+  properties: { alg: { const: 'ES256' }, kid: { type: 'string' }, crit: false },
+} as const;
+
+export const opaSignaturePayloadSchema = {
+  type: 'object',
+  required: ['files'],
+  properties: {
+    files: {
+      type: 'array',
+      items: {
+        type: 'object',
+        additionalProperties: false,
+        required: ['name', 'hash', 'algorithm'],
+        properties: {
+          name: { type: 'string' },
+          hash: { type: 'string', pattern: SHA256_HEX_PATTERN },
+          algorithm: { const: 'SHA-256' },
+        },
+      },
+    },
+    keyid: { type: 'string' },
+    scope: { type: 'string' },
+  },
+} as const;
+
 /** Ed25519 over the canonical JSON of every other member, behind `lemma/bundle-signature/v1` and a line feed. */
 export const bundleSignatureSchema = {
   $schema: 'http://json-schema.org/draft-07/schema#',
@@ -120,5 +172,7 @@ export const bundleSignatureSchema = {
 } as const;
 
 export type BundleManifest = FromSchema<typeof manifestSchema>;
+export type RegoOnlyManifest = FromSchema<typeof regoOnlyManifestSchema>;
+export type OpaSignaturePayload = FromSchema<typeof opaSignaturePayloadSchema>;
 export type BundleMeta = FromSchema<typeof bundleMetaSchema>;
 export type BundleSignature = FromSchema<typeof bundleSignatureSchema>;

@@ -1,4 +1,4 @@
-import { API_ERRORS } from '../schema/api.ts';
+import { API_ERRORS, TRACE_MODES } from '../schema/api.ts';
 import {
   BYTES32_PATTERN,
   ID_PATTERN,
@@ -122,7 +122,26 @@ const keyItem = {
 export const key = answerOf({ key: keyItem });
 export const keys = answerOf({ keys: { type: 'array', items: keyItem } });
 
-export const explained = answerOf({ explanation: { type: 'object' } });
+const trace = {
+  type: ['object', 'null'],
+  required: ['mode', 'evaluator', 'lines', 'cut', 'equal', 'error'],
+  properties: {
+    mode: { enum: TRACE_MODES },
+    evaluator: { type: ['string', 'null'], description: 'Whose trace it is: OPA and its version' },
+    lines: { type: 'array', items: { type: 'string' }, description: 'As `opa eval --explain` prints them' },
+    cut: { type: 'boolean', description: 'There were more lines' },
+    equal: {
+      type: ['boolean', 'null'],
+      description: "Whether OPA's result is the recorded one; null where one of them is missing",
+    },
+    error: { type: ['string', 'null'], description: 'Why there is no trace' },
+  },
+  description: 'null: not asked for',
+} as const;
+
+export const explained = answerOf({
+  explanation: { type: 'object', required: ['trace'], properties: { trace } },
+});
 
 export const checked = {
   type: 'object',

@@ -6,7 +6,9 @@ import {
   type DecisionsQuery,
   decisionParamsSchema,
   decisionsQuerySchema,
+  type ExplainQuery,
   type ExportQuery,
+  explainQuerySchema,
   exportQuerySchema,
   PAGE_LIMIT,
 } from '../schema/api.ts';
@@ -20,13 +22,18 @@ export interface DecisionLogReader {
   /** `proven`: with what `verifyChain` needs. */
   readonly exportDecisions: (tenant: Tenant, proven: boolean) => AsyncIterable<{ readonly line: string }>;
   /** Null where the tenant has no such decision. */
-  readonly explain: (decisionId: string, tenant: Tenant) => Promise<object | null>;
+  readonly explain: (
+    decisionId: string,
+    tenant: Tenant,
+    trace: ExplainQuery['trace'],
+  ) => Promise<object | null>;
 }
 
 /** Lines of an export are sent in pieces of about this many characters. */
 const PIECE = 64 * 1024;
 
 const readQuery = reader<DecisionsQuery>(decisionsQuerySchema);
+const readExplainQuery = reader<ExplainQuery>(explainQuerySchema);
 const readExport = reader<ExportQuery>(exportQuerySchema);
 const readParams = reader<DecisionParams>(decisionParamsSchema);
 
@@ -44,7 +51,8 @@ export function decisionHandlers({
     },
     async explain({ org, env }, request) {
       const { id } = readParams(request.params);
-      const explanation = await explain(id, { org, env });
+      const { trace } = readExplainQuery(request.query);
+      const explanation = await explain(id, { org, env }, trace);
       if (explanation === null) throw notFound('decision');
       return { success: true, explanation };
     },

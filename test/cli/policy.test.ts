@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { generateKeyPairSync } from 'node:crypto';
 import { chmodSync, cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -6,12 +7,12 @@ import { gzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import { diffLines } from '../../src/cli/policy-diff.ts';
 import { toBase64url } from '../../src/crypto/base64url.ts';
-import { readBundleDir } from '../../src/policy/bundle.ts';
+import { filesInDir, filesInTar, readBundleDir } from '../../src/policy/bundle.ts';
+import { packRegoOnly, regoOnlyOf } from '../../src/policy/rego-only.ts';
 import { writeTar } from '../../src/policy/tar.ts';
 import { PATIENT_MS, wasmBuilt } from '../policy/compiler/support.ts';
 import { allowedInput } from '../policy/support.ts';
-import { bearing, chain, keyNamed } from '../support/kit.ts';
-import { type Running, running } from '../support/running.ts';
+import { keyNamed } from '../support/kit.ts';
 import { emptyFolder, lemma } from './lemma.ts';
 
 const PACKAGE = fileURLToPath(new URL('../../', import.meta.url));
@@ -157,6 +158,16 @@ describe('lemma policy', function () {
       assert.equal((await asJson('test', '--threshold', '99.99')).error_code, 'coverage_low');
     });
 
+    it('names the rules that no test makes true, with their places', async () => {
+      edit('low/decision.rego', 'admitted if {', 'admitted if input.v == 99\n\nadmitted if {');
+      const { data } = await asJson('test', '--coverage');
+      const { problems } = data.coverage as { problems: { code: string; file: string; row: number }[] };
+      assert.deepEqual(
+        problems.map(({ code, file, row }) => [code, file, row]),
+        [['rule_uncovered', 'policies/low/decision.rego', 46]],
+      );
+    });
+
     it('passes at a threshold that is held', async () => {
       assert.equal((await policy('test', '--threshold', '99')).code, 0);
     });
@@ -235,6 +246,21 @@ describe('lemma policy', function () {
       assert.deepEqual(serials, [7, 7, 7]);
     });
 
+    it("writes what stock OPA takes, the package's own for the package's policies", async () => {
+      await policy('build', '--out', 'out', '--rego-only');
+      const given = await filesInDir(join(PACKAGE, 'bundles/rego/high'));
+      assert.deepEqual(filesInTar(readFileSync(at('out/high.tar.gz'))), given);
+    });
+
+    for (const wrong of [
+      ['--rego-only', '--sign-key', 'author.key'],
+      ['--opa-key', 'opa.pem'],
+      ['--rego-only', '--opa-scope', 'read'],
+    ])
+      it(`is misused with ${wrong.join(' ')}`, async () => {
+        assert.equal((await policy('build', '--out', 'out', ...wrong)).code, 2);
+      });
+
     it('is misused without a folder to write to', async () => {
       assert.equal((await policy('build')).code, 2);
     });
@@ -302,6 +328,92 @@ describe('lemma policy', function () {
     });
   });
 
+  describe('sign and verify, for stock OPA', () => {
+    const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'prime256v1' });
+    const verify = (path: string, ...more: string[]) =>
+      asJson('verify', path, '--opa-key', 'opa.pub', ...more);
+
+    beforeEach(() => {
+      writeFileSync(at('opa.pem'), privateKey.export({ type: 'pkcs8', format: 'pem' }), { mode: 0o600 });
+      writeFileSync(at('opa.pub'), publicKey.export({ type: 'spki', format: 'pem' }));
+      mkdirSync(at('plain'));
+      for (const name of ['low', 'high'])
+        writeFileSync(at(`plain/${name}.tar.gz`), packRegoOnly(plainOf(name)));
+    });
+
+    const plainOf = (name: string) =>
+      regoOnlyOf(
+        new Map(
+          ['.manifest', 'data.json', `lemma/${name}/decision.rego`].map((path) => [
+            path,
+            readFileSync(join(PACKAGE, 'bundles/rego', name, path)),
+          ]),
+        ),
+      );
+
+    it('verify believes what sign has signed, with the key id and scope that it was given', async () => {
+      await policy('sign', 'plain', '--opa-key', 'opa.pem', '--opa-key-id', 'k1', '--opa-scope', 'read');
+      const { data } = await verify('plain', '--opa-scope', 'read');
+      const found = (data.bundles as Record<string, string>[]).map(({ name, keyid, scope }) => [
+        name,
+        keyid,
+        scope,
+      ]);
+      assert.deepEqual(found, [
+        ['low', 'k1', 'read'],
+        ['high', 'k1', 'read'],
+      ]);
+    });
+
+    it('build signs as well', async () => {
+      const built = await asJson('build', '--out', 'out', '--rego-only', '--opa-key', 'opa.pem');
+      const { data } = await verify('out/critical.tar.gz');
+      const [found] = data.bundles as { keyid: string }[];
+      assert.equal(found?.keyid, (built.data.signed_by as { keyid: string }).keyid);
+    });
+
+    it('verify does not believe one without a signature', async () => {
+      assert.equal((await verify('plain/low.tar.gz')).error_code, 'bundle_rejected');
+    });
+
+    it('verify does not believe another scope', async () => {
+      await policy('sign', 'plain', '--opa-key', 'opa.pem', '--opa-scope', 'read');
+      assert.equal((await verify('plain')).error_code, 'bundle_rejected');
+    });
+
+    it("sign does not put OPA's signature on a bundle with WASM", async () => {
+      const { files } = await readBundleDir(at('given/low'));
+      writeFileSync(at('low.tar.gz'), gzipSync(writeTar(files)));
+      const { error_code } = await asJson('sign', 'low.tar.gz', '--opa-key', 'opa.pem');
+      assert.equal(error_code, 'input_invalid');
+    });
+
+    it("sign does not put the service's signature on one without", async () => {
+      const { error_code } = await asJson('sign', 'plain/low.tar.gz', '--key', 'author.key');
+      assert.equal(error_code, 'bundle_rego_only');
+    });
+
+    it('sign refuses a key that others may read', async () => {
+      chmodSync(at('opa.pem'), 0o644);
+      const { err } = await policy('sign', 'plain', '--opa-key', 'opa.pem');
+      assert.match(err, /opa\.pem: is open to others/);
+    });
+
+    it('sign refuses a key of another curve', async () => {
+      const other = generateKeyPairSync('ec', { namedCurve: 'secp384r1' }).privateKey;
+      writeFileSync(at('opa.pem'), other.export({ type: 'pkcs8', format: 'pem' }));
+      assert.equal((await asJson('sign', 'plain', '--opa-key', 'opa.pem')).error_code, 'key_invalid');
+    });
+
+    it('verify refuses a private key', async () => {
+      const { error_code } = await asJson('verify', 'plain', '--opa-key', 'opa.pem');
+      assert.equal(error_code, 'key_invalid');
+    });
+
+    for (const verb of ['sign', 'verify'])
+      it(`${verb} is misused without a key`, async () => assert.equal((await policy(verb, 'plain')).code, 2));
+  });
+
   describe('eval', () => {
     const evaluate = (input: unknown, ...more: string[]) => {
       writeFileSync(at('input.json'), `${JSON.stringify(input)}\n`);
@@ -338,40 +450,6 @@ describe('lemma policy', function () {
     it('is misused with a profile that there is none of', async () => {
       const { code } = await policy('eval', '--profile', 'medium', '--input', 'input.json');
       assert.equal(code, 2);
-    });
-  });
-
-  describe("an author's path, from an edited threshold to the next decision", () => {
-    let service: Running;
-    let home: ReturnType<typeof emptyFolder>;
-    beforeEach(async () => {
-      home = emptyFolder();
-      service = await running({ folder: home.path });
-    });
-    afterEach(async () => {
-      await service?.stop();
-      home?.remove();
-    });
-
-    it('leads to decisions of the new revision, and leaves the old ones as they were', async () => {
-      const earlier = (await service.grpc(bearing(chain()))).decisionId;
-      edit('low/data.json', '30000', '20000');
-      assert.equal((await policy('check')).code, 0);
-      assert.equal((await policy('test')).code, 1);
-      edit('low/decision_test.rego', /3000([01])/g, '2000$1');
-      assert.equal((await policy('test', '--coverage')).code, 0);
-      const built = await asJson('build', '--out', 'out', '--sign-key', 'author.key', '--serial', '2');
-
-      await service.stop();
-      const bundles = { source: at('out'), keys: [built.data.signed_by] };
-      service = await running({ folder: home.path, config: { bundles } });
-      const later = (await service.grpc(bearing(chain()))).decisionId;
-
-      const [low] = built.data.bundles as { revision: string }[];
-      const [then, now] = [await service.explain(earlier), await service.explain(later)];
-      assert.deepEqual([now.verdict, now.bundle?.revision], ['allow', low?.revision]);
-      const { revision } = await readBundleDir(at('given/low'));
-      assert.deepEqual([then.bundle?.revision, then.evaluated_again?.equal], [revision, true]);
     });
   });
 });

@@ -271,9 +271,16 @@ describe('the control plane', () => {
           return { verdict: 'allow' };
         },
       });
-      const response = await get(`/decisions/${DECISION_ID}/explain`);
-      assert.deepEqual([asked, response.json().explanation], [[[DECISION_ID, HOME]], { verdict: 'allow' }]);
+      const response = await get(`/decisions/${DECISION_ID}/explain?trace=fails`);
+      const expected = [[DECISION_ID, HOME, 'fails']];
+      assert.deepEqual([asked, response.json().explanation], [expected, { verdict: 'allow' }]);
     });
+
+    for (const query of ['trace=true', 'trace=', 'trace=fails&trace=full', 'traces=full'])
+      it(`are not explained with ${query}`, async () => {
+        await open();
+        assert.equal((await get(`/decisions/${DECISION_ID}/explain?${query}`)).statusCode, 400);
+      });
 
     it('that nobody made are not found', async () => {
       await open();

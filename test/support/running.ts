@@ -11,6 +11,7 @@ import { stringify } from 'yaml';
 import { type App, startApp } from '../../src/app.ts';
 import { loadConfig } from '../../src/config/load.ts';
 import type { Explanation } from '../../src/pdp/explain.ts';
+import type { CompilerOptions } from '../../src/policy/compiler/compiler.ts';
 import type { CheckRequestMessage, CheckResponseMessage } from '../../src/schema/check.ts';
 import type { DecisionRecord } from '../../src/schema/decision.ts';
 import { loadProtos } from '../../src/server/proto.ts';
@@ -43,6 +44,8 @@ export interface RunningOptions {
   readonly clock?: () => number;
   /** A folder that outlives the service; default: a new one, removed at the end. */
   readonly folder?: string;
+  /** What traces decisions for `explain`; default: as in `AppOptions`. */
+  readonly compiler?: CompilerOptions;
 }
 
 export interface Verdict {
@@ -65,7 +68,7 @@ export interface Running {
   control(path: string, body?: unknown): Promise<{ status: number; body: Record<string, unknown> }>;
   decision(path: string, body?: unknown): Promise<{ status: number; body: Record<string, unknown> }>;
   records(): Promise<{ lines: string[]; records: DecisionRecord[] }>;
-  explain(decisionId: string): Promise<Explanation>;
+  explain(decisionId: string, trace?: 'fails' | 'full'): Promise<Explanation>;
   /** Writes another lemma.yaml and has the service take it; rejects as `App.reload` does. */
   reload(config: Record<string, unknown>): Promise<void>;
   stop(): Promise<void>;
@@ -85,6 +88,7 @@ export async function running(options: RunningOptions = {}): Promise<Running> {
   const app = await startApp(loaded, {
     clock: () => clock() * 1000,
     output: (line) => void logged.push(line),
+    ...(options.compiler === undefined ? {} : { compiler: options.compiler }),
   });
   const operatorKey = readFileSync(app.operatorKeyFile, 'utf8').trim();
   const client = connect(app.addresses.grpc[0] ?? '');
@@ -122,10 +126,10 @@ export async function running(options: RunningOptions = {}): Promise<Running> {
       const lines = (await answer.text()).split('\n').filter((line) => line !== '');
       return { lines, records: lines.map((line) => JSON.parse(line) as DecisionRecord) };
     },
-    async explain(decisionId) {
+    async explain(decisionId, trace) {
       const { body } = await call(
         app.addresses.control,
-        `/api/wallet/runtimes/decisions/${decisionId}/explain`,
+        `/api/wallet/runtimes/decisions/${decisionId}/explain${trace === undefined ? '' : `?trace=${trace}`}`,
       );
       return body.explanation as Explanation;
     },

@@ -35,6 +35,7 @@ function route(action: string, methods: string[], risk: string) {
 
 /** What an agent has after its onboarding: requests of its own, each with a new nonce. */
 export interface Agent {
+  reading(): WireRequest;
   writing(nonce?: string): WireRequest;
 }
 
@@ -149,6 +150,7 @@ export function servedConfig(): Record<string, unknown> {
 
 function agent(proof: string, seed: Uint8Array): Agent {
   return {
+    reading: () => request({ headers: [['x-lemma-credential', proof]] }),
     writing(nonce) {
       const one = request({ method: 'PUT' });
       const headers = signPop({

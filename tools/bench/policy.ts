@@ -89,7 +89,7 @@ function unmetered(bundle: Bundle): Candidate {
   const limits = ENGINE_LIMITS;
   const entrypoint = entrypointOf(bundle.name);
   const image = takeImage({ module, data, profile: bundle.name, entrypoint, limits });
-  const instance = new Instance({ module, entrypoint, image, limits });
+  const instance = new Instance({ module, image, limits });
   return (input) => JSON.stringify(instance.evaluate(input));
 }
 

@@ -1,25 +1,29 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
-import { type Bundle, readBundleDir } from '../../src/policy/bundle.ts';
+import { isDeepStrictEqual, parseArgs } from 'node:util';
+import { type Bundle, filesInDir, readBundleDir } from '../../src/policy/bundle.ts';
 import type { Compiler } from '../../src/policy/compiler/compiler.ts';
 import { EMBEDDED_FOLDER } from '../../src/policy/embedded.ts';
 import { makeBundle, resultOf } from '../../src/policy/make.ts';
 import { type Sources, sourcesIn } from '../../src/policy/policy-files.ts';
-import { writeBundles } from '../../src/policy/write-bundle.ts';
+import { regoOnly } from '../../src/policy/rego-only.ts';
+import { replaceFolders, writeBundles } from '../../src/policy/write-bundle.ts';
 import { PROFILES } from '../../src/schema/common.ts';
 import { updateCapabilities } from './capabilities.ts';
 import { findCompiler } from './find.ts';
 
 /**
- * policies/ -> bundles/, policies/capabilities.json and src/policy/pins.ts. With --check nothing is written: exit 1
+ * policies/ -> bundles/ (below bundles/rego/ the variants for stock OPA), policies/capabilities.json and
+ * src/policy/pins.ts. With --check nothing is written: exit 1
  * when what stands there is not what would be built. The compiler inside Node serves if it was built, otherwise OPA's
  * own command; `--engine wasm` or `--engine native` asks for one of them. Both give the same bytes.
  */
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 const POLICIES = join(ROOT, 'policies');
+/** Below the bundles, under a name that is no profile's. */
+const REGO_ONLY = join(EMBEDDED_FOLDER, 'rego');
 const PINS = join(ROOT, 'src', 'policy', 'pins.ts');
 
 const { values } = parseArgs({
@@ -58,14 +62,20 @@ async function checkSources(compiler: Compiler, files: Sources): Promise<void> {
 
 async function write(bundles: readonly Bundle[]): Promise<void> {
   await writeBundles(EMBEDDED_FOLDER, bundles);
+  await replaceFolders(
+    bundles.map((bundle) => ({ folder: join(REGO_ONLY, bundle.name), files: regoOnly(bundle).files })),
+  );
   await writeFile(PINS, pinsText(bundles));
 }
 
 async function findStale(bundles: readonly Bundle[]): Promise<string[]> {
   const stale: string[] = [];
-  for (const { name, sha256 } of bundles) {
+  for (const bundle of bundles) {
+    const { name, sha256 } = bundle;
     const found = await readBundleDir(join(EMBEDDED_FOLDER, name)).catch(() => null);
     if (found?.sha256 !== sha256) stale.push(`bundles/${name}`);
+    const plain = await filesInDir(join(REGO_ONLY, name)).catch(() => new Map<string, Uint8Array>());
+    if (!isDeepStrictEqual(plain, regoOnly(bundle).files)) stale.push(`bundles/rego/${name}`);
   }
   if ((await readFile(PINS, 'utf8')) !== pinsText(bundles)) stale.push('src/policy/pins.ts');
   return stale;

@@ -4,7 +4,8 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { Worker } from 'node:worker_threads';
 import { zstdDecompress } from 'node:zlib';
-import type { HostCall, HostReply, WorkerReply } from './protocol.ts';
+import { boundAnswer } from './bound-answer.ts';
+import type { HostCall, HostReply, RawAnswer, RawRequest, WorkerReply } from './protocol.ts';
 
 /**
  * The process in which OPA's module runs, apart from the service: V8's flags count for a whole process. A thread within
@@ -28,6 +29,8 @@ compiled.then(
 );
 
 process.on('disconnect', () => process.exit());
+// Ctrl-C at a terminal reaches this process too; the one that asks decides what it means.
+process.on('SIGINT', () => undefined);
 process.on('message', (call: HostCall) => {
   void answer(call).then((reply) => process.send?.(reply));
 });
@@ -42,10 +45,15 @@ function startWorker(): Worker {
 }
 
 /** A thread that did not come to an end in time, or broke, is replaced; the module stays. */
-async function answer({ id, request, timeLimitMs }: HostCall): Promise<HostReply> {
+async function answer({ id, request, timeLimitMs, bounds }: HostCall): Promise<HostReply> {
   const module = await compiled;
   const outcome = await outcomeOf(request, timeLimitMs);
-  if ('answer' in outcome) return { id, ...outcome };
+  if ('answer' in outcome) {
+    if (bounds === undefined) return { id, ...outcome };
+    const { op } = JSON.parse(request) as RawRequest;
+    const bounded = boundAnswer(JSON.parse(outcome.answer) as RawAnswer, op, bounds);
+    return { id, answer: JSON.stringify(bounded) };
+  }
   await worker.terminate();
   worker = startWorker();
   worker.postMessage({ module });

@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process';
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { boundAnswer } from './bound-answer.ts';
 import { problemsInJson, problemsInText } from './native-problems.ts';
 import { testsOf } from './native-tests.ts';
 import {
@@ -15,16 +16,24 @@ import {
 
 /**
  * The `opa` command behind the same calls, in a temporary folder for each. It answers the same, but for: no traces of
- * failed tests, no coverage by rule, no column where OPA writes none, and no `parse`.
+ * failed tests, no coverage by rule, no column where OPA writes none, and no facts for
+ * a lint.
  */
 export function nativeHost(binary: string, version: string): OpaHost {
   return {
     kind: 'native',
     version,
-    async ask(request, timeLimitMs) {
+    async ask(request, timeLimitMs, bounds) {
       const folder = await mkdtemp(join(tmpdir(), 'lemma-opa-'));
       try {
-        return await perform({ binary, folder, request, timeLimitMs });
+        const answer = await perform({
+          binary,
+          folder,
+          request,
+          timeLimitMs,
+          maxOutput: bounds?.bytes ?? MAX_OUTPUT,
+        });
+        return bounds === undefined ? answer : boundAnswer(answer, request.op, bounds);
       } catch (cause) {
         if (cause instanceof TimedOut) return timedOut(request.op, timeLimitMs);
         throw cause;
@@ -51,10 +60,13 @@ interface Task {
   readonly folder: string;
   readonly request: RawRequest;
   readonly timeLimitMs: number;
+  /** Bytes of each stream; `opa` is ended beyond it. */
+  readonly maxOutput: number;
 }
 
 interface Output {
-  readonly code: number;
+  /** Null: it was ended because of too much output. */
+  readonly code: number | null;
   readonly stdout: string;
   readonly stderr: string;
 }
@@ -70,7 +82,6 @@ async function perform(task: Task): Promise<RawAnswer> {
   for (const [path, text] of Object.entries(files)) await put(task.folder, path, text);
   switch (task.request.op) {
     case 'version':
-    case 'parse':
       return failed(
         'compiler_unavailable',
         `\`opa\` cannot ${task.request.op}: build the compiler with \`npm run compiler\` (needs Go 1.26)`,
@@ -79,6 +90,8 @@ async function perform(task: Task): Promise<RawAnswer> {
       return succeeded(JSON.parse((await opa(task, ['capabilities', '--current'])).stdout));
     case 'check':
       return check(task);
+    case 'review':
+      return review(task);
     case 'fmt':
       return format(task, files);
     case 'build':
@@ -100,6 +113,19 @@ async function check(task: Task): Promise<RawAnswer> {
   const detailsOf = ({ file, row, message }: RawProblem) =>
     inWords.find((each) => each.file === file && each.row === row && each.message === message)?.details ?? [];
   return refused(problems.map((problem) => ({ ...problem, details: detailsOf(problem) })));
+}
+
+async function review(task: Task): Promise<RawAnswer> {
+  const { request } = task;
+  const { files = {}, tests = [] } = request;
+  const own = Object.keys(files).filter((path) => path.endsWith('.rego') && !tests.includes(path));
+  const { schema: _, ...rest } = request;
+  const checks = [
+    ...(own.length > 0 ? [await check({ ...task, request: { ...request, paths: own } })] : []),
+    await check({ ...task, request: { ...rest, capabilities: null } }),
+  ];
+  const errors = checks.flatMap((answer) => answer.errors);
+  return errors.length > 0 ? refused(errors) : succeeded();
 }
 
 async function format(task: Task, files: { readonly [path: string]: string }): Promise<RawAnswer> {
@@ -164,16 +190,20 @@ async function evaluate(task: Task): Promise<RawAnswer> {
     await put(task.folder, `${OWN}/input.json`, input);
     args.push('-i', `${OWN}/input.json`);
   }
-  const { stdout, stderr } = await opa(task, [...args, '--format', 'json', '--', query]);
+  const { code, stdout, stderr } = await opa(task, [...args, '--format', 'json', '--', query]);
+  if (code === null) return failed('answer_too_large', `evaluation gave more than ${task.maxOutput} bytes`);
   const problems = problemsInJson(stdout);
   if (problems !== null && problems.length > 0) return refused(problems);
   if (stdout.trim() === '') return refused(problemsInText(stderr));
   const { result = [] } = JSON.parse(stdout) as { result?: unknown[] };
-  const lines =
-    trace === undefined
-      ? []
-      : traceIn((await opa(task, [...args, '--explain', trace, '--format', 'pretty', '--', query])).stdout);
-  return succeeded({ results: result, output: stderr, trace: lines });
+  if (trace === undefined) return succeeded({ results: result, output: stderr, trace: [] });
+  const traced = await opa(task, [...args, '--explain', trace, '--format', 'pretty', '--', query]);
+  return succeeded({
+    results: result,
+    output: stderr,
+    trace: traceIn(traced.stdout),
+    trace_cut: traced.code === null,
+  });
 }
 
 /** OPA prints the trace's lines first, each with its place, and then the result. */
@@ -211,15 +241,22 @@ async function put(folder: string, path: string, text: string): Promise<void> {
   await writeFile(file, text);
 }
 
-function opa({ binary, folder, timeLimitMs }: Task, args: readonly string[]): Promise<Output> {
-  return run(binary, args, folder, timeLimitMs);
+function opa({ binary, folder, timeLimitMs, maxOutput }: Task, args: readonly string[]): Promise<Output> {
+  return run(binary, args, folder, timeLimitMs, maxOutput);
 }
 
-function run(binary: string, args: readonly string[], cwd: string, timeout: number): Promise<Output> {
+function run(
+  binary: string,
+  args: readonly string[],
+  cwd: string,
+  timeout: number,
+  maxBuffer = MAX_OUTPUT,
+): Promise<Output> {
   return new Promise((resolve, reject) => {
-    const options = { cwd, timeout, killSignal: 'SIGKILL', maxBuffer: MAX_OUTPUT } as const;
+    const options = { cwd, timeout, killSignal: 'SIGKILL', maxBuffer } as const;
     execFile(binary, args, options, (cause, stdout, stderr) => {
       if (cause === null) resolve({ code: 0, stdout, stderr });
+      else if (cause.code === 'ERR_CHILD_PROCESS_STDIO_MAXBUFFER') resolve({ code: null, stdout, stderr });
       else if (cause.killed) reject(new TimedOut());
       else if (typeof cause.code === 'number') resolve({ code: cause.code, stdout, stderr });
       else reject(cause);

@@ -9,6 +9,7 @@ export interface RawRequest {
   readonly capabilities?: Capabilities | null;
   readonly schema?: object;
   readonly strict?: boolean;
+  readonly tests?: readonly string[];
   readonly entrypoints?: readonly string[];
   readonly revision?: string;
   readonly coverage?: boolean;
@@ -19,7 +20,7 @@ export interface RawRequest {
   readonly strict_builtin_errors?: boolean;
 }
 
-export type Op = 'version' | 'capabilities' | 'check' | 'fmt' | 'build' | 'test' | 'eval' | 'parse';
+export type Op = 'version' | 'capabilities' | 'check' | 'fmt' | 'build' | 'test' | 'eval' | 'review';
 export type TraceMode = 'notes' | 'fails' | 'full' | 'debug';
 
 /** OPA's own document: what a policy may call, and which features of the language it may use. */
@@ -43,12 +44,24 @@ export interface RawAnswer {
   readonly result?: unknown;
 }
 
+/**
+ * What whoever asks can take. A trace is cut to it, and any other answer refused, where OPA runs: so that a policy
+ * cannot flood the process that asks.
+ */
+export interface AnswerBounds {
+  readonly traceLines: number;
+  /** Characters. */
+  readonly lineLength: number;
+  /** Of the whole answer, its trace cut. */
+  readonly bytes: number;
+}
+
 /** OPA, wherever it runs. Calls may overlap; each is answered, also one that runs away. */
 export interface OpaHost {
   readonly kind: 'wasm' | 'native';
   /** Of OPA, e.g. `1.22.2`. */
   readonly version: string;
-  ask(request: RawRequest, timeLimitMs: number): Promise<RawAnswer>;
+  ask(request: RawRequest, timeLimitMs: number, bounds?: AnswerBounds): Promise<RawAnswer>;
   close(): Promise<void>;
 }
 
@@ -57,6 +70,7 @@ export interface HostCall {
   readonly id: number;
   readonly request: string;
   readonly timeLimitMs: number;
+  readonly bounds?: AnswerBounds;
 }
 
 export type HostReply =
@@ -78,7 +92,7 @@ const WORK = {
   build: 'the build',
   test: 'the tests',
   eval: 'evaluation',
-  parse: 'parsing',
+  review: 'the check',
 } as const satisfies Record<Op, string>;
 
 export function timedOut(op: Op, timeLimitMs: number): RawAnswer {
@@ -90,6 +104,10 @@ export function timedOut(op: Op, timeLimitMs: number): RawAnswer {
     'time_limit',
     `${WORK[op]} did not end within ${timeLimitMs / 1000} s: ${cause}, or raise the limit`,
   );
+}
+
+export function tooLarge(op: Op, { bytes }: AnswerBounds): RawAnswer {
+  return failed('answer_too_large', `${WORK[op]} gave more than ${bytes} bytes`);
 }
 
 export function broken(op: Op, problem: string): RawAnswer {

@@ -29,10 +29,14 @@ export function wasmHost(artefact: string = ARTEFACT): OpaHost {
   return {
     kind: 'wasm',
     version: OPA_VERSION,
-    async ask(request, timeLimitMs) {
+    async ask(request, timeLimitMs, bounds) {
       if (closed) return broken(request.op, 'the compiler is closed');
       if (child === undefined || child.gone) child = startChild(artefact);
-      const reply = await child.call(JSON.stringify(request), timeLimitMs);
+      const reply = await child.call({
+        request: JSON.stringify(request),
+        timeLimitMs,
+        ...(bounds === undefined ? {} : { bounds }),
+      });
       if ('answer' in reply) return JSON.parse(reply.answer) as RawAnswer;
       return 'timedOut' in reply ? timedOut(request.op, timeLimitMs) : broken(request.op, reply.problem);
     },
@@ -45,7 +49,7 @@ export function wasmHost(artefact: string = ARTEFACT): OpaHost {
 
 interface Child {
   readonly gone: boolean;
-  call(request: string, timeLimitMs: number): Promise<HostReply>;
+  call(call: Omit<HostCall, 'id'>): Promise<HostReply>;
   close(): Promise<void>;
 }
 
@@ -84,9 +88,9 @@ function startChild(artefact: string): Child {
     get gone() {
       return gone;
     },
-    call(request, timeLimitMs) {
+    call(call) {
       const id = ++lastId;
-      const reply = before.then(() => perform({ id, request, timeLimitMs }));
+      const reply = before.then(() => perform({ id, ...call }));
       before = reply.catch(() => undefined);
       return reply;
     },

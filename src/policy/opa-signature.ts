@@ -1,0 +1,139 @@
+import { type KeyObject, sign, verify } from 'node:crypto';
+import { sha256 } from '#runtime';
+import { fromBase64url, toBase64url } from '../crypto/base64url.ts';
+import { canonicalJson } from '../crypto/jcs.ts';
+import { readJson } from '../crypto/json.ts';
+import { Denial } from '../reason.ts';
+import {
+  OPA_SIGNATURES_FILE,
+  type OpaSignaturePayload,
+  opaSignatureHeaderSchema,
+  opaSignaturePayloadSchema,
+  opaSignaturesSchema,
+} from '../schema/bundle.ts';
+import { type Checked, checker } from '../schema/validate.ts';
+import { opaHash } from './opa-hash.ts';
+import type { RegoOnly } from './rego-only.ts';
+
+/**
+ * OPA's bundle signature (`.signatures.json`, https://www.openpolicyagent.org/docs/management-bundles/#signature-format)
+ * with ES256 (RFC 7518 section 3.4), for those who run stock OPA. Lemma itself trusts its Ed25519 signature alone.
+ */
+export interface OpaClaims {
+  /** Under which OPA's configuration has the public key. */
+  readonly keyid: string;
+  /** Must be that of OPA's configuration; none must be none. */
+  readonly scope?: string;
+}
+
+export interface OpaSigned {
+  readonly keyid: string | null;
+  readonly scope: string | null;
+}
+
+const checkFile = checker(opaSignaturesSchema);
+const checkHeader = checker(opaSignatureHeaderSchema);
+const checkPayload = checker(opaSignaturePayloadSchema);
+
+/** RFC 7638 of a P-256 key, public or private. */
+export function p256Thumbprint(key: KeyObject): string {
+  const { crv, kty, x, y } = key.export({ format: 'jwk' });
+  return toBase64url(sha256(utf8(canonicalJson({ crv, kty, x, y }))));
+}
+
+/** The same bundle with OPA's signature inside; one that stood there is replaced. `key`: a P-256 private key. */
+export function signForOpa(bundle: RegoOnly, key: KeyObject, { keyid, scope }: OpaClaims): RegoOnly {
+  const header = { alg: 'ES256', kid: keyid, typ: 'JWT' };
+  const payload = { files: filesOf(bundle), keyid, ...(scope === undefined ? {} : { scope }) };
+  const signed = [header, payload].map((part) => toBase64url(utf8(JSON.stringify(part)))).join('.');
+  const signature = sign('sha256', utf8(signed), { key, dsaEncoding: 'ieee-p1363' });
+  const file = { signatures: [`${signed}.${toBase64url(signature)}`] };
+  const bytes = utf8(`${JSON.stringify(file, null, 2)}\n`);
+  return { ...bundle, files: new Map([...bundle.files, [OPA_SIGNATURES_FILE, bytes]]) };
+}
+
+/**
+ * Verifies as OPA does: one JWT of this key, this scope, and exactly the files that are there.
+ *
+ * @param key a P-256 public key
+ * @throws Denial `bundle_rejected`
+ */
+export function verifyForOpa(bundle: RegoOnly, key: KeyObject, scope?: string): OpaSigned {
+  const [head, body, mark] = partsOf(bundle);
+  const { kid } = partOf(bundle, 'header', head, checkHeader);
+  const signature = fromBase64url(mark);
+  const signed = utf8(`${head}.${body}`);
+  if (signature?.length !== 64 || !verify('sha256', signed, { key, dsaEncoding: 'ieee-p1363' }, signature))
+    throw rejected(bundle, 'has a signature that is not of this key');
+  const payload = partOf(bundle, 'payload', body, checkPayload);
+  const facts = { signed: payload.scope ?? null, asked: scope ?? null };
+  if ((payload.scope ?? '') !== (scope ?? '')) throw rejected(bundle, 'is signed for another scope', facts);
+  checkFiles(bundle, payload.files);
+  return { keyid: kid ?? payload.keyid ?? null, scope: payload.scope ?? null };
+}
+
+function checkFiles(bundle: RegoOnly, signed: OpaSignaturePayload['files']): void {
+  const left = new Map(signed.map(({ name, hash }) => [name, hash]));
+  if (left.size !== signed.length) throw rejected(bundle, 'has a signature that names a file twice');
+  for (const { name: file, hash } of filesOf(bundle)) {
+    const expected = left.get(file);
+    left.delete(file);
+    if (expected === undefined) throw rejected(bundle, `holds a file that is not signed: ${file}`, { file });
+    if (expected !== hash) throw rejected(bundle, `is not what was signed: ${file} differs`, { file });
+  }
+  const [missing] = left.keys();
+  if (missing !== undefined) throw rejected(bundle, `lacks a file that was signed: ${missing}`);
+}
+
+function filesOf({ files }: RegoOnly): OpaSignaturePayload['files'] {
+  return [...files]
+    .filter(([path]) => path !== OPA_SIGNATURES_FILE)
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([name, bytes]) => ({ name, hash: opaHash(name, bytes), algorithm: 'SHA-256' }));
+}
+
+function partsOf(bundle: RegoOnly): [header: string, payload: string, signature: string] {
+  const bytes = bundle.files.get(OPA_SIGNATURES_FILE);
+  if (bytes === undefined) throw rejected(bundle, `has no ${OPA_SIGNATURES_FILE}`);
+  const { signatures } = documentOf(bundle, OPA_SIGNATURES_FILE, bytes, checkFile);
+  const [header, payload, signature, ...more] = signatures[0]?.split('.') ?? [];
+  if (header !== undefined && payload !== undefined && signature !== undefined && more.length === 0)
+    return [header, payload, signature];
+  throw rejected(bundle, `has a malformed ${OPA_SIGNATURES_FILE}: no JWT`);
+}
+
+function partOf<T>(bundle: RegoOnly, what: string, text: string, check: (value: unknown) => Checked<T>): T {
+  const bytes = fromBase64url(text);
+  if (bytes === null) throw rejected(bundle, `has a malformed signature: its ${what} is not base64url`);
+  return documentOf(bundle, `${what} of the signature`, bytes, check);
+}
+
+function documentOf<T>(
+  bundle: RegoOnly,
+  what: string,
+  bytes: Uint8Array,
+  check: (value: unknown) => Checked<T>,
+): T {
+  const checked = check(parsed(bytes));
+  if (checked.ok) return checked.value;
+  const problem = checked.problems.map(({ field, message }) => `${field}: ${message}`).join('; ');
+  throw rejected(bundle, `has a malformed ${what}: ${problem}`);
+}
+
+/** Undefined for what is not JSON, and for a key that stands twice. */
+function parsed(bytes: Uint8Array): unknown {
+  try {
+    const { value, duplicate } = readJson(bytes, { maxDepth: 16, numbers: 'exact' });
+    return duplicate === null ? value : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function utf8(text: string): Uint8Array {
+  return new TextEncoder().encode(text);
+}
+
+function rejected({ name, revision }: RegoOnly, message: string, facts: Denial['facts'] = {}): Denial {
+  return new Denial('bundle_rejected', `bundle ${name} ${revision} ${message}`, { name, revision, ...facts });
+}

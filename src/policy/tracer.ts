@@ -1,0 +1,133 @@
+import { DATA_FILE } from '../schema/bundle.ts';
+import { type Bundle, entrypointOf } from './bundle.ts';
+import type { Evaluated } from './compiler/answers.ts';
+import { readCapabilities } from './compiler/capabilities.ts';
+import {
+  type Compiler,
+  type CompilerOptions,
+  CompilerUnavailable,
+  openCompiler,
+} from './compiler/compiler.ts';
+import type { TraceMode } from './compiler/protocol.ts';
+import { isRego, type Sources } from './policy-files.ts';
+
+/** How OPA's own evaluator gets to a decision: the same Rego and data over the same input. */
+export interface Traced {
+  /** `OPA 1.22.2`; null where nothing was evaluated. */
+  readonly evaluator: string | null;
+  /** As `opa eval --explain` prints them. */
+  readonly lines: readonly string[];
+  /** There were more lines. */
+  readonly cut: boolean;
+  /** What the policy answered; undefined where it had no answer, or nothing was evaluated. */
+  readonly value: unknown;
+  /** One sentence, where there is no trace. */
+  readonly error: string | null;
+}
+
+/**
+ * Traces on behalf of a running service, apart from its decisions: one at a time, bounded in time and size, in a
+ * process that ends once it idles. Nothing is thrown: what goes wrong is in `error`.
+ */
+export interface Tracer {
+  /** @param input JSON text */
+  trace(bundle: Bundle, input: string, mode: TraceMode): Promise<Traced>;
+  close(): Promise<void>;
+}
+
+export interface TracerOptions {
+  readonly compiler?: CompilerOptions;
+  readonly timeLimitMs?: number;
+  readonly idleMs?: number;
+}
+
+const TIME_LIMIT_MS = 5_000;
+const IDLE_MS = 60_000;
+const BOUNDS = { traceLines: 2_000, lineLength: 400, bytes: 2 << 20 } as const;
+/** Rego, data and input are handed over on the event loop of the service. */
+const MOST_SOURCES = 2 << 20;
+
+export function createTracer(options: TracerOptions = {}): Tracer {
+  const { timeLimitMs = TIME_LIMIT_MS, idleMs = IDLE_MS } = options;
+  let compiler: Compiler | undefined;
+  let busy = false;
+  let closed = false;
+  let idle: NodeJS.Timeout | undefined;
+
+  async function end(): Promise<void> {
+    clearTimeout(idle);
+    const ended = compiler;
+    compiler = undefined;
+    await ended?.close();
+  }
+
+  async function evaluate(bundle: Bundle, input: string, mode: TraceMode): Promise<Traced> {
+    compiler ??= await openCompiler(options.compiler);
+    if (closed) return untraced('the service is stopping');
+    const { version } = compiler;
+    const request = { files: evaluatedFiles(bundle), query: decisionQuery(bundle), input, trace: mode };
+    // Nothing says that a bundle's Rego is what its module was made of: it gets no network here either.
+    const capabilities = await readCapabilities();
+    const answer = await compiler.eval({ ...request, capabilities, timeLimitMs, bounds: BOUNDS });
+    if (answer.ok) return tracedOf(answer.result, version);
+    // What a hostile policy has grown is given back at once.
+    await end();
+    return untraced(answer.errors[0]?.message ?? 'OPA evaluated nothing');
+  }
+
+  return {
+    async trace(bundle, input, mode) {
+      if (closed) return untraced('the service is stopping');
+      if (busy) return untraced('another trace is being made: ask again in a moment');
+      if (sizeOf(bundle) + input.length > MOST_SOURCES) {
+        return untraced(
+          `more than ${MOST_SOURCES} bytes of Rego, data and input are not traced here: \`lemma policy eval --bundle --trace\` does`,
+        );
+      }
+      busy = true;
+      clearTimeout(idle);
+      try {
+        return await evaluate(bundle, input, mode);
+      } catch (cause) {
+        if (cause instanceof CompilerUnavailable) return untraced(cause.message);
+        return untraced(`the evaluator failed: ${cause instanceof Error ? cause.message : String(cause)}`);
+      } finally {
+        busy = false;
+        idle = setTimeout(() => void end(), idleMs).unref();
+      }
+    },
+    async close() {
+      closed = true;
+      await end();
+    },
+  };
+}
+
+/** What OPA evaluates of a bundle. */
+export function evaluatedFiles({ files }: Bundle): Sources {
+  const decoder = new TextDecoder();
+  return new Map(
+    [...files].filter(([path]) => isEvaluated(path)).map(([path, bytes]) => [path, decoder.decode(bytes)]),
+  );
+}
+
+export function decisionQuery({ name }: Bundle): string {
+  return `data.${entrypointOf(name).replaceAll('/', '.')}`;
+}
+
+/** Nothing to be seen, and why. */
+export function untraced(error: string): Traced {
+  return { evaluator: null, lines: [], cut: false, value: undefined, error };
+}
+
+function tracedOf({ trace, traceCut, value }: Evaluated, version: string): Traced {
+  return { evaluator: `OPA ${version}`, lines: trace, cut: traceCut, value, error: null };
+}
+
+function isEvaluated(path: string): boolean {
+  return isRego(path) || path === DATA_FILE;
+}
+
+function sizeOf({ files }: Bundle): number {
+  return [...files].reduce((sum, [path, bytes]) => (isEvaluated(path) ? sum + bytes.length : sum), 0);
+}

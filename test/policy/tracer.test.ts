@@ -1,0 +1,151 @@
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { CompilerOptions } from '../../src/policy/compiler/compiler.ts';
+import { createTracer, type Tracer, type TracerOptions } from '../../src/policy/tracer.ts';
+import { findOpa } from '../../tools/bundles/opa.ts';
+import { stockOpa } from '../support/opa.ts';
+import { PATIENT_MS, wasmBuilt } from './compiler/support.ts';
+import { ALLOWED, bytes, fixture, withFile } from './support.ts';
+
+const hostile = fixture('hostile');
+const probe = fixture('probe');
+const input = (document: object) => JSON.stringify(document);
+const answer = input({ answer: ALLOWED });
+
+/** Processes of the compiler that this one has started. */
+function children(): number {
+  const all = execFileSync('ps', ['-A', '-o', 'ppid=,args='], { encoding: 'utf8' });
+  const own = new RegExp(`^ *${process.pid} .*compiler/host\\.ts`);
+  return all.split('\n').filter((line) => own.test(line)).length;
+}
+
+async function until(holds: () => boolean): Promise<void> {
+  while (!holds()) await sleep(20);
+}
+
+describe('the tracer', function () {
+  this.timeout(PATIENT_MS);
+  let tracer: Tracer;
+  afterEach(() => tracer?.close());
+
+  function open(options: TracerOptions = {}): Tracer {
+    tracer = createTracer({ timeLimitMs: PATIENT_MS, ...options });
+    return tracer;
+  }
+
+  it('says what to do where there is no compiler', async () => {
+    const compiler = { artefact: '/nowhere/opa.wasm.zst', opa: '/nowhere/opa' };
+    const { evaluator, lines, error } = await open({ compiler }).trace(probe, answer, 'full');
+    assert.deepEqual([evaluator, lines], [null, []]);
+    assert.match(error ?? '', /^The policy compiler is not there: build it with `npm run compiler`/);
+  });
+
+  it('does not hand over more than the event loop bears', async () => {
+    const large = withFile(probe, 'lemma/low/more.rego', bytes(`# ${'x'.repeat(2 << 20)}`));
+    const { error } = await open().trace(large, answer, 'full');
+    assert.match(error ?? '', /^more than 2097152 bytes/);
+  });
+
+  for (const engine of ['wasm', 'native'] as const) {
+    describe(`with the ${engine} compiler`, () => {
+      let compiler: CompilerOptions;
+
+      before(async function () {
+        this.timeout(300_000);
+        if (engine === 'wasm' ? !wasmBuilt() : (await stockOpa()) === null) return this.skip();
+        compiler = engine === 'wasm' ? { engine } : { engine, opa: await findOpa() };
+      });
+
+      it("gives OPA's lines and the policy's answer", async () => {
+        const { evaluator, lines, value, cut, error } = await open({ compiler }).trace(probe, answer, 'full');
+        assert.deepEqual([value, cut, error], [ALLOWED, false, null]);
+        assert.match(evaluator ?? '', /^OPA 1\./);
+        assert.match(lines.join('\n'), /^lemma\/low\/probe\.rego:\d+ .*Enter data\.lemma\.low\.decision$/m);
+      });
+
+      it('gives only what failed where that is asked for', async () => {
+        const { lines } = await open({ compiler }).trace(hostile, input({ attack: 'answer' }), 'fails');
+        assert.deepEqual(
+          lines.filter((line) => / (?:Eval|Exit|Index) /.test(line)),
+          [],
+        );
+      });
+
+      it('cuts what is long', async () => {
+        const many = input({ attack: 'comprehension', size: 8 });
+        const { lines, cut, value, error } = await open({ compiler }).trace(hostile, many, 'full');
+        assert.deepEqual([lines.length, cut, value, error], [2000, true, ALLOWED, null]);
+      });
+
+      it('refuses an answer that is too large', async () => {
+        const document = input({ answer: { ...ALLOWED, message: 'x'.repeat(1 << 20) }, more: '' });
+        const twice = withFile(
+          probe,
+          'lemma/low/probe.rego',
+          bytes('package lemma.low\n\ndecision := [input.answer, input.answer, input.answer]\n'),
+        );
+        const { error } = await open({ compiler }).trace(twice, document, 'fails');
+        assert.equal(error, 'evaluation gave more than 2097152 bytes');
+      });
+
+      it('lets Rego call nothing that a bundle may not', async () => {
+        const rego = 'package lemma.low\n\ndecision := http.send({"method": "get", "url": input.url})\n';
+        const calling = withFile(probe, 'lemma/low/probe.rego', bytes(rego));
+        const { lines, error } = await open({ compiler }).trace(
+          calling,
+          input({ url: 'http://127.0.0.1:9' }),
+          'full',
+        );
+        assert.deepEqual([lines, error], [[], 'undefined function http.send']);
+      });
+
+      it('ends one that runs away, and traces the next', async () => {
+        const endless = input({ attack: 'comprehension', size: 10_000 });
+        open({ compiler, timeLimitMs: 2000 });
+        const { error, lines } = await tracer.trace(hostile, endless, 'full');
+        assert.deepEqual(lines, []);
+        assert.match(error ?? '', /did not end within 2 s|more than 512 MB/);
+        assert.equal((await tracer.trace(hostile, input({}), 'fails')).error, null);
+      });
+
+      it('makes one at a time', async () => {
+        open({ compiler });
+        const both = await Promise.all([1, 2].map(() => tracer.trace(probe, answer, 'fails')));
+        assert.deepEqual(
+          both.map(({ error }) => error),
+          [null, 'another trace is being made: ask again in a moment'],
+        );
+      });
+
+      it('makes none once it is closed', async () => {
+        await open({ compiler }).close();
+        const { error } = await tracer.trace(probe, answer, 'fails');
+        assert.equal(error, 'the service is stopping');
+      });
+    });
+  }
+
+  describe('leaves no process behind', () => {
+    before(function () {
+      if (!wasmBuilt()) this.skip();
+    });
+
+    it('once it idles', async () => {
+      open({ idleMs: 2_000 });
+      await tracer.trace(probe, answer, 'fails');
+      assert.equal(children(), 1);
+      await until(() => children() === 0);
+      assert.equal((await tracer.trace(probe, answer, 'fails')).error, null);
+    });
+
+    it('when it is closed in the middle of a trace', async () => {
+      const endless = input({ attack: 'comprehension', size: 10_000 });
+      const under_way = open().trace(hostile, endless, 'fails');
+      await until(() => children() === 1);
+      await tracer.close();
+      assert.match((await under_way).error ?? '', /closed|broke off/);
+      assert.equal(children(), 0);
+    });
+  });
+});
