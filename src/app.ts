@@ -241,7 +241,12 @@ async function compose(
       await vouch(logged, ring.logKey(), clock).catch((error: unknown) =>
         logger.error({ err: error }, 'an export without a checkpoint at its end'),
       );
-      yield* provenLines(store, tenant);
+      const release = await retention.hold();
+      try {
+        yield* provenLines(store, tenant);
+      } finally {
+        release();
+      }
     },
     keys: ring,
     backup: createBackup({ folder: config.data, store, key: ring.logKey, home, clock }),

@@ -38,6 +38,11 @@ export interface Cut {
 export interface Retention {
   /** Prunes what may go now. Called while one is under way, it resolves with that one. Never rejects. */
   run(): Promise<void>;
+  /**
+   * Takes nothing while somebody reads the log from its beginning, who would find a gap. Resolves once nothing is under way
+   * any more, with what ends it; several may hold it.
+   */
+  hold(): Promise<() => void>;
   /** Stops after the step that is under way; what is left goes at the next start. */
   close(): Promise<void>;
 }
@@ -61,15 +66,19 @@ export function createRetention(options: RetentionOptions): Retention {
   const { store, key, trusted, clock, keepMs, whenFull, onPruned, onFull, onError, rest = 4 } = options;
   let running: Promise<void> | undefined;
   let closed = false;
+  let holders = 0;
   let wasFull = false;
-  const ended = Promise.withResolvers<void>();
+  /** Resolved when a pause is to end early. */
+  let hurry = Promise.withResolvers<void>();
+
+  const halted = () => closed || holders > 0;
 
   async function pass(): Promise<void> {
     const { chains } = await store.logEnd();
     const nodes = chains.map(({ node }) => node);
     for (const node of nodes) await sweep(node);
     for (const node of nodes) {
-      while (!closed && (await pruneNext(node, clock() - keepMs(), 'age'))) await sweep(node);
+      while (!halted() && (await pruneNext(node, clock() - keepMs(), 'age'))) await sweep(node);
     }
     await pruneBySize(nodes);
   }
@@ -83,14 +92,14 @@ export function createRetention(options: RetentionOptions): Retention {
     }
     const room = async () => (await store.size()).used < limit * ROOM_AGAIN;
     if (whenFull() === 'prune') {
-      while (!closed && !(await room())) {
+      while (!halted() && !(await room())) {
         const node = await oldest(nodes);
         if (node === null) break;
         await pruneNext(node, null, 'size');
         await sweep(node);
       }
     }
-    if (closed || (await store.size()).used < limit * NEARLY_FULL || wasFull) return;
+    if (halted() || (await store.size()).used < limit * NEARLY_FULL || wasFull) return;
     wasFull = true;
     onFull(used, limit);
   }
@@ -117,7 +126,7 @@ export function createRetention(options: RetentionOptions): Retention {
   }
 
   async function sweep(node: string): Promise<void> {
-    while (!closed) {
+    while (!halted()) {
       const start = performance.now();
       if ((await store.removePruned(node, STEP)) === 0) return;
       await pause((performance.now() - start) * rest);
@@ -127,7 +136,7 @@ export function createRetention(options: RetentionOptions): Retention {
   function pause(ms: number): Promise<void> {
     return new Promise((resolve) => {
       const timer = setTimeout(resolve, ms);
-      void ended.promise.then(() => {
+      void hurry.promise.then(() => {
         clearTimeout(timer);
         resolve();
       });
@@ -135,21 +144,42 @@ export function createRetention(options: RetentionOptions): Retention {
   }
 
   return {
-    run() {
-      if (closed) return running ?? Promise.resolve();
-      running ??= pass()
-        .catch((error: unknown) => onError(error, 'pruning the decision log'))
-        .finally(() => {
-          running = undefined;
-        });
-      return running;
+    run,
+    async hold() {
+      holders += 1;
+      hurry.resolve();
+      await running;
+      return release();
     },
     async close() {
       closed = true;
-      ended.resolve();
+      hurry.resolve();
       await running;
     },
   };
+
+  function run(): Promise<void> {
+    if (halted()) return running ?? Promise.resolve();
+    running ??= pass()
+      .catch((error: unknown) => onError(error, 'pruning the decision log'))
+      .finally(() => {
+        running = undefined;
+      });
+    return running;
+  }
+
+  /** What ends one hold, once. */
+  function release(): () => void {
+    let held = true;
+    return () => {
+      if (!held) return;
+      held = false;
+      holders -= 1;
+      if (holders > 0) return;
+      hurry = Promise.withResolvers<void>();
+      void run();
+    };
+  }
 }
 
 function checkCut(checkpoint: Checkpoint, hash: string | null, keys: CheckpointKeys): void {

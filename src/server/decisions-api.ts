@@ -62,6 +62,8 @@ export function decisionHandlers({
       // The first one is waited for: a store that cannot be read is an error still, not a torn answer.
       const first = await lines.next();
       const pieces = Readable.from(inPieces(first, lines), { objectMode: false, highWaterMark: PIECE });
+      // A client that hung up before the first piece leaves a generator that never began, and so never ends.
+      pieces.once('close', () => void lines.return?.());
       return reply.type('application/x-ndjson').send(pieces);
     },
   };

@@ -116,7 +116,9 @@ export function streamRecords(
     const own = within === 'any' || (within.org === org && within.env === env);
     return { position, node, seq, line: own ? text : withheldLine(node, seq, text) };
   });
-  const seen = full ? (records.at(-1)?.position ?? end) : end;
+  // Over what was pruned, or a number that somebody made up, in one step.
+  const beyond = db.prepare('SELECT min(position) FROM records WHERE position > ?').pluck().get(end);
+  const seen = full ? (records.at(-1)?.position ?? end) : Math.max(end, Number(beyond ?? 0) - 1);
   return { records, next: Math.max(seen, after), done: seen >= last };
 }
 

@@ -64,7 +64,7 @@ const OF_DATABASE: readonly { name: string; sql: string; found: string }[] = [
   { name: 'a dropped record', sql: 'DELETE FROM records WHERE seq = 5', found: 'dropped 5' },
   {
     name: 'a record out of order',
-    sql: 'UPDATE records SET position = 100 WHERE seq = 5',
+    sql: 'UPDATE records SET position = 9007199254740000 WHERE seq = 5',
     found: 'reordered 5',
   },
   { name: 'a cut end', sql: 'DELETE FROM records WHERE seq > 9', found: 'cut 10' },

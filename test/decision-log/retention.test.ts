@@ -213,6 +213,38 @@ describe('decision-log: retention', () => {
     assert.deepEqual([removed > 0 && removed < 600, (await verify()).faults], [true, []]);
   });
 
+  it('takes nothing while somebody holds it, and goes on then', async () => {
+    for (let n = 0; n < 3; n += 1) await span(10);
+    now = NOW + KEEP + 0.5 * HOUR;
+    const one = retention();
+    const [first, second] = [await one.hold(), await one.hold()];
+    first();
+    await one.run();
+    const held = await kept();
+    second();
+    await one.run();
+    assert.deepEqual(
+      [held, await kept()],
+      [
+        [1, 30],
+        [11, 30],
+      ],
+    );
+  });
+
+  it('leaves a reader that was there first the records that it was promised', async () => {
+    await span(600);
+    await span(1);
+    now = NOW + KEEP + HOUR;
+    const one = retention({ rest: 1_000_000 });
+    void one.run();
+    const release = await one.hold();
+    const report = await verify();
+    release();
+    await one.close();
+    assert.deepEqual(report.faults, []);
+  });
+
   it('prunes nothing at a checkpoint that no key of the deployment signed', async () => {
     await span(10);
     await span(10);
