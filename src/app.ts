@@ -1,15 +1,18 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import pino, { type Logger } from 'pino';
-import { signEd25519 } from '#runtime';
 import { createAuthority } from './authority/authority.ts';
+import { createBackup, removeLeftBackups } from './authority/backup.ts';
 import { siteHost } from './authority/identity.ts';
-import { loadKeys, operatorKeyFile, publicJwk } from './authority/keys.ts';
+import { type KeyRing, openKeyRing } from './authority/key-ring.ts';
+import { loadKeys, operatorKeyFile } from './authority/keys.ts';
 import { createOperators } from './authority/operators.ts';
 import type { LoadedConfig } from './config/load.ts';
-import { fromBase64url, toBase64url } from './crypto/base64url.ts';
-import { exportLines } from './decision-log/export.ts';
+import { fromBase64url } from './crypto/base64url.ts';
+import { exportLines, provenLines } from './decision-log/export.ts';
 import { openLog } from './decision-log/log.ts';
+import { createRetention, type Retention } from './decision-log/retention.ts';
+import { vouch } from './decision-log/vouch.ts';
 import { startFirewall } from './firewall/firewall.ts';
 import { createGate, type Gate } from './gate/gate.ts';
 import { decide, type Pdp, type Settings } from './pdp/decide.ts';
@@ -73,6 +76,10 @@ export interface App {
 }
 
 const DATABASE = 'lemma.db';
+/** Records grow old without a new one coming. */
+const RETENTION_MS = 600_000;
+const FULL =
+  'the database is nearly at log.max_bytes, and nothing in it may go yet: durable decisions will be denied (audit_unavailable). Raise log.max_bytes, lower log.keep, or say log.when_full: prune';
 
 /**
  * A configuration becomes a running service: keys, store, state, policies, then the listeners, each ready before the
@@ -104,9 +111,7 @@ async function compose(
   const clock = options.clock ?? Date.now;
   const logger = loggerTo(options);
   const keys = loadKeys(config.data);
-  const own = publicJwk(keys.issuer);
-  const settled = { settings: settingsFrom(loaded, own) };
-  let running = config;
+  let running = loaded;
 
   const path = join(config.data, DATABASE);
   const lostAt = memoryLostAt(config.data, path, !keys.created, Math.floor(clock() / 1000));
@@ -114,29 +119,66 @@ async function compose(
     logger.warn({ lost_at: lostAt }, 'the database is new, the keys are not: spent nonces are not known');
   const store = await openStore({ path, clock, maxBytes: config.log.max_bytes });
   stops.push(() => store.close());
+  removeLeftBackups(config.data);
   const snapshot = await store.load();
 
+  if (snapshot.fenced_at !== null)
+    logger.warn(
+      { restored_at: new Date(snapshot.fenced_at).toISOString(), epoch: snapshot.last.epoch },
+      'this state was restored from a backup: proofs issued before that are denied (revoked)',
+    );
+  const ring = await openKeyRing({
+    folder: config.data,
+    keys,
+    known: snapshot.signing_keys,
+    store,
+    home,
+    clock,
+    onChange: () => {
+      settled.settings = settingsFrom(running, ring);
+    },
+    onError: (error, doing) => logger.error({ err: error }, doing),
+  });
+  const settled = { settings: settingsFrom(loaded, ring) };
   const gate = createGate();
   loadGate(gate, snapshot, lostAt, believed(snapshot, clock(), options, logger));
   const archive = storeArchive(store);
   const policies = new PolicyRegistry(archive, marksOf(snapshot));
-  await activate(policies, await configuredBundles(config, clock), { home, clock, store }).catch((error) => {
-    throw refusedBundle(error);
-  });
+  await activate(policies, await configuredBundles(config, ring, clock), { home, clock, store }).catch(
+    (error) => {
+      throw refusedBundle(error);
+    },
+  );
 
-  const log = openLog({
+  const retention = createRetention({
     store,
-    node: config.node,
-    signer: (bytes) => toBase64url(signEd25519(bytes, keys.checkpoint)),
-    keyid: publicJwk(keys.checkpoint).kid,
+    key: ring.logKey,
+    trusted: ring.checkpointKeys,
     clock,
+    keepMs: () => running.config.log.keep_ms,
+    whenFull: () => running.config.log.when_full,
+    onPruned: (cut) => logger.info(cut, 'pruned the decision log up to a checkpoint'),
+    onFull: (used, limit) => logger.warn({ used, limit }, FULL),
+    onError: (error, doing) => logger.error({ err: error }, doing),
   });
+  stops.push(() => retention.close());
+  const logged: typeof store = {
+    ...store,
+    putCheckpoint: async (checkpoint) => {
+      await store.putCheckpoint(checkpoint);
+      // What a checkpoint closes may be what can go; not awaited, and it never rejects.
+      void retention.run();
+    },
+  };
+  const log = openLog({ store: logged, node: config.node, key: ring.logKey, clock });
   stops.push(() => log.close());
+  stops.push(every(RETENTION_MS, retention));
 
   const authority = createAuthority({
     home,
     host: siteHost(config.public_url),
     keys,
+    issuer: ring.issuer,
     store,
     gate,
     clock,
@@ -193,10 +235,21 @@ async function compose(
     operators: createOperators({ ...home, key: keys.operatorKey }),
     // Records of low risk are written behind their answers: whoever asks for one that was answered must find it.
     queryDecisions: (query) => log.settled().then(() => store.queryRecords(query)),
-    async *exportDecisions(tenant) {
+    async *exportDecisions(tenant, proven) {
       await log.settled();
-      yield* exportLines(store, tenant);
+      if (!proven) return yield* exportLines(store, tenant);
+      await vouch(logged, ring.logKey(), clock).catch((error: unknown) =>
+        logger.error({ err: error }, 'an export without a checkpoint at its end'),
+      );
+      const release = await retention.hold();
+      try {
+        yield* provenLines(store, tenant);
+      } finally {
+        release();
+      }
     },
+    keys: ring,
+    backup: createBackup({ folder: config.data, store, key: ring.logKey, home, clock }),
     decide: answer,
     explain: (id, tenant, trace) =>
       log.settled().then(() => explain(id, tenant, { store, policies, archive, tracer }, trace)),
@@ -228,42 +281,53 @@ async function compose(
     },
     operatorKeyFile: operatorKeyFile(config.data),
     reload: async (next) => {
-      const problems = fixedProblems(running, next.config);
+      const problems = fixedProblems(running.config, next.config);
       if (problems.length > 0) throw new InputError(problems);
-      const settings = settingsFrom(next, own);
       // What can refuse comes first, so that a refused reload leaves all as it was.
-      const bundles = await configuredBundles(next.config, clock);
+      settingsFrom(next, ring);
+      const bundles = await configuredBundles(next.config, ring, clock);
       await store.limit(next.config.log.max_bytes);
       firewall?.replace(next.config.firewall?.apis ?? []);
       try {
         authority.registerFromFile(next.config.runtimes);
         await activate(policies, bundles, { home, clock, store });
       } catch (error) {
-        firewall?.replace(running.firewall?.apis ?? []);
-        authority.registerFromFile(running.runtimes);
-        await store.limit(running.log.max_bytes);
+        firewall?.replace(running.config.firewall?.apis ?? []);
+        authority.registerFromFile(running.config.runtimes);
+        await store.limit(running.config.log.max_bytes);
         throw refusedBundle(error);
       }
-      settled.settings = settings;
-      running = next.config;
+      // Made anew: a key may have been rotated in the meantime.
+      settled.settings = settingsFrom(next, ring);
+      running = next;
+      void retention.run();
     },
     reloadBundles: async () => {
       const before = activeOf(policies);
-      await activate(policies, await configuredBundles(running, clock), { home, clock, store }).catch(
-        (error) => {
-          throw refusedBundle(error);
-        },
-      );
+      await activate(policies, await configuredBundles(running.config, ring, clock), {
+        home,
+        clock,
+        store,
+      }).catch((error) => {
+        throw refusedBundle(error);
+      });
       return activeOf(policies).filter(({ sha256 }) => !before.some((ref) => ref.sha256 === sha256));
     },
     stop,
   };
 }
 
-function settingsFrom({ config, revision }: LoadedConfig, own: { readonly x: string }): Settings {
+function settingsFrom({ config, revision }: LoadedConfig, ring: KeyRing): Settings {
   const { org, env } = config;
   const apis = config.firewall?.apis ?? [];
-  return settingsOf(config, revision, own, apiRoutes(apis, { org, env }));
+  return settingsOf(config, revision, ring.trusted('authority'), apiRoutes(apis, { org, env }));
+}
+
+/** Runs the retention now and then. Gives what ends it. */
+function every(ms: number, retention: Retention): () => Promise<void> {
+  const timer = setInterval(() => void retention.run(), ms).unref();
+  void retention.run();
+  return async () => clearInterval(timer);
 }
 
 /** What the clock is held against: the latest record, unless the operator vouches for the clock of today. */
@@ -296,9 +360,18 @@ function loadGate(gate: Gate, snapshot: Snapshot, lostAt: number | null, clock: 
     nonces: snapshot.nonces,
     budgets: snapshot.budgets,
     position: snapshot.last,
-    memoryLostAt: clock.memoryLostAt ?? lostAt,
+    memoryLostAt: latestOf(clock.memoryLostAt ?? lostAt, seconds(snapshot.fenced_at)),
+    fencedAt: seconds(snapshot.fenced_at),
     latestRecord: clock.latestRecord,
   });
+}
+
+function seconds(ms: number | null): number | null {
+  return ms === null ? null : Math.floor(ms / 1000);
+}
+
+function latestOf(a: number | null, b: number | null): number | null {
+  return a === null || b === null ? (a ?? b) : Math.max(a, b);
 }
 
 /** How far each profile had come: an older bundle stays refused after a restart. */
@@ -340,11 +413,11 @@ interface Configured {
   readonly trust: Trust;
 }
 
-async function configuredBundles(config: Config, clock: () => number): Promise<Configured> {
+async function configuredBundles(config: Config, ring: KeyRing, clock: () => number): Promise<Configured> {
   const { source, keys } = config.bundles;
   if (source === 'embedded') return { bundles: await loadEmbedded(), trust: EMBEDDED_TRUST };
   const bundles = await Promise.all(PROFILES.map((profile) => bundleIn(source, profile)));
-  const trusted = keys.flatMap((key) => fromBase64url(key.x) ?? []);
+  const trusted = [...keys, ...ring.trusted('bundle')].flatMap((key) => fromBase64url(key.x) ?? []);
   return { bundles, trust: { kind: 'signed', keys: trusted, now: Math.floor(clock() / 1000) } };
 }
 

@@ -41,7 +41,11 @@ export function effective(file: ConfigFile, around: Surroundings): Config {
     runtimes: (file.runtimes ?? []).map(
       (entry): RuntimeEntry => ({ ...entry, ...at(entry, org, env), keys: entry.keys ?? null }),
     ),
-    log: { keep_ms: duration(file.log?.keep ?? '90d'), max_bytes: size(file.log?.max_bytes ?? '20GB') },
+    log: {
+      keep_ms: duration(file.log?.keep ?? '90d'),
+      max_bytes: size(file.log?.max_bytes ?? '20GB'),
+      when_full: file.log?.when_full ?? 'deny',
+    },
     routes: around.routes.routes.map((entry) => route(entry, org, env)),
     permit_method_override: permitted(file, around.routes),
     bundles: {

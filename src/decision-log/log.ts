@@ -2,7 +2,7 @@ import type { RecordBody, SpentNonce } from '../schema/decision.ts';
 import { StoreWriteError } from '../store/errors.ts';
 import type { BudgetUse, NewRecord } from '../store/model.ts';
 import type { Store } from '../store/store.ts';
-import type { Signer } from './checkpoint.ts';
+import type { LogKey } from './checkpoint.ts';
 import { checkpointer } from './checkpointer.ts';
 import { type RecordTexts, toNewRecord } from './record.ts';
 
@@ -10,8 +10,8 @@ export interface LogOptions {
   readonly store: Pick<Store, 'commitRecords' | 'putCheckpoint'>;
   /** Names this node's chain. One process writes to it. */
   readonly node: string;
-  readonly signer: Signer;
-  readonly keyid: string;
+  /** The key that signs checkpoints now. */
+  readonly key: () => LogKey;
   readonly clock: () => number;
   /** Records that may wait to be written, behind and durable ones each (10,000). */
   readonly queueLimit?: number;
@@ -74,10 +74,9 @@ const BATCH_AT_MOST = 512;
  * log shares its commits and an idle one does not wait.
  */
 export function openLog(options: LogOptions): DecisionLog {
-  const { store, node, keyid, signer, clock, queueLimit = 10_000 } = options;
+  const { store, node, key, clock, queueLimit = 10_000 } = options;
   const checkpoints = checkpointer({
-    keyid,
-    signer,
+    key,
     clock,
     put: (checkpoint) => store.putCheckpoint(checkpoint),
     every: options.checkpointEvery ?? 1000,

@@ -164,7 +164,7 @@ export const configSchema = {
           pattern: DURATION_PATTERN,
           default: '90d',
           description:
-            'How long records are kept at least: a number and s, m, h, d or w. Nothing is pruned yet',
+            'How long records are kept at least: a number and s, m, h, d or w. Then whole spans go, at a signed checkpoint',
         },
         max_bytes: {
           type: ['string', 'integer'],
@@ -173,6 +173,12 @@ export const configSchema = {
           default: '20GB',
           description:
             'Size of the database at which durable decisions stop (audit_unavailable): bytes, or a number and KB, MB, GB, TB, KiB, MiB, GiB, TiB',
+        },
+        when_full: {
+          enum: ['deny', 'prune'],
+          default: 'deny',
+          description:
+            'When the database is at 90 % of max_bytes with records younger than keep: deny (warn, then stop) or prune the oldest, keep or not',
         },
       },
     },
@@ -250,7 +256,11 @@ export interface Config {
   readonly public_url: string | null;
   readonly trust: readonly TrustEntry[];
   readonly runtimes: readonly RuntimeEntry[];
-  readonly log: { readonly keep_ms: number; readonly max_bytes: number };
+  readonly log: {
+    readonly keep_ms: number;
+    readonly max_bytes: number;
+    readonly when_full: 'deny' | 'prune';
+  };
   readonly routes: readonly Route[];
   /** Lower-case header names. */
   readonly permit_method_override: readonly string[];

@@ -1,13 +1,17 @@
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import type { Authority } from '../authority/authority.ts';
+import type { BackupStream } from '../authority/backup.ts';
+import type { KeyRing } from '../authority/key-ring.ts';
 import type { Operators } from '../authority/operators.ts';
 import { notFound } from '../authority/refusal.ts';
+import { backupHandlers } from './backup-api.ts';
 import { authorizeHandler, CONTROL_BODY_LIMIT, type Decide } from './decide-routes.ts';
 import { type DecisionLogReader, decisionHandlers } from './decisions-api.ts';
 import { addGuarded, type OperatorHandler } from './guard.ts';
 import { addHealth } from './health.ts';
 import { createHttp, type HttpServer, listen } from './http.ts';
+import { keyHandlers } from './keys-api.ts';
 import type { Metrics } from './metrics.ts';
 import { openApi } from './openapi.ts';
 import { OPERATIONS, type OperationId } from './operations.ts';
@@ -15,6 +19,8 @@ import { runtimeHandlers } from './runtimes-api.ts';
 
 export interface ControlApi extends DecisionLogReader {
   readonly authority: Authority;
+  readonly keys: Pick<KeyRing, 'list' | 'rotate' | 'retire'>;
+  readonly backup: () => Promise<BackupStream>;
   readonly operators: Operators;
   readonly decide: Decide;
   readonly ready: () => boolean;
@@ -60,6 +66,8 @@ function guardedHandlers(api: ControlApi): Record<Guarded, OperatorHandler> {
   const authorize = authorizeHandler(decide);
   return {
     ...runtimeHandlers(authority),
+    ...keyHandlers(api.keys),
+    ...backupHandlers(api.backup),
     ...decisionHandlers(api),
     authorize(operator, request, reply) {
       const { id } = request.params as { readonly id: string };

@@ -6,10 +6,13 @@ import {
   decisionParamsSchema,
   decisionsQuerySchema,
   explainQuerySchema,
+  exportQuerySchema,
   issueProofSchema,
   killSchema,
   PROOF_TTL,
+  retireKeySchema,
   revokeSchema,
+  rotateKeySchema,
   runtimeParamsSchema,
   runtimesQuerySchema,
 } from '../schema/api.ts';
@@ -42,6 +45,7 @@ export interface Operation {
 
 const INPUT = ['invalid_request', 'payload_too_large', 'unsupported_media_type'] as const;
 const RUNTIMES = '/api/wallet/runtimes';
+const KEYS = '/api/wallet/keys';
 
 const forwardAuthParamsSchema = {
   type: 'object',
@@ -150,8 +154,49 @@ export const OPERATIONS = {
     on: ['control'],
     auth: true,
     summary: 'The decision log, one stored line after the other',
+    query: exportQuerySchema,
     answer: { mediaType: 'application/x-ndjson' },
-    errors: ['store_unavailable'],
+    errors: ['invalid_request', 'store_unavailable'],
+  },
+  listKeys: {
+    method: 'GET',
+    path: KEYS,
+    on: ['control'],
+    auth: true,
+    summary: 'Public halves of the keys that sign, or signed, for this deployment',
+    answer: answer.keys,
+    errors: [],
+  },
+  rotateKey: {
+    method: 'POST',
+    path: `${KEYS}/rotate`,
+    on: ['control'],
+    auth: true,
+    summary: 'Has a new key sign from now on; the one before is trusted until it is retired',
+    body: rotateKeySchema,
+    answer: answer.key,
+    errors: [...INPUT, 'store_unavailable'],
+  },
+  retireKey: {
+    method: 'POST',
+    path: `${KEYS}/retire`,
+    on: ['control'],
+    auth: true,
+    summary:
+      'Takes the trust from a key that signs no more. Checkpoints that it signed are verified by it still',
+    body: retireKeySchema,
+    answer: answer.key,
+    errors: [...INPUT, 'not_found', 'conflict', 'store_unavailable'],
+  },
+  backup: {
+    method: 'POST',
+    path: '/api/wallet/backup',
+    on: ['control'],
+    auth: true,
+    summary:
+      'A copy of the store, made while it runs: an SQLite file without any private key, for `lemma restore`',
+    answer: { mediaType: 'application/vnd.sqlite3' },
+    errors: ['conflict', 'insufficient_storage', 'store_unavailable'],
   },
   check: {
     method: 'POST',

@@ -148,7 +148,7 @@ describe('a routes file', () => {
 describe('quantities', () => {
   it('are milliseconds and bytes once loaded', () => {
     const { log } = load({ 'lemma.yaml': 'log: {keep: 36h, max_bytes: 5GiB}' }).config;
-    assert.deepEqual(log, { keep_ms: 36 * 3_600_000, max_bytes: 5 * 2 ** 30 });
+    assert.deepEqual(log, { keep_ms: 36 * 3_600_000, max_bytes: 5 * 2 ** 30, when_full: 'deny' });
   });
 
   it('take plain bytes as a number too', () => {

@@ -24,8 +24,14 @@ describe('decision-log: log', () => {
   afterEach(() => at.end());
 
   function open(over: Partial<LogOptions> = {}): DecisionLog {
-    const signer = (bytes: Uint8Array) => toBase64url(signEd25519(bytes, SEED));
-    return openLog({ store, node: 'n1', keyid: 'node-key', signer, clock: () => NOW, ...over });
+    const sign = (bytes: Uint8Array) => toBase64url(signEd25519(bytes, SEED));
+    return openLog({
+      store,
+      node: 'n1',
+      key: () => ({ keyid: 'node-key', sign }),
+      clock: () => NOW,
+      ...over,
+    });
   }
 
   async function lines(): Promise<string[]> {
@@ -203,12 +209,12 @@ describe('decision-log: log', () => {
 
   it('goes on where a checkpoint cannot be signed, and signs a later one', async () => {
     let asked = 0;
-    const signer = (bytes: Uint8Array) => {
+    const sign = (bytes: Uint8Array) => {
       asked += 1;
       if (asked === 1) throw new Error('no key');
       return toBase64url(signEd25519(bytes, SEED));
     };
-    const log = open({ checkpointEvery: 1, signer });
+    const log = open({ checkpointEvery: 1, key: () => ({ keyid: 'node-key', sign }) });
     await log.append(body('d1'), { durable: true });
     await log.append(body('d2'), { durable: true });
     await log.close();

@@ -1,5 +1,6 @@
 import { Writable } from 'node:stream';
 import { type Logger, pino } from 'pino';
+import { openKeyRing } from '../../src/authority/key-ring.ts';
 import { createOperators } from '../../src/authority/operators.ts';
 import type { Decision } from '../../src/schema/decision.ts';
 import type { AuthzRequest } from '../../src/schema/request.ts';
@@ -68,12 +69,29 @@ export function metrics() {
   });
 }
 
+function ringOf({ folder, keys, store }: World) {
+  return openKeyRing({
+    folder,
+    keys,
+    known: [],
+    store,
+    home: HOME,
+    clock: Date.now,
+    onChange: () => undefined,
+    onError: (error) => {
+      throw error;
+    },
+  });
+}
+
 /** A control plane over a real authority; what a test does not give is the plainest that works. */
 export async function controlWorld(over: Partial<ControlApi> = {}) {
   const world: World = await openWorld();
   const { log, lines } = memoryLog();
   const app = controlApp({
     authority: world.authority,
+    keys: await ringOf(world),
+    backup: () => Promise.reject(new Error('not asked for')),
     operators: createOperators({ ...HOME, key: KEY }),
     decide: scripted().decide,
     ready: () => true,

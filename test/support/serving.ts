@@ -43,6 +43,8 @@ export interface Agent {
 export interface Serving {
   readonly folder: string;
   readonly operatorKey: string;
+  /** Origin of the control plane. */
+  readonly controlBase: string;
   /** Lines of standard error so far. */
   readonly notes: readonly string[];
   grpc(request: WireRequest): Promise<Verdict>;
@@ -102,6 +104,7 @@ export async function serving(folder: string, flags?: readonly string[]): Promis
   return {
     folder,
     operatorKey,
+    controlBase: `http://${data.addresses.control}`,
     notes,
     control,
     grpc: async (one) => verdictOf(await client.check(toCheckRequest(one))),
