@@ -171,6 +171,7 @@ function chainAndKeys(): Row[] {
     ['two roots', 'chain_order_invalid', bearing([root, root, delegation, runtime])],
     ['two runtimes', 'chain_order_invalid', bearing([root, delegation, runtime, runtime])],
     ['two runs', 'chain_order_invalid', bearing([root, delegation, runtime, run, run])],
+    ['the delegation twice', 'chain_parent_mismatch', bearing([root, delegation, delegation, runtime])],
     [
       'a delegation under the runtime',
       'chain_order_invalid',
@@ -178,6 +179,7 @@ function chainAndKeys(): Row[] {
     ],
     ['three delegations', 'allow', bearing(delegations(3))],
     ['four delegations', 'chain_too_deep', bearing(delegations(4))],
+    ['a thousand ancestors', 'schema_invalid', bearing([...Array(1000).fill({}), runtime])],
     ['six ancestors', 'chain_too_deep', bearing([root, root, root, delegation, delegation, runtime, run])],
     [
       'a delegation spliced onto another root',
@@ -273,6 +275,7 @@ function chainAndKeys(): Row[] {
         bearing(runtimeWith({ claims: { budget: { operations } } })),
       ],
     ),
+    ['no taint epoch', 'schema_invalid', bearing(runtimeWith({ claims: { taint_epoch: undefined } }))],
     ['a negative taint epoch', 'schema_invalid', bearing(runtimeWith({ claims: { taint_epoch: -1 } }))],
     ['empty bounds', 'schema_invalid', bearing(runtimeWith({ claims: { bounds: {} } }))],
     [
@@ -409,6 +412,11 @@ function encodings(): Row[] {
       request({ headers: [['x-lemma-credential', '@'.repeat(21_847)]] }),
     ],
     [
+      'a credential of 64 KiB',
+      'payload_too_large',
+      request({ headers: [['x-lemma-credential', 'A'.repeat(65_536)]] }),
+    ],
+    [
       'an unused-bit change in a key',
       'schema_invalid',
       bearing(runtimeWith({ key: `${toBase64url(keys.runtime.public).slice(0, 42)}B` })),
@@ -495,6 +503,13 @@ function popAndHttp(): Row[] {
     get(put('x-lemma-pop', (pop) => pop.replace(from, to)));
   const update = (options: Parameters<typeof proving>[2] = {}) =>
     proving(links, keys.runtime, { method: 'PUT', text: '{"title":"x"}', ...options });
+  const purging = (text: string, coding?: string) =>
+    proving(chain({ run: { scope: ['documents.admin'] } }), keys.run, {
+      method: 'POST',
+      path: '/v1/purge/all',
+      text,
+      headers: coding === undefined ? [] : [['content-encoding', coding]],
+    });
   const ambiguousPaths = [
     'v1/documents/42',
     '/v1//documents/42',
@@ -686,6 +701,9 @@ function popAndHttp(): Row[] {
       'pop_invalid',
       update({ change: put('content-digest', () => 'sha-512=:AAAA:') }),
     ],
+    ['a compressed body where the policy needs JSON', 'context_missing', purging('{"all":true}', 'gzip')],
+    ['a body with a key twice where the policy needs JSON', 'context_missing', purging('{"a":1,"a":2}')],
+    ['a body as the policy needs it', 'allow', purging('{"all":true}')],
     [
       'a body that the PoP does not cover',
       'pop_body_mismatch',

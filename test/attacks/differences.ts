@@ -69,6 +69,7 @@ export const ENVOY: Differences = {
   ...each('refused: 400', 'headers_with_underscores_action: REJECT_REQUEST', [
     'the credential with underscores',
   ]),
+  ...each('refused: 431', 'more than the 60 KiB of headers that Envoy takes', ['a credential of 64 KiB']),
   ...each('refused: 403', 'Envoy has no upgrades configured', ['an upgrade']),
   ...each('refused: 403', 'Envoy takes no https target on a listener without TLS', [
     path('https://api.example.com/v1/documents/42'),
@@ -103,6 +104,9 @@ export const FIREWALL: Differences = {
     'the firewall serves its own loopback address only, whatever is decided elsewhere',
     ['a port on the host', 'another host', 'an upper-case host is the same authority', 'another authority'],
   ),
+  ...each('refused: 431', 'more than the 64 KiB of headers that the firewall takes', [
+    'a credential of 64 KiB',
+  ]),
   ...each('refused: closed', 'a server without tunnels ends the connection', ['CONNECT']),
   ...each('refused: 401', NO_BODY, ['another method']),
   ...each('allow', 'a firewall API has path prefixes, and this path is below one of them', [

@@ -103,9 +103,10 @@ async function behindEnvoy(binary: string): Promise<Stage> {
   };
 }
 
-/** Requests to write go to an api of high risk, all others to one of low risk, tainting pages to a third. */
+/** The api by the path, then by the method: to write is of high risk, to purge of critical, all else of low. */
 function apiOf({ method, path }: Pick<WireRequest, 'method' | 'path'>): string {
   if (path.startsWith('/v1/pages/')) return 'pages';
+  if (path.startsWith('/v1/purge/')) return 'purge';
   return method === 'PUT' || method === 'POST' ? 'write' : 'read';
 }
 
@@ -114,10 +115,12 @@ async function throughFirewall(): Promise<Stage> {
   const api = { base_url: upstream.origin, path_prefixes: ['/v1/documents'], taint_on_response: false };
   const reading = { ...api, methods: ['GET', 'HEAD'], scope: ['documents.read'], risk: 'low' };
   const writing = { ...api, methods: ['PUT', 'POST'], scope: ['documents.write'], risk: 'high' };
+  const purging = { ...writing, path_prefixes: ['/v1/purge'], scope: ['documents.admin'], risk: 'critical' };
   const pages = { ...reading, path_prefixes: ['/v1/pages'], taint_on_response: true };
   const apis = [
     { ...reading, id: 'read', action: 'documents.read' },
     { ...writing, id: 'write', action: 'documents.write', body: 'digest' },
+    { ...purging, id: 'purge', action: 'documents.admin', body: 'json' },
     { ...pages, id: 'pages', action: 'documents.read' },
   ];
   const service = await running({ config: { ...config, firewall: { listen: '127.0.0.1:0', apis } } });

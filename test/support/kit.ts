@@ -119,7 +119,9 @@ export function link(type: Type, parent: Lemma | null, signer: Key, holder: Key,
         : { ...d.claims, ...(claims as Fields | undefined) },
     ...rest,
   };
-  for (const [name, value] of Object.entries(unsigned)) if (value === undefined) delete unsigned[name];
+  for (const members of [unsigned, unsigned.claims as Fields | undefined])
+    for (const [name, value] of Object.entries(members ?? {}))
+      if (value === undefined) delete members?.[name];
   return sign(unsigned, signer);
 }
 
