@@ -1,8 +1,10 @@
 import { deepEqual, equal, ok } from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { isReasonCode, REASONS } from '../../src/reason.ts';
 import { at, type WireRequest } from '../support/kit.ts';
 import { vectors } from '../support/running.ts';
 import { attacks } from './cases.ts';
+import { NAMED } from './named.ts';
 import { plays, races } from './plays.ts';
 import { type Line, writeTable } from './table.ts';
 import { type Outcome, type Stage, TRANSPORTS } from './transports.ts';
@@ -15,6 +17,10 @@ function named<T extends { readonly name: string }>(items: readonly T[], name: s
   const found = items.find((item) => item.name === name);
   if (found === undefined) throw new Error(`no attack named ${name}`);
   return found;
+}
+
+function textOf(file: string): string {
+  return readFileSync(new URL(`../${file}`, import.meta.url), 'utf8');
 }
 
 /** A denial has its reason's status, wherever it is given; and nothing of it reaches an upstream. */
@@ -129,6 +135,22 @@ describe('the table of attacks', () => {
       [],
     );
   });
+
+  for (const [section, named] of Object.entries(NAMED)) {
+    it(`finds every attack of "${section}" where it is said to be tried`, () => {
+      const names = new Set([...listed, ...plays(), ...races()].map(({ name }) => name));
+      const lost = named.flatMap(([attack, ...places]) =>
+        places.flatMap((place) =>
+          place.kind === 'case'
+            ? place.names.filter((name) => !names.has(name))
+            : place.kind === 'test' && !textOf(place.file).includes(place.title)
+              ? [`${attack}: ${place.file} has no ${place.title}`]
+              : [],
+        ),
+      );
+      deepEqual(lost, []);
+    });
+  }
 
   it('says why, wherever a transport does something else than deny with the code', () => {
     deepEqual(

@@ -1,4 +1,5 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
+import { namedTable } from './named.ts';
 
 /** What came of one attack over one transport. */
 export interface Line {
@@ -40,6 +41,9 @@ export function writeTable(lines: readonly Line[]): string {
       '|---|---|---|---|---|---|',
       ...rows,
       '',
+      '# Attacks by name',
+      '',
+      namedTable(),
     ].join('\n'),
   );
   return ['', ...summary, 'coverage/attacks.md has each of them.'].join('\n');
