@@ -1,12 +1,13 @@
-import { deepEqual, equal, ok } from 'node:assert/strict';
+import { deepEqual, equal } from 'node:assert/strict';
+import { once } from 'node:events';
+import { Worker } from 'node:worker_threads';
 import fc from 'fast-check';
 import { REASONS, type ReasonCode } from '../../src/reason.ts';
-import type { CheckResponseMessage } from '../../src/schema/check.ts';
-import { checkMethod, loadProtos } from '../../src/server/proto.ts';
 import type { Running } from '../support/running.ts';
 import { BASES } from './mutation/draft.ts';
 import { ask, type Case, mutantOf, problemOf } from './mutation/judge.ts';
 import { BY_NAME, OPERATORS } from './mutation/operators.ts';
+import type { Judged, Wrong } from './mutation/worker.ts';
 import { inProcess, overPorts, spending } from './mutation/world.ts';
 
 const CI = process.env.CI === 'true';
@@ -14,9 +15,11 @@ const CI = process.env.CI === 'true';
 const REQUESTS = Number(process.env.LEMMA_MUTATIONS ?? (CI ? 200_000 : 10_000));
 const PORT_REQUESTS = REQUESTS / 10;
 const SEED = Number(process.env.LEMMA_SEED ?? 20_261_125);
-/** Requests under way at once, and those that one store and log take. */
+/** What one store and log take, and how many of them work at once. */
+const PER_WORLD = 10_000;
+const WORLDS = 2;
+/** Requests under way at once over the ports. */
 const AT_ONCE = 250;
-const PER_WORLD = 20_000;
 
 /** Codes that no request brings about by itself: they need another configuration, or a failure. */
 const OUT_OF_REACH: readonly ReasonCode[] = [
@@ -48,162 +51,138 @@ const cases: fc.Arbitrary<Case> = fc.record({
   }),
 });
 
-const method = checkMethod(loadProtos());
-const codec = (message: CheckResponseMessage) =>
-  method.responseDeserialize(method.responseSerialize(message)) as CheckResponseMessage;
-
 /** As it is told to a person: `a PoP over a body: flip_signature_bit(7), header_case(3)`. */
 function told({ base, steps }: Case): string {
   return `${BASES[base]?.name}: ${steps.map(({ operator, seed }) => `${operator}(${seed})`).join(', ')}`;
 }
 
-interface Counts {
-  asked: number;
-  allowed: number;
-  readonly operators: Map<string, number>;
-  readonly codes: Map<string, number>;
-}
-
-const counts: Counts = { asked: 0, allowed: 0, operators: new Map(), codes: new Map() };
-const add = (map: Map<string, number>, key: string) => map.set(key, (map.get(key) ?? 0) + 1);
-
-/** Asks all of them, in one world; what is wrong, by case. */
-async function judge(all: readonly Case[]): Promise<{ case_: Case; problem: string }[]> {
-  const world = await inProcess();
-  const kept = new Map<string, string>();
-  world.log.onRecord(({ decision_id, verdict, reason }) =>
-    kept.set(decision_id, verdict === 'allow' ? 'allow' : reason),
-  );
-  const wrong: { case_: Case; problem: string }[] = [];
-  const given = new Map<string, string>();
-  try {
-    for (const wire of spending()) equal((await ask(world.pdp, wire, codec)).verdict, 'allow');
-    for (let from = 0; from < all.length; from += AT_ONCE) {
-      const batch = all.slice(from, from + AT_ONCE);
-      await Promise.all(
-        batch.map(async (case_) => {
-          const mutant = mutantOf(case_);
-          const answer = await ask(world.pdp, mutant.wire, codec);
-          counts.asked += 1;
-          add(counts.codes, answer.verdict);
-          if (answer.verdict === 'allow') counts.allowed += 1;
-          for (const { name } of mutant.applied) add(counts.operators, name);
-          const problem = given.has(answer.decisionId) ? 'a decision id twice' : problemOf(mutant, answer);
-          given.set(answer.decisionId, answer.verdict);
-          if (problem !== null) wrong.push({ case_, problem });
-        }),
-      );
-      await world.log.settled();
-    }
-    const unrecorded = [...given].filter(([id, verdict]) => kept.get(id) !== verdict);
-    deepEqual(unrecorded, [], 'each answer has its record, with its verdict');
-    equal(world.log.stats().lost, 0);
-  } finally {
-    await world.close();
-  }
-  return wrong;
-}
-
-/** The smallest case that goes wrong in the same way, for a person. */
-async function shrunk(case_: Case): Promise<string> {
+/** The smallest case that goes wrong too, for a person. */
+async function shrunk({ one, problem }: Wrong): Promise<string> {
   const world = await inProcess();
   try {
-    for (const wire of spending()) await ask(world.pdp, wire, codec);
-    const property = fc.asyncProperty(cases, async (one) => {
-      const mutant = mutantOf(one);
-      const problem = problemOf(mutant, await ask(world.pdp, mutant.wire, codec));
-      if (problem !== null) throw new Error(problem);
+    for (const wire of spending()) await ask(world.pdp, wire);
+    const property = fc.asyncProperty(cases, async (smaller) => {
+      const mutant = mutantOf(smaller);
+      const still = problemOf(mutant, await ask(world.pdp, mutant.wire));
+      if (still !== null) throw new Error(still);
     });
     const { counterexample, errorInstance } = await fc.check(property, {
-      examples: [[case_]],
+      examples: [[one]],
       numRuns: 1,
       seed: SEED,
     });
-    return `${told(counterexample?.[0] ?? case_)}: ${errorInstance instanceof Error ? errorInstance.message : ''}`;
+    const smallest = counterexample?.[0] ?? one;
+    return `${told(smallest)}: ${errorInstance instanceof Error ? errorInstance.message : problem}`;
   } finally {
     await world.close();
   }
 }
 
 describe(`mutated requests (seed ${SEED})`, function () {
-  this.timeout(600_000);
+  this.timeout(900_000);
   const all = fc.sample(cases, { numRuns: REQUESTS, seed: SEED });
+  const [operators, codes] = [new Map<string, number>(), new Map<string, number>()];
+  const workers: Worker[] = [];
 
-  it('start from requests that are allowed', async () => {
-    deepEqual(await judge(BASES.map((_, base) => ({ base, steps: [] }))), []);
+  before(() => {
+    for (let i = 0; i < WORLDS; i++)
+      workers.push(new Worker(new URL('./mutation/worker.ts', import.meta.url)));
+  });
+  after(async () => {
+    for (const worker of workers) await worker.terminate();
+    const counted = (map: Map<string, number>) =>
+      [...map].sort((a, b) => b[1] - a[1]).map(([name, count]) => `${name} ${count}`);
+    const [least] = counted(operators).slice(-1);
+    console.log(`\n${REQUESTS} mutated requests by ${operators.size} operators (the least used: ${least}):`);
+    console.log(counted(codes).join(', '));
   });
 
-  for (let from = 0; from < REQUESTS; from += PER_WORLD) {
-    it(`${from} to ${Math.min(REQUESTS, from + PER_WORLD)}: allowed where nothing breaks them, else denied, each with its record`, async () => {
-      const wrong = await judge(all.slice(from, from + PER_WORLD));
-      const first = wrong.slice(0, 5);
-      const causes = await Promise.all(first.map(({ case_ }) => shrunk(case_)));
-      deepEqual(
-        { wrong: wrong.length, causes, as: first.map(({ case_, problem }) => `${told(case_)}: ${problem}`) },
-        { wrong: 0, causes: [], as: [] },
-      );
-    });
+  /** What is wrong with the answers to these, in worlds of `PER_WORLD` each. */
+  async function wrongOf(chunk: readonly Case[]): Promise<Wrong[]> {
+    const queue: (readonly Case[])[] = [];
+    for (let from = 0; from < chunk.length; from += PER_WORLD)
+      queue.push(chunk.slice(from, from + PER_WORLD));
+    const wrong: Wrong[] = [];
+    const work = async (worker: Worker) => {
+      for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
+        worker.postMessage(next);
+        const [judged] = (await once(worker, 'message')) as [Judged | Error];
+        if (judged instanceof Error) throw judged;
+        wrong.push(...judged.wrong);
+        for (const [from, to] of [
+          [judged.operators, operators],
+          [judged.codes, codes],
+        ] as const)
+          for (const [name, count] of from) to.set(name, (to.get(name) ?? 0) + count);
+      }
+    };
+    await Promise.all(workers.map(work));
+    return wrong;
   }
+
+  it('start from requests that are allowed', async () => {
+    deepEqual(await wrongOf(BASES.map((_, base) => ({ base, steps: [] }))), []);
+  });
+
+  it(`are allowed where nothing breaks them, else denied, each with its record: ${REQUESTS} of them`, async () => {
+    const wrong = await wrongOf(all);
+    const few = wrong.slice(0, 5);
+    deepEqual(
+      {
+        wrong: wrong.length,
+        causes: await Promise.all(few.map(shrunk)),
+        as: few.map(({ one, problem }) => `${told(one)}: ${problem}`),
+      },
+      { wrong: 0, causes: [], as: [] },
+    );
+  });
 
   it('use each operator', () => {
     deepEqual(
-      OPERATORS.map(({ name }) => name).filter((name) => !counts.operators.has(name)),
+      OPERATORS.map(({ name }) => name).filter((name) => !operators.has(name)),
       [],
     );
   });
 
   it('bring about every code that a request can bring about', () => {
     const missing = Object.keys(REASONS).filter(
-      (code) => code !== 'allowed' && !counts.codes.has(code) && !OUT_OF_REACH.includes(code as ReasonCode),
+      (code) => code !== 'allowed' && !codes.has(code) && !OUT_OF_REACH.includes(code as ReasonCode),
     );
     deepEqual(missing, []);
   });
 
   describe(`over the ports, the first ${PORT_REQUESTS}`, () => {
-    const services: Record<'grpc' | 'rest', Running> = {} as never;
+    const borders = ['grpc', 'rest'] as const;
+    const services = new Map<(typeof borders)[number], Running>();
+
     before(async () => {
-      for (const border of ['grpc', 'rest'] as const) {
-        services[border] = await overPorts();
-        for (const wire of spending()) equal((await services[border][border](wire)).verdict, 'allow');
+      for (const border of borders) {
+        const service = await overPorts();
+        services.set(border, service);
+        for (const wire of spending()) equal((await service[border](wire)).verdict, 'allow');
       }
     });
     after(async () => {
-      for (const service of Object.values(services)) await service.stop();
+      for (const service of services.values()) await service.stop();
     });
 
     it('get the same verdict over gRPC and its mirror, and the one that they must', async () => {
       const wrong: string[] = [];
-      for (let from = 0; from < PORT_REQUESTS; from += AT_ONCE) {
-        await Promise.all(
-          all.slice(from, Math.min(PORT_REQUESTS, from + AT_ONCE)).map(async (case_) => {
-            const mutant = mutantOf(case_);
-            const [grpc, rest] = await Promise.all(
-              (['grpc', 'rest'] as const).map((b) => services[b][b](mutant.wire)),
-            );
-            for (const answer of [grpc, rest]) {
-              const problem = answer === undefined ? 'no answer' : problemOf(mutant, answer);
-              if (problem !== null) wrong.push(`${told(case_)}: ${problem}`);
-            }
-            if (grpc?.verdict !== rest?.verdict)
-              wrong.push(`${told(case_)}: ${grpc?.verdict} over gRPC, ${rest?.verdict} over REST`);
-          }),
+      const check = async (one: Case) => {
+        const mutant = mutantOf(one);
+        const answers = await Promise.all(
+          [...services].map(([border, service]) => service[border](mutant.wire)),
         );
-      }
+        for (const answer of answers) {
+          const problem = problemOf(mutant, answer);
+          if (problem !== null) wrong.push(`${told(one)}: ${problem}`);
+        }
+        const verdicts = answers.map(({ verdict }) => verdict);
+        if (new Set(verdicts).size > 1) wrong.push(`${told(one)}: ${verdicts.join(' and ')}`);
+      };
+      for (let from = 0; from < PORT_REQUESTS; from += AT_ONCE)
+        await Promise.all(all.slice(from, Math.min(PORT_REQUESTS, from + AT_ONCE)).map(check));
       deepEqual(wrong.slice(0, 5), []);
     });
-  });
-
-  after(() => {
-    const list = (map: Map<string, number>) =>
-      [...map]
-        .sort((a, b) => b[1] - a[1])
-        .map(([name, count]) => `${name} ${count}`)
-        .join(', ');
-    console.log(
-      `\n${counts.asked} mutated requests, ${counts.allowed} allowed; ${OPERATORS.length} operators, ${counts.codes.size - 1} codes: ${list(counts.codes)}`,
-    );
-    const least = [...counts.operators.values()].reduce((a, b) => Math.min(a, b), Number.POSITIVE_INFINITY);
-    ok(least > 0);
-    console.log(`the operator used least was used ${least} times`);
   });
 });

@@ -2,6 +2,7 @@ import { decide, type Pdp } from '../../../src/pdp/decide.ts';
 import { isReasonCode, REASONS, type ReasonCode } from '../../../src/reason.ts';
 import { toResponse } from '../../../src/request/envoy.ts';
 import type { CheckResponseMessage } from '../../../src/schema/check.ts';
+import { checkMethod, loadProtos } from '../../../src/server/proto.ts';
 import { asked } from '../../pdp/support.ts';
 import type { WireRequest } from '../../support/kit.ts';
 import { encode } from '../../support/kit.ts';
@@ -79,14 +80,18 @@ export function mutantOf({ base, steps }: Case): Mutant {
 }
 
 /** What the answer says, as a client of the gRPC port reads it; a message where it breaks the contract. */
-export async function ask(pdp: Pdp, wire: WireRequest, codec: Codec): Promise<Verdict> {
+export async function ask(pdp: Pdp, wire: WireRequest): Promise<Verdict> {
   const request = asked(wire);
   const decision = await decide(request, pdp);
   return verdictOf(codec(toResponse(decision, request)));
 }
 
+const method = checkMethod(loadProtos());
+
 /** To the bytes of the gRPC port, and back. */
-export type Codec = (message: CheckResponseMessage) => CheckResponseMessage;
+function codec(message: CheckResponseMessage): CheckResponseMessage {
+  return method.responseDeserialize(method.responseSerialize(message)) as CheckResponseMessage;
+}
 
 /** What is wrong with an answer, or null. */
 export function problemOf({ applied, allowed }: Mutant, answer: Verdict): string | null {
