@@ -1,5 +1,6 @@
+import { randomOf } from '../support/random.ts';
 import { readCorpus } from './corpus.ts';
-import { mutated, randomOf } from './mutate.ts';
+import { mutated } from './mutate.ts';
 import { TARGETS } from './targets.ts';
 
 /** Changes of each input beside it, always the same ones; `npm run fuzz` goes on from there. */

@@ -1,7 +1,8 @@
 import { parentPort, workerData } from 'node:worker_threads';
+import { randomOf } from '../support/random.ts';
 import { readCorpus } from './corpus.ts';
 import { startCoverage } from './coverage.ts';
-import { mutated, randomOf } from './mutate.ts';
+import { mutated } from './mutate.ts';
 import { TARGETS } from './targets.ts';
 
 /** What a worker is told. `now` holds the number of the input under way, its length, then its bytes. */

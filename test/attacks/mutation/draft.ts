@@ -20,6 +20,7 @@ import {
   type Type,
   type WireRequest,
 } from '../../support/kit.ts';
+import type { Random } from '../../support/random.ts';
 
 /** A link that is still to be signed. `signWith`: another key than the one that `signer` names. */
 export interface Spec {
@@ -70,7 +71,7 @@ export interface Stages {
 }
 
 /** A number below a bound. */
-export type Choose = (below: number) => number;
+export type Choose = Random;
 
 /**
  * One way to change a request. `keeps`: it must still be allowed; `breaks`: it must be denied, alone with one of `codes`.

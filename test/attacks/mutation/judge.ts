@@ -6,6 +6,7 @@ import { checkMethod, loadProtos } from '../../../src/server/proto.ts';
 import { asked } from '../../pdp/support.ts';
 import type { WireRequest } from '../../support/kit.ts';
 import { encode } from '../../support/kit.ts';
+import { randomOf } from '../../support/random.ts';
 import { type Verdict, verdictOf } from '../../support/running.ts';
 import {
   assemble,
@@ -36,18 +37,6 @@ export interface Mutant {
 
 const STAGES = ['draft', 'links', 'json', 'value', 'pop', 'popText', 'wire'] as const;
 
-/** Numbers below a bound, the same for the same seed (mulberry32). */
-function picker(seed: number): (below: number) => number {
-  let state = seed >>> 0;
-  return (below) => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let t = state;
-    t = Math.imul(t ^ (t >>> 15), t | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return ((t ^ (t >>> 14)) >>> 0) % below;
-  };
-}
-
 /** Applies the operators, each at its stage. */
 export function mutantOf({ base, steps }: Case): Mutant {
   const kind = BASES[base];
@@ -73,7 +62,7 @@ export function mutantOf({ base, steps }: Case): Mutant {
     if (stage === 'popText' && draft.form !== 'credential') stages.popText = popTextOf(draft, stages.value);
     if (stage === 'wire') assemble(stages);
     for (const { operator, seed } of chosen) {
-      if (operator.stage === stage && operator.apply(stages, picker(seed))) applied.push(operator);
+      if (operator.stage === stage && operator.apply(stages, randomOf(seed))) applied.push(operator);
     }
   }
   return { wire: wireOf(draft), applied, allowed: applied.every(({ effect }) => effect === 'keeps') };

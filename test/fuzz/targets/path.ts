@@ -1,34 +1,17 @@
 import { equal, ok } from 'node:assert/strict';
 import { Denial } from '../../../src/reason.ts';
+import { toRequest } from '../../../src/request/envoy.ts';
 import { buildRouteMap } from '../../../src/request/route-map.ts';
 import { splitTarget } from '../../../src/request/target.ts';
 import { pathProblem } from '../../../src/schema/path.ts';
-import type { AuthzRequest, Route } from '../../../src/schema/request.ts';
+import { route } from '../../authority/support.ts';
 import { latin1, refusing, type Target } from '../target.ts';
 
-const ROUTE: Omit<Route, 'id' | 'path'> = {
-  org: 'acme',
-  env: 'prod',
-  host: 'api.example.com',
-  methods: ['GET'],
-  api: 'a',
-  action: 'a.read',
-  scope: ['a.read'],
-  audience: 'https://api.example.com',
-  risk: 'low',
-  body: 'none',
-  taint_on_response: false,
-  forward_credential: false,
-  mode: 'enforce',
-  public: false,
-  encoded_slash: 'deny',
-  upgrade: 'deny',
-};
 const routes = buildRouteMap([
-  { ...ROUTE, id: 'one', path: '/v1/documents/{id}' },
-  { ...ROUTE, id: 'rest', path: '/v1/files/**' },
-  { ...ROUTE, id: 'slash', path: '/v1/names/{name}', encoded_slash: 'allow' },
-  { ...ROUTE, id: 'root', path: '/' },
+  route({ id: 'one' }),
+  route({ id: 'rest', path: '/v1/files/**' }),
+  route({ id: 'slash', path: '/v1/names/{name}', encoded_slash: 'allow' }),
+  route({ id: 'root', path: '/' }),
 ]);
 
 /** The path rules once more, as one expression: whole segments of what may stand as it is and what may stand escaped. */
@@ -86,18 +69,8 @@ export const path: Target = {
     const problem = pathProblem(path);
     const verdict = problem === null ? 'plain' : problem.encodedSlashOnly ? 'escaped slash' : 'ambiguous';
     equal(verdict, modelOf(path), `the model reads ${JSON.stringify(path)} otherwise`);
-    const request: AuthzRequest = {
-      border: 'grpc',
-      method: 'GET',
-      scheme: 'https',
-      host: 'api.example.com',
-      target,
-      headers: [],
-      body: { seen: null, partial: false, size: null },
-      protocol: 'HTTP/1.1',
-      source: { address: '', principal: '' },
-      traceId: null,
-    };
+    const http = { method: 'GET', scheme: 'https', host: 'api.example.com', path: target };
+    const request = toRequest({ attributes: { request: { http } } });
     const routed = refusing(() => routes.find(request), Denial);
     if (routed === undefined) return;
     equal(routed.target.path, path);
