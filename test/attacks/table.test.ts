@@ -161,5 +161,12 @@ describe('the table of attacks', () => {
     );
   });
 
-  after(() => console.log(writeTable(lines)));
+  after(() =>
+    console.log(
+      writeTable(
+        lines,
+        TRANSPORTS.map(({ name }) => name),
+      ),
+    ),
+  );
 });
