@@ -211,8 +211,9 @@ function headersToRemove(
   const spoofed = request.headers
     .map(([name]) => name)
     .filter((name) => owned.has(name.replaceAll('_', '-')));
-  const wanted = [...decision.strip, ...(effects?.request_headers_to_remove ?? []), ...spoofed];
-  const names = new Set(wanted.map((name) => name.toLowerCase()));
+  const policys = (effects?.request_headers_to_remove ?? []).map((name) => name.toLowerCase());
+  // The client's names as they were read: changed once more, a name would be another's, and its own would stay.
+  const names = new Set([...decision.strip, ...policys, ...spoofed]);
   return [...names].filter((name) => !set.has(name) && !name.startsWith(':') && name !== 'host');
 }
 
