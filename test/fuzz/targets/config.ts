@@ -76,6 +76,6 @@ export const config: Target = {
       folderOf: () => '/nowhere',
       routes: { routes: listed, permit_method_override: [] },
     });
-    refusing(() => settingsOf(file, 'r', own, apiRoutes(file.firewall?.apis ?? [], file)), InputError);
+    refusing(() => settingsOf(file, 'r', [own], apiRoutes(file.firewall?.apis ?? [], file)), InputError);
   },
 };
