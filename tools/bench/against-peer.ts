@@ -34,15 +34,16 @@ export async function againstPeer({ rounds, calls, peer }: PeerOptions): Promise
     return client;
   };
   const seen: Seen = { p99: new Map(), cpu: new Map() };
-  const rate = (name: string, server: Served, make: (count: number) => Uint8Array[], count: number) => async () => {
-    const messages = make(count);
-    const before = cpuOf(server.pid);
-    const run = await closedLoop(server.client, messages, IN_FLIGHT);
-    mustAllow(run, name);
-    note(seen.cpu, name, ((cpuOf(server.pid) - before) * 1000) / count);
-    note(seen.p99, name, percentile(run.latencies, 99));
-    return count / (run.elapsedMs / 1000);
-  };
+  const rate =
+    (name: string, server: Served, make: (count: number) => Uint8Array[], count: number) => async () => {
+      const messages = make(count);
+      const before = cpuOf(server.pid);
+      const run = await closedLoop(server.client, messages, IN_FLIGHT);
+      mustAllow(run, name);
+      note(seen.cpu, name, ((cpuOf(server.pid) - before) * 1000) / count);
+      note(seen.p99, name, percentile(run.latencies, 99));
+      return count / (run.elapsedMs / 1000);
+    };
   try {
     const lemma = await startLemma(world.config);
     stops.push(() => lemma.stop());
@@ -90,7 +91,9 @@ function builtOrNull(): string | null {
   try {
     return buildPeer();
   } catch (error) {
-    process.stderr.write(`${error instanceof Error ? error.message : String(error)}\nLemma is measured alone.\n`);
+    process.stderr.write(
+      `${error instanceof Error ? error.message : String(error)}\nLemma is measured alone.\n`,
+    );
     return null;
   }
 }

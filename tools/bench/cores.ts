@@ -9,7 +9,8 @@ const pinning = cpus().length > 1 && spawnSync('taskset', ['--version']).status 
 
 /** Keeps this process, with all its threads to come, to its own core. Gives what is to be said where that can't be. */
 export function pinLoad(): string | null {
-  if (!pinning) return 'taskset is missing, or there is one core only: server and load generator share what there is';
+  if (!pinning)
+    return 'taskset is missing, or there is one core only: server and load generator share what there is';
   spawnSync('taskset', ['-a', '-c', '-p', LOAD_CORE, String(process.pid)]);
   return null;
 }
@@ -21,5 +22,7 @@ export function onServerCore(command: string, args: readonly string[]): [command
 
 /** A command line that runs wherever there is room. */
 export function onAnyCore(command: string, args: readonly string[]): [command: string, args: string[]] {
-  return pinning ? ['taskset', ['-c', `${LOAD_CORE}-${cpus().length - 1}`, command, ...args]] : [command, [...args]];
+  return pinning
+    ? ['taskset', ['-c', `${LOAD_CORE}-${cpus().length - 1}`, command, ...args]]
+    : [command, [...args]];
 }

@@ -33,7 +33,14 @@ export async function startLemma(config: object, { node = [] }: LemmaOptions = {
   const file = join(folder, 'lemma.yaml');
   const listen = { grpc: '127.0.0.1:0', decision: '127.0.0.1:0', control: '127.0.0.1:0' };
   writeFileSync(file, JSON.stringify({ listen, data: folder, ...config }));
-  const [command, args] = onServerCore(process.execPath, [...node, MAIN, 'serve', '--json', '--config', file]);
+  const [command, args] = onServerCore(process.execPath, [
+    ...node,
+    MAIN,
+    'serve',
+    '--json',
+    '--config',
+    file,
+  ]);
   const began = performance.now();
   const child = spawn(command, args, {
     env: { PATH: process.env.PATH, NODE_COMPILE_CACHE: COMPILED },
@@ -46,7 +53,9 @@ export async function startLemma(config: object, { node = [] }: LemmaOptions = {
   const ended = once(child, 'exit').then((): [string] => {
     throw new Error(`lemma serve did not start:\n${said}`);
   });
-  const [line] = (await Promise.race([once(createInterface({ input: child.stdout }), 'line'), ended])) as [string];
+  const [line] = (await Promise.race([once(createInterface({ input: child.stdout }), 'line'), ended])) as [
+    string,
+  ];
   ended.catch(() => undefined);
   const startedMs = performance.now() - began;
   const { addresses, operator_key_file } = (JSON.parse(line) as { data: Announced }).data;
@@ -88,7 +97,9 @@ export function residentOf(pid: number): number {
 /** User and system time of all its threads so far, milliseconds; NaN where the system has no /proc. */
 export function cpuOf(pid: number): number {
   try {
-    const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').replace(/^.*\) /s, '').split(' ');
+    const fields = readFileSync(`/proc/${pid}/stat`, 'utf8')
+      .replace(/^.*\) /s, '')
+      .split(' ');
     // utime and stime, the 14th and 15th field, in ticks of 10 ms.
     return (Number(fields[11]) + Number(fields[12])) * 10;
   } catch {

@@ -38,7 +38,11 @@ interface Call {
 /** @param address `host:port`; `timeout` is a value of grpc-timeout, sent with each call */
 export async function connectLoad(address: string, timeout?: string): Promise<LoadClient> {
   const cut = address.lastIndexOf(':');
-  const socket = connect({ host: address.slice(0, cut), port: Number(address.slice(cut + 1)), noDelay: true });
+  const socket = connect({
+    host: address.slice(0, cut),
+    port: Number(address.slice(cut + 1)),
+    noDelay: true,
+  });
   await once(socket, 'connect');
   const [firstHeaders, laterHeaders] = headerBlocks(address, timeout);
   const calls = new Map<number, Call>();
@@ -227,7 +231,8 @@ function statusOf(message: Buffer): Answer {
       code = message[at + 1] ?? 0;
       at += 2;
     }
-    if (at < end && message[at] === 0x12) reason = message.toString('latin1', at + 2, at + 2 + (message[at + 1] ?? 0));
+    if (at < end && message[at] === 0x12)
+      reason = message.toString('latin1', at + 2, at + 2 + (message[at + 1] ?? 0));
   }
   return { code, message: reason };
 }
@@ -241,7 +246,11 @@ export interface Run {
 }
 
 /** Keeps `inFlight` calls under way until all messages have been answered. */
-export function closedLoop(client: LoadClient, messages: readonly Uint8Array[], inFlight: number): Promise<Run> {
+export function closedLoop(
+  client: LoadClient,
+  messages: readonly Uint8Array[],
+  inFlight: number,
+): Promise<Run> {
   const tally = new Map<string, number>();
   const latencies: number[] = [];
   let next = 0;
@@ -274,7 +283,10 @@ export function openLoop(
   client: LoadClient,
   messages: readonly Uint8Array[],
   perSecond: number,
-  { graceMs = 5000, onAnswer }: { graceMs?: number; onAnswer?: (answer: Answer | null, due: number) => void } = {},
+  {
+    graceMs = 5000,
+    onAnswer,
+  }: { graceMs?: number; onAnswer?: (answer: Answer | null, due: number) => void } = {},
 ): Promise<Run> {
   const tally = new Map<string, number>();
   const latencies: number[] = [];

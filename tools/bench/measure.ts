@@ -28,11 +28,25 @@ export function percentile(numbers: readonly number[], percent: number): number 
 }
 
 export function atMost(name: string, value: number, unit: string, limit: number, note?: string): Figure {
-  return { name, value, unit, target: `<= ${limit}`, met: value <= limit, ...(note === undefined ? {} : { note }) };
+  return {
+    name,
+    value,
+    unit,
+    target: `<= ${limit}`,
+    met: value <= limit,
+    ...(note === undefined ? {} : { note }),
+  };
 }
 
 export function atLeast(name: string, value: number, unit: string, limit: number, note?: string): Figure {
-  return { name, value, unit, target: `>= ${limit}`, met: value >= limit, ...(note === undefined ? {} : { note }) };
+  return {
+    name,
+    value,
+    unit,
+    target: `>= ${limit}`,
+    met: value >= limit,
+    ...(note === undefined ? {} : { note }),
+  };
 }
 
 /** Rounds that take turns, so that a noisy neighbour hits all candidates alike. One round of each warms up first. */

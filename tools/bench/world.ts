@@ -1,7 +1,13 @@
 import { publicKeyOf, randomBytes, sha256, signEd25519 } from '#runtime';
 import { toBase64url } from '../../src/crypto/base64url.ts';
 import { thumbprint } from '../../src/crypto/thumbprint.ts';
-import { credentialOf, encodeCredential, issueDelegation, issueRoot, issueRuntime } from '../../src/proof/issue.ts';
+import {
+  credentialOf,
+  encodeCredential,
+  issueDelegation,
+  issueRoot,
+  issueRuntime,
+} from '../../src/proof/issue.ts';
 import { subjectOf } from '../../src/proof/ppid.ts';
 import { signPop } from '../../src/proof/sign-pop.ts';
 import type { CheckRequestMessage } from '../../src/schema/check.ts';
@@ -34,7 +40,10 @@ export interface World {
 const HOST = 'api.example.com';
 const AUDIENCE = `https://${HOST}`;
 const RUNTIME = 'bot-1';
-const BODY = JSON.stringify({ text: 'The draft reads well; see the two remarks on page three.', notify: ['ann', 'bob'] });
+const BODY = JSON.stringify({
+  text: 'The draft reads well; see the two remarks on page three.',
+  notify: ['ann', 'bob'],
+});
 const WRITE = { method: 'POST', path: '/v1/documents/7/comments?notify=true' };
 const READ = { method: 'GET', path: '/v1/documents/7' };
 const encoder = new TextEncoder();
@@ -47,7 +56,12 @@ export function makeWorld(): World {
   const terms = { audience: [AUDIENCE], issued_at: now - 10, expires_at: now + 3000 };
   const scope = ['documents.read', 'documents.write'];
   const binding = { runtime_id: RUNTIME, agent_id: 'bot', workspace_id: 'prod', profile: 'low' } as const;
-  const root = issueRoot(issuer.seed, subject, { org: 'acme', env: 'prod' }, { ...terms, key: operator.public });
+  const root = issueRoot(
+    issuer.seed,
+    subject,
+    { org: 'acme', env: 'prod' },
+    { ...terms, key: operator.public },
+  );
   const delegation = issueDelegation(
     root,
     operator.seed,
@@ -55,7 +69,12 @@ export function makeWorld(): World {
     { ...terms, scope, key: delegate.public },
   );
   const bind = () =>
-    issueRuntime(delegation, delegate.seed, { ...binding, taint_epoch: 0 }, { ...terms, scope, key: runtime.public });
+    issueRuntime(
+      delegation,
+      delegate.seed,
+      { ...binding, taint_epoch: 0 },
+      { ...terms, scope, key: runtime.public },
+    );
   const credentialWith = (leaf: Lemma) => encodeCredential(credentialOf([root, delegation, leaf]));
   const leaf = bind();
   const credential = credentialWith(leaf);
@@ -88,10 +107,19 @@ export function makeWorld(): World {
       org: 'acme',
       env: 'prod',
       node: 'bench',
-      trust: [{ org: 'acme', env: 'prod', keys: [{ kty: 'OKP', crv: 'Ed25519', x: toBase64url(issuer.public) }] }],
+      trust: [
+        { org: 'acme', env: 'prod', keys: [{ kty: 'OKP', crv: 'Ed25519', x: toBase64url(issuer.public) }] },
+      ],
       runtimes: [{ ...binding, subject }],
       routes: [
-        route('documents.comment', WRITE.method, '/v1/documents/{id}/comments', 'documents.write', 'high', 'digest'),
+        route(
+          'documents.comment',
+          WRITE.method,
+          '/v1/documents/{id}/comments',
+          'documents.write',
+          'high',
+          'digest',
+        ),
         route('documents.read', READ.method, '/v1/documents/{id}', 'documents.read', 'low', 'none'),
       ],
     },
@@ -139,7 +167,9 @@ function jwtChain(links: readonly Lemma[], signers: readonly { seed: Uint8Array;
 }
 
 function jwt(seed: Uint8Array, claims: object): string {
-  const text = [{ alg: 'EdDSA' }, claims].map((part) => toBase64url(encoder.encode(JSON.stringify(part)))).join('.');
+  const text = [{ alg: 'EdDSA' }, claims]
+    .map((part) => toBase64url(encoder.encode(JSON.stringify(part))))
+    .join('.');
   return `${text}.${toBase64url(signEd25519(encoder.encode(text), seed))}`;
 }
 
@@ -194,7 +224,10 @@ function rbacData(): object {
   const roles = Object.fromEntries(
     times(50, () => 0).map((_, i) => [
       `role-${i}`,
-      times(4, () => 0).map((__, j) => ({ methods: methods.slice(0, 1 + ((i + j) % 4)), kind: kinds[(i + j) % 5] })),
+      times(4, () => 0).map((__, j) => ({
+        methods: methods.slice(0, 1 + ((i + j) % 4)),
+        kind: kinds[(i + j) % 5],
+      })),
     ]),
   );
   const users = Object.fromEntries(
