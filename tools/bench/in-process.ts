@@ -1,19 +1,6 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { publicKeyOf, randomBytes, signEd25519 } from '#runtime';
-import { loadConfig } from '../../src/config/load.ts';
-import { toBase64url } from '../../src/crypto/base64url.ts';
-import { type DecisionLog, openLog } from '../../src/decision-log/log.ts';
-import { createGate, type Gate } from '../../src/gate/gate.ts';
-import { decide, type Pdp } from '../../src/pdp/decide.ts';
+import { decide } from '../../src/pdp/decide.ts';
 import { openDraft, recordOf } from '../../src/pdp/draft.ts';
 import { buildInput } from '../../src/pdp/input.ts';
-import { settingsOf } from '../../src/pdp/settings.ts';
-import { storeArchive } from '../../src/policy/archive.ts';
-import { EMBEDDED_TRUST, loadEmbedded } from '../../src/policy/embedded.ts';
-import { PolicyRegistry } from '../../src/policy/registry.ts';
-import { type ChainCache, createChainCache } from '../../src/proof/cache.ts';
 import { checkPop } from '../../src/proof/pop.ts';
 import { checkReach } from '../../src/proof/reach.ts';
 import { checkTimes } from '../../src/proof/time.ts';
@@ -24,21 +11,12 @@ import { signedMessage } from '../../src/request/signed.ts';
 import type { CheckRequestMessage } from '../../src/schema/check.ts';
 import type { AuthzRequest } from '../../src/schema/request.ts';
 import { checkMethod, loadProtos } from '../../src/server/proto.ts';
-import { openStore, type Store } from '../../src/store/store.ts';
 import { atMost, type Figure, interleaved, median, type Report } from './measure.ts';
+import { openParts, type Parts } from './parts.ts';
 import { makeWorld, type World } from './world.ts';
 
 const IN_FLIGHT = 16;
 const { requestDeserialize } = checkMethod(loadProtos());
-
-interface Parts {
-  readonly pdp: Pdp;
-  readonly gate: Gate;
-  readonly chains: ChainCache;
-  readonly log: DecisionLog;
-  readonly store: Store;
-  close(): Promise<void>;
-}
 
 /** `decide` with a real store, gate and log, called as the listeners call it; and each stage's checks by themselves. */
 export async function inProcess(rounds: number, calls: number): Promise<Report> {
@@ -209,69 +187,4 @@ async function all<T>(items: readonly T[], work: (item: T) => Promise<void>): Pr
 
 function perCall(start: number, count: number): number {
   return ((performance.now() - start) * 1000) / count;
-}
-
-async function openParts(world: World): Promise<Parts> {
-  const folder = mkdtempSync(join(tmpdir(), 'lemma-bench-'));
-  const file = join(folder, 'lemma.yaml');
-  writeFileSync(file, JSON.stringify({ data: folder, ...world.config }));
-  const { config } = loadConfig({ file, flags: {}, env: {}, cwd: folder });
-  const store = await openStore({ path: join(folder, 'lemma.db'), clock: Date.now });
-  const seed = randomBytes(32);
-  const own = { kty: 'OKP', crv: 'Ed25519', x: toBase64url(publicKeyOf(seed)) } as const;
-  const settings = settingsOf(config, 'bench', own, []);
-  const gate = createGate();
-  const snapshot = await store.load();
-  gate.load({
-    runtimes: config.runtimes.map((entry) => ({
-      ...entry,
-      org: config.org,
-      env: config.env,
-      keys: null,
-      status: 'active' as const,
-      taint_epoch: 0,
-      registered_at: Date.now(),
-    })),
-    revocations: [],
-    nonces: [],
-    budgets: [],
-    position: snapshot.last,
-    memoryLostAt: null,
-    latestRecord: 0,
-  });
-  const policies = new PolicyRegistry(storeArchive(store));
-  await policies.activate(await loadEmbedded(), EMBEDDED_TRUST);
-  const log = openLog({
-    store,
-    node: 'bench',
-    signer: (bytes) => toBase64url(signEd25519(bytes, seed)),
-    keyid: 'bench',
-    clock: Date.now,
-  });
-  const chains = createChainCache();
-  const pdp: Pdp = {
-    node: 'bench',
-    clock: Date.now,
-    settings: () => settings,
-    chains,
-    gate,
-    policies,
-    log,
-    taint: async () => undefined,
-    onError: (error) => {
-      throw error;
-    },
-  };
-  return {
-    pdp,
-    gate,
-    chains,
-    log,
-    store,
-    async close() {
-      await log.close();
-      await store.close();
-      rmSync(folder, { recursive: true, force: true });
-    },
-  };
 }
