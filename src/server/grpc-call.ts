@@ -129,7 +129,7 @@ export function serveStreaming(
       }
     } finally {
       busy = false;
-      stream.resume();
+      if (!stream.writableNeedDrain) stream.resume();
     }
     if (over) call.emit('end');
   }
@@ -187,10 +187,13 @@ export function refuse(stream: ServerHttp2Stream, httpStatus: number): void {
   abandon(stream);
 }
 
-/** Whatever the caller still sends is not read: RFC 9113, 8.1. */
+/** Whatever the caller still sends is not read: RFC 9113, 8.1. Not at once: a reset overtakes the answer's head. */
 function abandon(stream: ServerHttp2Stream): void {
   stream.resume();
-  if (!stream.readableEnded) stream.close(constants.NGHTTP2_NO_ERROR);
+  if (stream.readableEnded) return;
+  setImmediate(() => {
+    if (!stream.readableEnded) stream.close(constants.NGHTTP2_NO_ERROR);
+  });
 }
 
 function ended(stream: ServerHttp2Stream): boolean {
