@@ -5,9 +5,10 @@ import { HealthImplementation, type ServingStatus } from 'grpc-health-check';
 import { addressProblem, parseAddress } from '../config/address.ts';
 import { InputError } from '../reason.ts';
 import { toRequest, toResponse } from '../request/envoy.ts';
-import type { CheckRequestMessage, CheckResponseMessage } from '../schema/check.ts';
+import type { CheckResponseMessage } from '../schema/check.ts';
 import type { Decision } from '../schema/decision.ts';
 import type { AuthzRequest } from '../schema/request.ts';
+import { decodeCheckRequest } from './check-wire.ts';
 import type { Method, UnaryMethod } from './grpc-call.ts';
 import { createListener, type Listener } from './grpc-listener.ts';
 import { type ServiceHost, serviceHost } from './grpc-services.ts';
@@ -76,7 +77,7 @@ function checkHandler(method: MethodDefinition<object, object>, { decide, log }:
   return async (bytes, deadline) => {
     let request = toRequest({});
     try {
-      request = toRequest(method.requestDeserialize(bytes) as CheckRequestMessage);
+      request = toRequest(decodeCheckRequest(bytes));
       return encode(toResponse(await decide(request, deadline), request));
     } catch (error) {
       const decision = failed();
