@@ -12,6 +12,8 @@ export interface PeerOptions {
   readonly calls: number;
   /** Without it, or where it can't be built, Lemma is measured alone. */
   readonly peer: boolean;
+  /** Another checkout, measured in the same rounds: what a change gained. */
+  readonly before: string | null;
 }
 
 /** What each did with a request of the stream, for the table. */
@@ -24,7 +26,7 @@ const CHECKED = [
 ];
 
 /** Whole decisions over gRPC, and the same stream at opa-envoy-plugin, in turns. */
-export async function againstPeer({ rounds, calls, peer }: PeerOptions): Promise<Report> {
+export async function againstPeer({ rounds, calls, peer, before }: PeerOptions): Promise<Report> {
   const world = makeWorld();
   const binary = peer ? builtOrNull() : null;
   const stops: (() => unknown)[] = [];
@@ -52,6 +54,13 @@ export async function againstPeer({ rounds, calls, peer }: PeerOptions): Promise
       a: rate('a', ours, world.whole, calls),
       b: rate('b', ours, world.bearer, calls),
     };
+    if (before !== null) {
+      const old = await startLemma(world.config, { checkout: before });
+      stops.push(() => old.stop());
+      const served = { client: await clientOf(old.grpc), pid: old.pid };
+      candidates['a before'] = rate('a before', served, world.whole, calls);
+      candidates['b before'] = rate('b before', served, world.bearer, calls);
+    }
     if (binary !== null) {
       for (const [name, policy, make, fewer] of [
         ["a'", 'proofs', world.opa.whole, 8],
@@ -99,7 +108,14 @@ function builtOrNull(): string | null {
 }
 
 function figuresOf(rates: Readonly<Record<string, readonly number[]>>, seen: Seen): Figure[] {
-  const names = { a: 'whole decision', b: 'bearer, low', "a'": 'OPA: the same in Rego', "b'": 'OPA: RBAC' };
+  const names = {
+    a: 'whole decision',
+    b: 'bearer, low',
+    "a'": 'OPA: the same in Rego',
+    "b'": 'OPA: RBAC',
+    'a before': 'whole decision, the other checkout',
+    'b before': 'bearer, low, the other checkout',
+  };
   const middle = (of: ReadonlyMap<string, number[]>, key: string) => median((of.get(key) ?? []).slice(1));
   const figures: Figure[] = Object.entries(names).flatMap(([key, name]) => {
     const found = rates[key];
@@ -114,5 +130,11 @@ function figuresOf(rates: Readonly<Record<string, readonly number[]>>, seen: See
     const note = `by the CPU of a decision ${byCpu.toFixed(1)}`;
     return [atLeast(`(${over}) / (${under})`, median(above) / median(below), 'x', least, note)];
   };
-  return [...figures, ...ratio('a', "a'", 8), ...ratio('b', "b'", 3)];
+  const gains = ['a', 'b'].flatMap((key) => {
+    const [now, then] = [rates[key], rates[`${key} before`]];
+    if (now === undefined || then === undefined) return [];
+    const note = `by the CPU of a decision ${(middle(seen.cpu, `${key} before`) / middle(seen.cpu, key)).toFixed(2)}`;
+    return [{ name: `(${key}) / before`, value: median(now) / median(then), unit: 'x', note }];
+  });
+  return [...figures, ...ratio('a', "a'", 8), ...ratio('b', "b'", 3), ...gains];
 }

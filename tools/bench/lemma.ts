@@ -1,13 +1,13 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { onServerCore } from './cores.ts';
 
-const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
+const PROJECT = fileURLToPath(new URL('../../', import.meta.url));
 const COMPILED = fileURLToPath(new URL('../../node_modules/.cache/compile', import.meta.url));
 
 /** `lemma serve` in a process of its own on the server's core, its store in a new folder. */
@@ -25,17 +25,22 @@ export interface LemmaProcess {
 export interface LemmaOptions {
   /** Flags of Node's: `--cpu-prof`. */
   readonly node?: readonly string[];
+  /** Another checkout whose code is to serve; default: this one. */
+  readonly checkout?: string;
 }
 
 /** @throws Error with what it said, when it ends before it serves */
-export async function startLemma(config: object, { node = [] }: LemmaOptions = {}): Promise<LemmaProcess> {
+export async function startLemma(
+  config: object,
+  { node = [], checkout = PROJECT }: LemmaOptions = {},
+): Promise<LemmaProcess> {
   const folder = mkdtempSync(join(tmpdir(), 'lemma-bench-'));
   const file = join(folder, 'lemma.yaml');
   const listen = { grpc: '127.0.0.1:0', decision: '127.0.0.1:0', control: '127.0.0.1:0' };
   writeFileSync(file, JSON.stringify({ listen, data: folder, ...config }));
   const [command, args] = onServerCore(process.execPath, [
     ...node,
-    MAIN,
+    join(checkout, 'src/main.ts'),
     'serve',
     '--json',
     '--config',
@@ -113,12 +118,3 @@ export async function end(child: ChildProcess): Promise<void> {
   child.kill('SIGTERM');
   await exited;
 }
-
-/** The newest profile that Node wrote into a folder. */
-export function newestProfile(folder: string): string | null {
-  const found = readdirSync(folder).filter((name) => name.endsWith('.cpuprofile'));
-  const [last] = found.toSorted().slice(-1);
-  return last === undefined ? null : join(folder, last);
-}
-
-export const PROJECT = dirname(dirname(dirname(MAIN)));

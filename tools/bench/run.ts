@@ -1,3 +1,4 @@
+import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { againstPeer } from './against-peer.ts';
 import { pinLoad } from './cores.ts';
@@ -10,7 +11,7 @@ import { overload, steady } from './steady.ts';
  * The bench: medians of rounds that take turns, on one machine in one run.
  *
  *     npm run bench -- [in-process peer steady overload lifetime] [--json] [--rounds 5] [--calls 8000]
- *                      [--decisions 1000000] [--no-peer]
+ *                      [--decisions 1000000] [--no-peer] [--before <another checkout, installed>]
  */
 
 const { values, positionals } = parseArgs({
@@ -19,6 +20,7 @@ const { values, positionals } = parseArgs({
   options: {
     rounds: { type: 'string', default: '5' },
     calls: { type: 'string', default: '8000' },
+    before: { type: 'string' },
     peer: { type: 'boolean', default: true },
     decisions: { type: 'string', default: '100000' },
     json: { type: 'boolean', default: false },
@@ -27,9 +29,14 @@ const { values, positionals } = parseArgs({
 const rounds = Number(values.rounds);
 const calls = Number(values.calls);
 
+/** Relative to where the command was given: npm scripts run elsewhere. */
+function before(): string | null {
+  return values.before === undefined ? null : resolve(process.env.INIT_CWD ?? '.', values.before);
+}
+
 const parts: Record<string, () => Promise<Report>> = {
   'in-process': () => inProcess(rounds, calls),
-  peer: () => againstPeer({ rounds, calls, peer: values.peer }),
+  peer: () => againstPeer({ rounds, calls, peer: values.peer, before: before() }),
   steady: () => steady(rounds, values.peer),
   overload: () => overload(calls),
   lifetime: () => lifetime(rounds, Number(values.decisions)),
