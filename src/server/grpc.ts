@@ -1,13 +1,13 @@
 import { randomBytes } from 'node:crypto';
-import type { MethodDefinition, Server } from '@grpc/grpc-js';
+import type { Server } from '@grpc/grpc-js';
 import { ReflectionService } from '@grpc/reflection';
 import { HealthImplementation, type ServingStatus } from 'grpc-health-check';
 import { addressProblem, parseAddress } from '../config/address.ts';
 import { InputError } from '../reason.ts';
 import { toRequest, toResponse } from '../request/envoy.ts';
-import type { CheckResponseMessage } from '../schema/check.ts';
 import type { Decision } from '../schema/decision.ts';
 import type { AuthzRequest } from '../schema/request.ts';
+import { encodeCheckResponse } from './check-answer.ts';
 import { decodeCheckRequest } from './check-wire.ts';
 import type { Method, UnaryMethod } from './grpc-call.ts';
 import { createListener, type Listener } from './grpc-listener.ts';
@@ -53,7 +53,7 @@ export async function startGrpc(options: GrpcOptions): Promise<GrpcServer> {
   const protos = loadProtos();
   const check = checkMethod(protos);
   const methods = new Map<string, Method>();
-  methods.set(check.path, { kind: 'unary', call: checkHandler(check, options) });
+  methods.set(check.path, { kind: 'unary', call: checkHandler(options) });
   const health = addHealth(methods, options.ready);
   new ReflectionService(reflectable(protos)).addToServer(asServer(serviceHost(methods)));
   const listener = createListener(methods);
@@ -72,17 +72,16 @@ export async function startGrpc(options: GrpcOptions): Promise<GrpcServer> {
 }
 
 /** Bytes in, bytes out: decoding and encoding happen in here, so that their failures are denials too. */
-function checkHandler(method: MethodDefinition<object, object>, { decide, log }: GrpcOptions): UnaryMethod {
-  const encode = (message: CheckResponseMessage) => method.responseSerialize(message);
+function checkHandler({ decide, log }: GrpcOptions): UnaryMethod {
   return async (bytes, deadline) => {
     let request = toRequest({});
     try {
       request = toRequest(decodeCheckRequest(bytes));
-      return encode(toResponse(await decide(request, deadline), request));
+      return encodeCheckResponse(toResponse(await decide(request, deadline), request));
     } catch (error) {
       const decision = failed();
       log.error({ err: error, decision_id: decision.decision_id }, 'Check failed and was denied');
-      return encode(toResponse(decision, request));
+      return encodeCheckResponse(toResponse(decision, request));
     }
   };
 }
