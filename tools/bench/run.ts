@@ -5,12 +5,13 @@ import { pinLoad } from './cores.ts';
 import { inProcess } from './in-process.ts';
 import { lifetime } from './lifetime.ts';
 import { print, type Report } from './measure.ts';
+import { profile } from './profile.ts';
 import { overload, steady } from './steady.ts';
 
 /**
  * The bench: medians of rounds that take turns, on one machine in one run.
  *
- *     npm run bench -- [in-process peer steady overload lifetime] [--json] [--rounds 5] [--calls 8000]
+ *     npm run bench -- [in-process peer steady overload lifetime profile] [--json] [--rounds 5] [--calls 8000]
  *                      [--decisions 1000000] [--no-peer] [--before <another checkout, installed>]
  */
 
@@ -40,11 +41,14 @@ const parts: Record<string, () => Promise<Report>> = {
   steady: () => steady(rounds, values.peer),
   overload: () => overload(calls),
   lifetime: () => lifetime(rounds, Number(values.decisions)),
+  profile: () => profile(calls),
 };
 
 let pinning: string | null = null;
 const reports: Report[] = [];
-for (const name of positionals.length === 0 ? Object.keys(parts) : positionals) {
+for (const name of positionals.length === 0
+  ? Object.keys(parts).filter((name) => name !== 'profile')
+  : positionals) {
   const part = parts[name];
   if (part === undefined) throw new Error(`no part "${name}"; there are: ${Object.keys(parts).join(', ')}`);
   // With the store's thread beside it, this process is what is measured, and has all cores.
