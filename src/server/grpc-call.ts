@@ -55,6 +55,7 @@ export function serveUnary(
   const reader = messageReader(limit);
   let message: Message | null = null;
   stream.on('data', (chunk: Buffer) => {
+    if (ended(stream)) return;
     try {
       reader.push(chunk);
       message ??= reader.next();
@@ -73,7 +74,7 @@ export function serveUnary(
 
   async function answer(): Promise<Uint8Array> {
     const encoding = encodingOf(headers);
-    if (message === null) throw new GrpcError(STATUS.unimplemented, 'a unary call without a whole message');
+    if (message === null) throw incomplete();
     const bytes = message.compressed ? await decompressed(message, encoding, limit) : message.bytes;
     const remainingMs = timeout === null ? null : timeout - (performance.now() - began);
     // Nobody waits for it any more.
@@ -82,6 +83,10 @@ export function serveUnary(
     }
     return method(bytes, { remainingMs });
   }
+}
+
+function incomplete(): GrpcError {
+  return new GrpcError(STATUS.unimplemented, 'the call ended before its message');
 }
 
 function tooMany(): GrpcError {
@@ -131,10 +136,13 @@ export function serveStreaming(
       busy = false;
       if (!stream.writableNeedDrain) stream.resume();
     }
-    if (over) call.emit('end');
+    if (!over) return;
+    if (!reader.empty || (oneRequest && taken === 0)) throw incomplete();
+    call.emit('end');
   }
 
   stream.on('data', (chunk: Buffer) => {
+    if (ended(stream)) return;
     try {
       reader.push(chunk);
     } catch (error) {

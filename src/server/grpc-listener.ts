@@ -31,9 +31,9 @@ const SESSION_WINDOW = 16 * STREAM_WINDOW;
 
 /**
  * HTTP/2 for gRPC. The one place that accepts connections (`onSession`) and calls (`onStream`): where they are counted,
- * limited or authenticated.
+ * limited or authenticated. `onError` hears of connections that could not be accepted (no file descriptors).
  */
-export function createListener(methods: Methods): Listener {
+export function createListener(methods: Methods, onError: (error: Error) => void): Listener {
   const servers: Http2Server[] = [];
   const sockets = new Set<Socket>();
   const sessions = new Set<ServerHttp2Session>();
@@ -88,7 +88,7 @@ export function createListener(methods: Methods): Listener {
     return new Promise((resolve, reject) => {
       server.once('error', reject);
       server.listen(where, () => {
-        server.off('error', reject);
+        server.off('error', reject).on('error', onError);
         servers.push(server);
         resolve((server.address() as AddressInfo | string | null as AddressInfo).port ?? 0);
       });

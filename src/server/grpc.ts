@@ -56,7 +56,9 @@ export async function startGrpc(options: GrpcOptions): Promise<GrpcServer> {
   methods.set(check.path, { kind: 'unary', call: checkHandler(options) });
   const health = addHealth(methods, options.ready);
   new ReflectionService(reflectable(protos)).addToServer(asServer(serviceHost(methods)));
-  const listener = createListener(methods);
+  const listener = createListener(methods, (error) =>
+    options.log.error({ err: error }, 'a gRPC connection could not be accepted'),
+  );
   const stop = async () => {
     health.stop();
     await listener.close(options.drainMs ?? 10_000);

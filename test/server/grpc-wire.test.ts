@@ -237,6 +237,10 @@ describe('server/grpc on the wire', () => {
     await drained;
   });
 
+  it('says UNIMPLEMENTED to a watcher that names nothing', async () => {
+    equal(await codeOf(ask('/grpc.health.v1.Health/Watch', Buffer.alloc(0))), '12');
+  });
+
   it('reads no second message of a watcher', async () => {
     const stream = open('/grpc.health.v1.Health/Watch');
     const answer = ended(stream);
