@@ -128,8 +128,10 @@ async function killUnder(
   };
   await openLoop(client, messages, rate, { onAnswer });
   await killed;
-  const note = `${allowedBefore} allows in the ${KILL_AFTER_MS / 2} ms before: without any, the figure says little`;
-  return { lastAllowMs: Math.max(0, lastAllow - asked), answeredMs: answered - asked, note };
+  const note = `${allowedBefore} allows in the ${KILL_AFTER_MS / 2} ms before; none: nothing to measure`;
+  // Where nothing was allowed any more, there was nothing for a kill to end.
+  const lastAllowMs = allowedBefore === 0 ? Number.NaN : Math.max(0, lastAllow - asked);
+  return { lastAllowMs, answeredMs: answered - asked, note };
 }
 
 function tallyOf({ tally }: Run): string {
