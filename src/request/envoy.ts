@@ -57,7 +57,8 @@ function headerLines(http: HttpRequestMessage): HeaderLine[] {
 
 /** ASCII lower case only: `toLowerCase` would also turn the Kelvin sign into a `k`. Space and tab surround a value. */
 function line(name: string, value: string): HeaderLine {
-  return [name.replace(/[A-Z]/g, (letter) => letter.toLowerCase()), value.replace(/^[ \t]+|[ \t]+$/g, '')];
+  const lower = /[A-Z]/.test(name) ? name.replace(/[A-Z]/g, (letter) => letter.toLowerCase()) : name;
+  return [lower, /^[ \t]|[ \t]$/.test(value) ? value.replace(/^[ \t]+|[ \t]+$/g, '') : value];
 }
 
 function byteString(bytes: Uint8Array): string {
@@ -65,6 +66,8 @@ function byteString(bytes: Uint8Array): string {
 }
 
 function utf8Bytes(text: string): string {
+  // ASCII, as nearly all headers are, is its own bytes.
+  if (Buffer.byteLength(text, 'utf8') === text.length) return text;
   return Buffer.from(text, 'utf8').toString('latin1');
 }
 
