@@ -25,13 +25,14 @@ import { createChainCache } from './proof/cache.ts';
 import { Denial, InputError, type Problem } from './reason.ts';
 import { apiRoutes } from './request/firewall.ts';
 import { PROFILES, type Profile } from './schema/common.ts';
-import type { Config } from './schema/config.ts';
+import type { Config, Listener, TlsFiles } from './schema/config.ts';
 import type { BundleRef } from './schema/decision.ts';
 import type { AuthzRequest } from './schema/request.ts';
 import { startControlServer } from './server/control-api.ts';
 import { startDecisionServer } from './server/decision-api.ts';
 import { type GrpcServer, startGrpc } from './server/grpc.ts';
 import { createMetrics } from './server/metrics.ts';
+import { readTls, type TlsGuard } from './server/tls.ts';
 import { memoryLostAt } from './store/memory.ts';
 import type { Snapshot, Tenant } from './store/model.ts';
 import { openStore, type Store } from './store/store.ts';
@@ -173,13 +174,13 @@ async function compose(
   const ready = () => gate.ready;
 
   const grpc: GrpcServer[] = [];
-  for (const address of config.listen.grpc) {
-    const server = await startGrpc({ address, decide: answer, ready, log: logger });
+  for (const { address, mode } of config.listen.grpc) {
+    const server = await startGrpc({ address, mode, decide: answer, ready, log: logger });
     stops.push(() => server.drain());
     grpc.push(server);
   }
   const decision = await startDecisionServer({
-    address: config.listen.decision,
+    ...listening(config.listen.decision, 'listen.decision'),
     decide: answer,
     ready,
     log: logger,
@@ -188,7 +189,7 @@ async function compose(
   const tracer = createTracer(options.compiler === undefined ? {} : { compiler: options.compiler });
   stops.push(() => tracer.close());
   const control = await startControlServer({
-    address: config.listen.control,
+    ...listening(config.listen.control, 'listen.control'),
     authority,
     operators: createOperators({ ...home, key: keys.operatorKey }),
     // Records of low risk are written behind their answers: whoever asks for one that was answered must find it.
@@ -219,6 +220,10 @@ async function compose(
         });
   if (firewall !== null) stops.push(() => firewall.close());
 
+  const secured = [
+    securedBy(config.listen.decision, 'listen.decision', decision.tls),
+    securedBy(config.listen.control, 'listen.control', control.tls),
+  ].filter((one) => one !== null);
   return {
     addresses: {
       grpc: grpc.map((server) => server.address),
@@ -231,6 +236,7 @@ async function compose(
       const problems = fixedProblems(running, next.config);
       if (problems.length > 0) throw new InputError(problems);
       const settings = settingsFrom(next, own);
+      const renewals = secured.map(({ files, field, guard }) => ({ guard, tls: readTls(files, field) }));
       // What can refuse comes first, so that a refused reload leaves all as it was.
       const bundles = await configuredBundles(next.config, clock);
       await store.limit(next.config.log.max_bytes);
@@ -244,6 +250,7 @@ async function compose(
         await store.limit(running.log.max_bytes);
         throw refusedBundle(error);
       }
+      for (const { guard, tls } of renewals) guard.renew(tls);
       settled.settings = settings;
       running = next.config;
     },
@@ -258,6 +265,21 @@ async function compose(
     },
     stop,
   };
+}
+
+/** A listener with its TLS files read. Throws InputError. */
+function listening({ address, mode, tls }: Listener, field: string) {
+  return { address, mode, tls: tls === null ? null : readTls(tls, field) };
+}
+
+interface Secured {
+  readonly files: TlsFiles;
+  readonly field: string;
+  readonly guard: TlsGuard;
+}
+
+function securedBy({ tls: files }: Listener, field: string, guard: TlsGuard | null): Secured | null {
+  return files === null || guard === null ? null : { files, field, guard };
 }
 
 function settingsFrom({ config, revision }: LoadedConfig, own: { readonly x: string }): Settings {

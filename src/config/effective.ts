@@ -5,6 +5,7 @@ import type {
   Config,
   ConfigFile,
   FirewallApi,
+  Listener,
   RuntimeEntry,
   TrustEntry,
 } from '../schema/config.ts';
@@ -24,13 +25,17 @@ export interface Surroundings {
 export function effective(file: ConfigFile, around: Surroundings): Config {
   const { org, env } = home(file);
   const path = (field: string, text: string) => resolve(around.folderOf(field), text);
-  const grpc = file.listen?.grpc ?? '127.0.0.1:9191';
+  const {
+    grpc = '127.0.0.1:9191',
+    decision = '127.0.0.1:8181',
+    control = '127.0.0.1:8080',
+  } = file.listen ?? {};
   const source = file.bundles?.source ?? 'embedded';
   return {
     listen: {
-      grpc: typeof grpc === 'string' ? [grpc] : grpc,
-      decision: file.listen?.decision ?? '127.0.0.1:8181',
-      control: file.listen?.control ?? '127.0.0.1:8080',
+      grpc: (Array.isArray(grpc) ? grpc : [grpc]).map((one) => listener(one, path)),
+      decision: listener(decision, path),
+      control: listener(control, path),
     },
     data: path('data', file.data ?? './.lemma'),
     org,
@@ -57,6 +62,30 @@ export function effective(file: ConfigFile, around: Surroundings): Config {
               api(entry, (text) => path('firewall.apis', text)),
             ),
           },
+  };
+}
+
+/** Either form of an address. Members that the long form lacks are the short one's. */
+type ListenerEntry = NonNullable<NonNullable<ConfigFile['listen']>['decision']>;
+
+/** A socket is for its user and group: a proxy beside us may be in the group. */
+const SOCKET_MODE = '0660';
+
+function listener(entry: ListenerEntry, path: (field: string, text: string) => string): Listener {
+  const { address, tls, mode = SOCKET_MODE } = typeof entry === 'string' ? { address: entry } : entry;
+  const from = (text: string) => path('listen', text);
+  return {
+    address,
+    tls:
+      tls === undefined
+        ? null
+        : {
+            cert: from(tls.cert),
+            key: from(tls.key),
+            client_ca: tls.client_ca === undefined ? null : from(tls.client_ca),
+            peers: tls.peers ?? null,
+          },
+    mode: Number.parseInt(mode, 8),
   };
 }
 

@@ -58,6 +58,7 @@ function membersOf(body: RecordBody, { inputJson, resultJson }: RecordTexts): st
     observed: body.observed,
     amends: body.amends,
     border: body.border,
+    ...(body.enforcement_point === undefined ? {} : { enforcement_point: body.enforcement_point }),
     actor: body.actor,
     request: body.request,
     failed: body.failed,

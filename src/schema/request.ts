@@ -32,6 +32,8 @@ export interface AuthzRequest {
   readonly runtimeId?: string;
   /** What the agent signed, where a gateway decides on another target than it received (firewall). */
   readonly signed?: { readonly scheme: string; readonly host: string; readonly target: string };
+  /** Who the client certificate of the enforcement point names (SPIFFE ID, DNS name or subject); absent without one. */
+  readonly enforcementPoint?: string;
   /** W3C trace id (32 hex), when the request carries one. */
   readonly traceId: string | null;
 }

@@ -29,6 +29,8 @@ export interface CallDeadline {
 export interface GrpcOptions {
   /** `host:port` (`[::1]:9191` for IPv6; port 0 takes a free one) or `unix:///path`. */
   readonly address: string;
+  /** Permissions of a unix socket; default: for its user and group. */
+  readonly mode?: number;
   readonly decide: (request: AuthzRequest, deadline: CallDeadline) => Promise<Decision>;
   /** What health says: asked on each health call, and twice a second for those who watch. */
   readonly ready: () => boolean;
@@ -213,11 +215,11 @@ function isStream(call: unknown): call is Endable & { once(event: string, listen
   return typeof call === 'object' && call !== null && 'end' in call && typeof call.end === 'function';
 }
 
-async function bind(server: Server, { address }: GrpcOptions): Promise<string> {
+async function bind(server: Server, { address, mode = 0o660 }: GrpcOptions): Promise<string> {
   const parsed = parseAddress(address);
   if (parsed === null) throw unusable(`${address} ${addressProblem(address)}`);
   if (parsed.kind === 'unix') {
-    await bindSocket(parsed.path, FIELD, () => listen(server, address));
+    await bindSocket({ path: parsed.path, mode, field: FIELD }, () => listen(server, address));
     return address;
   }
   const port = await listen(server, address);
