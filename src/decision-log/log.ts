@@ -1,3 +1,4 @@
+import { setImmediate as turn } from 'node:timers/promises';
 import type { RecordBody, SpentNonce } from '../schema/decision.ts';
 import { StoreWriteError } from '../store/errors.ts';
 import type { BudgetUse, NewRecord } from '../store/model.ts';
@@ -108,8 +109,8 @@ export function openLog(options: LogOptions): DecisionLog {
   }
 
   async function drain(): Promise<void> {
-    // What the same turn of the loop appends goes into the same batch.
-    await Promise.resolve();
+    // What the same turn of the loop appends goes into the same batch: one message to the store's thread, one commit.
+    await turn();
     while (queue.length > 0) {
       const entries = queue.splice(0, BATCH_AT_MOST);
       for (const entry of entries) waiting[kindOf(entry)] -= 1;

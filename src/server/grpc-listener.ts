@@ -1,0 +1,144 @@
+import { lookup } from 'node:dns/promises';
+import {
+  createServer,
+  type Http2Server,
+  type IncomingHttpHeaders,
+  type ServerHttp2Session,
+  type ServerHttp2Stream,
+} from 'node:http2';
+import { type AddressInfo, isIP, type ListenOptions, type Socket } from 'node:net';
+import type { Address } from '../config/address.ts';
+import { fail, type Method, refuse, type StreamingCall, serveStreaming, serveUnary } from './grpc-call.ts';
+import { GrpcError, STATUS } from './grpc-wire.ts';
+
+/** By path: `/package.Service/Method`. */
+export type Methods = ReadonlyMap<string, Method>;
+
+export interface Listener {
+  /** The port that was taken; 0 for a unix socket. */
+  listen(address: Address): Promise<number>;
+  /** Clients get GOAWAY, open streaming calls end, unary ones finish; what is left after `limitMs` is cut. */
+  close(limitMs: number): Promise<void>;
+}
+
+/** Bytes of a message, and so of a body, which travels inside one; more than any sane `max_request_bytes` of Envoy's. */
+const MAX_MESSAGE_BYTES = 16 * 1024 * 1024;
+/** MiB of a connection's streams together. */
+const MAX_SESSION_MEMORY = 1024;
+/** Bytes that may be under way to us: on one stream, and on a connection. */
+const STREAM_WINDOW = 1024 * 1024;
+const SESSION_WINDOW = 16 * STREAM_WINDOW;
+
+/**
+ * HTTP/2 for gRPC. The one place that accepts connections (`onSession`) and calls (`onStream`): where they are counted,
+ * limited or authenticated.
+ */
+export function createListener(methods: Methods): Listener {
+  const servers: Http2Server[] = [];
+  const sockets = new Set<Socket>();
+  const sessions = new Set<ServerHttp2Session>();
+  const streaming = new Set<StreamingCall>();
+  let closing = false;
+
+  function onSession(session: ServerHttp2Session): void {
+    if (closing) {
+      session.close();
+      return;
+    }
+    sessions.add(session);
+    session.on('close', () => sessions.delete(session));
+    // The connection ends with it; there is nobody to tell.
+    session.on('error', () => undefined);
+    session.setLocalWindowSize(SESSION_WINDOW);
+  }
+
+  function onStream(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): void {
+    // A caller that resets its call, or goes, is no error of ours.
+    stream.on('error', () => undefined);
+    const path = headers[':path'] ?? '';
+    const method = methods.get(path);
+    if (headers[':method'] !== 'POST') refuse(stream, 405);
+    else if (!isGrpc(headers['content-type'])) refuse(stream, 415);
+    else if (method === undefined) fail(stream, unknown(path));
+    else serve(stream, headers, method);
+  }
+
+  function serve(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, method: Method): void {
+    if (method.kind === 'unary') {
+      serveUnary(stream, headers, method.call, MAX_MESSAGE_BYTES);
+      return;
+    }
+    const call = serveStreaming(stream, headers, method, MAX_MESSAGE_BYTES);
+    streaming.add(call);
+    call.once('close', () => streaming.delete(call));
+  }
+
+  function bind(where: ListenOptions): Promise<number> {
+    const server = createServer({
+      maxSessionMemory: MAX_SESSION_MEMORY,
+      settings: { initialWindowSize: STREAM_WINDOW, enablePush: false },
+    });
+    server.on('connection', (socket: Socket) => {
+      socket.setNoDelay(true);
+      sockets.add(socket);
+      socket.once('close', () => sockets.delete(socket));
+    });
+    server.on('session', onSession);
+    server.on('stream', onStream);
+    return new Promise((resolve, reject) => {
+      server.once('error', reject);
+      server.listen(where, () => {
+        server.off('error', reject);
+        servers.push(server);
+        resolve((server.address() as AddressInfo | string | null as AddressInfo).port ?? 0);
+      });
+    });
+  }
+
+  return {
+    async listen(address) {
+      if (address.kind === 'unix') {
+        await bind({ path: address.path });
+        return 0;
+      }
+      const { host } = address;
+      const hosts =
+        isIP(host) > 0 ? [host] : (await lookup(host, { all: true })).map((found) => found.address);
+      let { port } = address;
+      const failures: unknown[] = [];
+      // A name may stand for an address of either family; one that can be had is enough.
+      for (const one of new Set(hosts)) {
+        try {
+          port = await bind({ host: one, port });
+        } catch (error) {
+          failures.push(error);
+        }
+      }
+      if (servers.length === 0) throw failures[0];
+      return port;
+    },
+    async close(limitMs) {
+      closing = true;
+      const closed = Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
+      for (const call of streaming) call.end();
+      for (const session of sessions) session.close();
+      let timer: NodeJS.Timeout | undefined;
+      const limit = new Promise((resolve) => {
+        timer = setTimeout(resolve, limitMs);
+      });
+      await Promise.race([closed, limit]);
+      clearTimeout(timer);
+      for (const session of sessions) session.destroy();
+      for (const socket of sockets) socket.destroy();
+    },
+  };
+}
+
+function unknown(path: string): GrpcError {
+  return new GrpcError(STATUS.unimplemented, `there is no ${path.slice(0, 256)}`);
+}
+
+/** `application/grpc`, alone or with `+proto` or parameters. */
+function isGrpc(contentType: string | undefined): boolean {
+  return contentType !== undefined && /^application\/grpc(?:$|[+;])/i.test(contentType);
+}
