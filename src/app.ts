@@ -174,8 +174,9 @@ async function compose(
   const ready = () => gate.ready;
 
   const grpc: GrpcServer[] = [];
-  for (const { address, mode } of config.listen.grpc) {
-    const server = await startGrpc({ address, mode, decide: answer, ready, log: logger });
+  for (const listener of config.listen.grpc) {
+    const bound = listening(listener, 'listen.grpc');
+    const server = await startGrpc({ ...bound, decide: answer, ready, log: logger });
     stops.push(() => server.drain());
     grpc.push(server);
   }
@@ -221,6 +222,7 @@ async function compose(
   if (firewall !== null) stops.push(() => firewall.close());
 
   const secured = [
+    ...config.listen.grpc.map((one, i) => securedBy(one, 'listen.grpc', grpc[i]?.tls ?? null)),
     securedBy(config.listen.decision, 'listen.decision', decision.tls),
     securedBy(config.listen.control, 'listen.control', control.tls),
   ].filter((one) => one !== null);

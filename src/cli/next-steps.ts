@@ -23,7 +23,9 @@ export function connectCommand(steps: Steps, control = steps.config.listen.contr
   words.push('--runtime-id', runtime, '--agent-id', agent, '--workspace-id', workspace);
   for (const scope of route.scope) words.push('--scope', scope);
   words.push('--audience', route.audience);
-  const base = httpBase(control, steps.config.listen.control.tls !== null);
+  const tls = steps.config.listen.control.tls !== null;
+  // A certificate is for a name, and seldom for the address that was bound.
+  const base = (tls ? steps.config.public_url : null) ?? httpBase(control, tls);
   if (base !== null && base !== 'http://127.0.0.1:8080') words.push('--api-base', base);
   const data = shown(steps.config.data, steps.folder);
   if (data !== '.lemma') words.push('--data', quote(data));

@@ -1,6 +1,8 @@
 import { lookup } from 'node:dns/promises';
 import {
+  createSecureServer,
   createServer,
+  type Http2SecureServer,
   type Http2Server,
   type IncomingHttpHeaders,
   type ServerHttp2Session,
@@ -10,11 +12,14 @@ import { type AddressInfo, isIP, type ListenOptions, type Socket } from 'node:ne
 import type { Address } from '../config/address.ts';
 import { fail, type Method, refuse, type StreamingCall, serveStreaming, serveUnary } from './grpc-call.ts';
 import { GrpcError, STATUS } from './grpc-wire.ts';
+import { guardTls, peerOf, type Tls, type TlsGuard } from './tls.ts';
 
 /** By path: `/package.Service/Method`. */
 export type Methods = ReadonlyMap<string, Method>;
 
 export interface Listener {
+  /** Null without TLS. */
+  readonly tls: TlsGuard | null;
   /** The port that was taken; 0 for a unix socket. */
   listen(address: Address): Promise<number>;
   /** Clients get GOAWAY, open streaming calls end, unary ones finish; what is left after `limitMs` is cut. */
@@ -33,10 +38,13 @@ const SESSION_WINDOW = 16 * STREAM_WINDOW;
  * HTTP/2 for gRPC. The one place that accepts connections (`onSession`) and calls (`onStream`): where they are counted,
  * limited or authenticated.
  */
-export function createListener(methods: Methods): Listener {
-  const servers: Http2Server[] = [];
+export function createListener(methods: Methods, tls: Tls | null = null): Listener {
+  const servers: (Http2Server | Http2SecureServer)[] = [];
+  const guards: TlsGuard[] = [];
+  let current = tls;
   const sockets = new Set<Socket>();
-  const sessions = new Set<ServerHttp2Session>();
+  /** Each with whom its client's certificate names. */
+  const sessions = new Map<ServerHttp2Session, string | null>();
   const streaming = new Set<StreamingCall>();
   let closing = false;
 
@@ -45,7 +53,7 @@ export function createListener(methods: Methods): Listener {
       session.close();
       return;
     }
-    sessions.add(session);
+    sessions.set(session, peerOf(session.socket));
     session.on('close', () => sessions.delete(session));
     // The connection ends with it; there is nobody to tell.
     session.on('error', () => undefined);
@@ -65,7 +73,8 @@ export function createListener(methods: Methods): Listener {
 
   function serve(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, method: Method): void {
     if (method.kind === 'unary') {
-      serveUnary(stream, headers, method.call, MAX_MESSAGE_BYTES);
+      const peer = (stream.session && sessions.get(stream.session as ServerHttp2Session)) ?? null;
+      serveUnary(stream, headers, method.call, { limit: MAX_MESSAGE_BYTES, peer });
       return;
     }
     const call = serveStreaming(stream, headers, method, MAX_MESSAGE_BYTES);
@@ -73,11 +82,20 @@ export function createListener(methods: Methods): Listener {
     call.once('close', () => streaming.delete(call));
   }
 
-  function bind(where: ListenOptions): Promise<number> {
-    const server = createServer({
+  function createHttp2(): Http2Server | Http2SecureServer {
+    const options = {
       maxSessionMemory: MAX_SESSION_MEMORY,
       settings: { initialWindowSize: STREAM_WINDOW, enablePush: false },
-    });
+    };
+    if (current === null) return createServer(options);
+    // Without `allowHTTP1` ALPN offers h2 alone.
+    const server = createSecureServer({ ...options, ...current.options });
+    guards.push(guardTls(server, current));
+    return server;
+  }
+
+  function bind(where: ListenOptions): Promise<number> {
+    const server = createHttp2();
     server.on('connection', (socket: Socket) => {
       socket.setNoDelay(true);
       sockets.add(socket);
@@ -96,6 +114,15 @@ export function createListener(methods: Methods): Listener {
   }
 
   return {
+    tls:
+      tls === null
+        ? null
+        : {
+            renew(next) {
+              current = next;
+              for (const guard of guards) guard.renew(next);
+            },
+          },
     async listen(address) {
       if (address.kind === 'unix') {
         await bind({ path: address.path });
@@ -121,14 +148,14 @@ export function createListener(methods: Methods): Listener {
       closing = true;
       const closed = Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
       for (const call of streaming) call.end();
-      for (const session of sessions) session.close();
+      for (const session of sessions.keys()) session.close();
       let timer: NodeJS.Timeout | undefined;
       const limit = new Promise((resolve) => {
         timer = setTimeout(resolve, limitMs);
       });
       await Promise.race([closed, limit]);
       clearTimeout(timer);
-      for (const session of sessions) session.destroy();
+      for (const session of sessions.keys()) session.destroy();
       for (const socket of sockets) socket.destroy();
     },
   };

@@ -13,6 +13,7 @@ import { createListener, type Listener } from './grpc-listener.ts';
 import { type ServiceHost, serviceHost } from './grpc-services.ts';
 import { AUTHORIZATION, checkMethod, loadProtos, reflectable } from './proto.ts';
 import { bindSocket } from './socket.ts';
+import type { Tls, TlsGuard } from './tls.ts';
 
 /** Time that the caller still waits, from `grpc-timeout`; null when it named none. */
 export interface CallDeadline {
@@ -24,6 +25,8 @@ export interface GrpcOptions {
   readonly address: string;
   /** Permissions of a unix socket; default: for its user and group. */
   readonly mode?: number;
+  /** Null or absent: HTTP/2 in the clear. */
+  readonly tls?: Tls | null;
   readonly decide: (request: AuthzRequest, deadline: CallDeadline) => Promise<Decision>;
   /** What health says: asked on each health call, and twice a second for those who watch. */
   readonly ready: () => boolean;
@@ -38,6 +41,8 @@ export interface GrpcOptions {
 export interface GrpcServer {
   /** As bound: a port 0 is replaced by the real one. */
   readonly address: string;
+  /** Null without TLS. */
+  readonly tls: TlsGuard | null;
   /** Health says NOT_SERVING, clients get GOAWAY, requests under way finish, then all closes. Idempotent. */
   drain(): Promise<void>;
 }
@@ -57,7 +62,7 @@ export async function startGrpc(options: GrpcOptions): Promise<GrpcServer> {
   methods.set(check.path, { kind: 'unary', call: checkHandler(check, options) });
   const health = addHealth(methods, options.ready);
   new ReflectionService(reflectable(protos)).addToServer(asServer(serviceHost(methods)));
-  const listener = createListener(methods);
+  const listener = createListener(methods, options.tls);
   const stop = async () => {
     health.stop();
     await listener.close(options.drainMs ?? 10_000);
@@ -65,7 +70,7 @@ export async function startGrpc(options: GrpcOptions): Promise<GrpcServer> {
   try {
     const address = await bind(listener, options);
     options.log.info({ address }, 'gRPC authorization is listening');
-    return { address, drain: once(stop) };
+    return { address, tls: listener.tls, drain: once(stop) };
   } catch (error) {
     await stop();
     throw error;
@@ -75,11 +80,12 @@ export async function startGrpc(options: GrpcOptions): Promise<GrpcServer> {
 /** Bytes in, bytes out: decoding and encoding happen in here, so that their failures are denials too. */
 function checkHandler(method: MethodDefinition<object, object>, { decide, log }: GrpcOptions): UnaryMethod {
   const encode = (message: CheckResponseMessage) => method.responseSerialize(message);
-  return async (bytes, deadline) => {
+  return async (bytes, { peer, remainingMs }) => {
     let request = toRequest({});
     try {
-      request = toRequest(method.requestDeserialize(bytes) as CheckRequestMessage);
-      return encode(toResponse(await decide(request, deadline), request));
+      const asked = toRequest(method.requestDeserialize(bytes) as CheckRequestMessage);
+      request = peer === null ? asked : { ...asked, enforcementPoint: peer };
+      return encode(toResponse(await decide(request, { remainingMs }), request));
     } catch (error) {
       const decision = failed();
       log.error({ err: error, decision_id: decision.decision_id }, 'Check failed and was denied');

@@ -2,14 +2,18 @@ import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
 import { copyFileSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { connect as connectHttp2 } from 'node:http2';
 import { request } from 'node:https';
 import { join } from 'node:path';
 import { json } from 'node:stream/consumers';
-import { connect, type TLSSocket } from 'node:tls';
+import { type ConnectionOptions, connect, type TLSSocket } from 'node:tls';
+import { Client, credentials } from '@grpc/grpc-js';
 import { InputError } from '../../src/reason.ts';
 import type { TlsFiles } from '../../src/schema/config.ts';
 import { startDecisionServer } from '../../src/server/decision-api.ts';
+import { type GrpcServer, startGrpc } from '../../src/server/grpc.ts';
 import type { HttpServer } from '../../src/server/http.ts';
+import { checkMethod, loadProtos } from '../../src/server/proto.ts';
 import { isPeer, nameOf, readTls } from '../../src/server/tls.ts';
 import { tempFolder } from '../authority/support.ts';
 import {
@@ -104,7 +108,39 @@ describe('TLS', () => {
     it('takes nobody who is not named', () => assert.ok(!isPeer(['spiffe://acme/*'], null)));
   });
 
-  describe('a listener', () => {
+  const clientOf = (client: Certificate | null) =>
+    client === null ? {} : { cert: readFileSync(client.cert), key: readFileSync(client.key) };
+
+  /** Serial number of the certificate that a new connection is shown. */
+  async function serial({ address }: { address: string }, more: ConnectionOptions = {}): Promise<string> {
+    const [host, port] = address.split(':');
+    const socket: TLSSocket = connect({
+      host,
+      port: Number(port),
+      ca: readFileSync(authority.cert),
+      ...more,
+    });
+    await once(socket, 'secureConnect');
+    const number = socket.getPeerX509Certificate()?.serialNumber ?? '';
+    socket.destroy();
+    return number;
+  }
+
+  const LEGACY = { maxVersion: 'TLSv1.1', minVersion: 'TLSv1.1', ciphers: 'ALL@SECLEVEL=0' } as const;
+
+  /** A certificate's files that can be replaced. */
+  function renewable(name: string) {
+    const live = { cert: join(folder.path, `${name}.pem`), key: join(folder.path, `${name}.key`) };
+    const put = (from: Certificate) => {
+      copyFileSync(from.cert, live.cert);
+      copyFileSync(from.key, live.key);
+    };
+    put(server);
+    const names = ['DNS:localhost', 'IP:127.0.0.1'];
+    return { live, renew: () => put(authority.issue(`${name}-renewed`, { names })) };
+  }
+
+  describe('an HTTP listener', () => {
     const running: HttpServer[] = [];
     const { decide, asked } = scripted();
     afterEach(async () => {
@@ -120,9 +156,6 @@ describe('TLS', () => {
       return one;
     }
 
-    const clientOf = (client: Certificate | null) =>
-      client === null ? {} : { cert: readFileSync(client.cert), key: readFileSync(client.key) };
-
     async function check({ address }: HttpServer, client: Certificate | null = null): Promise<unknown> {
       const sent = request(`https://${address}/envoy.service.auth.v3.Authorization/Check`, {
         method: 'POST',
@@ -136,29 +169,13 @@ describe('TLS', () => {
       return json(response);
     }
 
-    async function serial({ address }: HttpServer, maxVersion?: 'TLSv1.1'): Promise<string> {
-      const [host, port] = address.split(':');
-      const legacy =
-        maxVersion === undefined ? {} : { maxVersion, minVersion: maxVersion, ciphers: 'ALL@SECLEVEL=0' };
-      const socket: TLSSocket = connect({
-        host,
-        port: Number(port),
-        ca: readFileSync(authority.cert),
-        ...legacy,
-      });
-      await once(socket, 'secureConnect');
-      const number = socket.getPeerX509Certificate()?.serialNumber ?? '';
-      socket.destroy();
-      return number;
-    }
-
     it('answers over TLS', async () => {
       const answer = (await check(await start(filesOf()))) as { status?: unknown };
       assert.ok('status' in answer);
     });
 
     it('takes no TLS before 1.2', async () => {
-      await assert.rejects(serial(await start(filesOf()), 'TLSv1.1'));
+      await assert.rejects(serial(await start(filesOf()), LEGACY));
     });
 
     it('takes no client without a certificate where it names an authority', async () => {
@@ -189,15 +206,10 @@ describe('TLS', () => {
     });
 
     it('serves a renewed certificate to new connections, and goes on with those that are open', async () => {
-      const live = { cert: join(folder.path, 'live.pem'), key: join(folder.path, 'live.key') };
-      const put = (from: Certificate) => {
-        copyFileSync(from.cert, live.cert);
-        copyFileSync(from.key, live.key);
-      };
-      put(server);
+      const { live, renew } = renewable('http');
       const one = await start(filesOf(live));
       const before = await serial(one);
-      put(authority.issue('renewed', { names: ['DNS:localhost', 'IP:127.0.0.1'] }));
+      renew();
       one.tls?.renew(readTls(filesOf(live), 'listen.decision'));
       assert.notEqual(await serial(one), before);
     });
@@ -209,6 +221,103 @@ describe('TLS', () => {
         await startDecisionServer({ address: `unix://${path}`, mode: 0o600, decide, ready: () => true, log }),
       );
       assert.equal(statSync(path).mode & 0o777, 0o600);
+    });
+  });
+
+  describe('the gRPC listener', () => {
+    const running: GrpcServer[] = [];
+    const clients: Client[] = [];
+    const { decide, asked } = scripted();
+    afterEach(async () => {
+      asked.length = 0;
+      for (const one of clients.splice(0)) one.close();
+      for (const one of running.splice(0)) await one.drain();
+    });
+
+    async function start(files: TlsFiles): Promise<GrpcServer> {
+      const { log } = memoryLog();
+      const tls = readTls(files, 'listen.grpc');
+      const one = await startGrpc({ address: '127.0.0.1:0', decide, ready: () => true, log, tls });
+      running.push(one);
+      return one;
+    }
+
+    async function check({ address }: GrpcServer, client: Certificate | null = null): Promise<unknown> {
+      const ca = readFileSync(authority.cert);
+      const { key, cert } = clientOf(client);
+      // grpc-js takes no address for a server's name.
+      const named = address.replace('127.0.0.1', 'localhost');
+      const made = new Client(named, credentials.createSsl(ca, key, cert));
+      clients.push(made);
+      return new Promise((resolve, reject) => {
+        const { path, requestSerialize, responseDeserialize } = checkMethod(loadProtos());
+        made.makeUnaryRequest(path, requestSerialize, responseDeserialize, {}, (error, answer) =>
+          error === null ? resolve(answer) : reject(error),
+        );
+      });
+    }
+
+    it('answers over TLS', async () => {
+      const answer = (await check(await start(filesOf()))) as { status?: unknown };
+      assert.ok('status' in answer);
+    });
+
+    it('takes no TLS before 1.2', async () => {
+      await assert.rejects(serial(await start(filesOf()), { ...LEGACY, ALPNProtocols: ['h2'] }));
+    });
+
+    it('speaks h2 alone', async () => {
+      await assert.rejects(serial(await start(filesOf()), { ALPNProtocols: ['http/1.1'] }));
+    });
+
+    it('takes no client without a certificate where it names an authority', async () => {
+      await assert.rejects(check(await start(filesOf({ client_ca: authority.cert }))));
+      assert.equal(asked.length, 0);
+    });
+
+    it('takes no client of another authority', async () => {
+      const foreign = certificateAuthority(folder.path, 'stranger').issue('s1', { names: [`URI:${ENVOY}`] });
+      await assert.rejects(check(await start(filesOf({ client_ca: authority.cert })), foreign));
+      assert.equal(asked.length, 0);
+    });
+
+    it('takes no client that is not on its list', async () => {
+      const other = authority.issue('another', { names: ['URI:spiffe://acme/ns/prod/sa/other'] });
+      await assert.rejects(check(await start(filesOf({ client_ca: authority.cert, peers: [ENVOY] })), other));
+      assert.equal(asked.length, 0);
+    });
+
+    it('knows the enforcement point that asks', async () => {
+      await check(await start(filesOf({ client_ca: authority.cert, peers: [ENVOY] })), envoy);
+      assert.equal(asked[0]?.enforcementPoint, ENVOY);
+    });
+
+    it('knows nobody where no certificate is asked for', async () => {
+      await check(await start(filesOf()), envoy);
+      assert.equal(asked[0]?.enforcementPoint, undefined);
+    });
+
+    it('serves a renewed certificate to new connections', async () => {
+      const { live, renew } = renewable('grpc');
+      const one = await start(filesOf(live));
+      const h2 = { ALPNProtocols: ['h2'] };
+      const before = await serial(one, h2);
+      renew();
+      one.tls?.renew(readTls(filesOf(live), 'listen.grpc'));
+      assert.notEqual(await serial(one, h2), before);
+    });
+
+    it('lets a connection that is open go on when its certificate is renewed', async () => {
+      const { live, renew } = renewable('open');
+      const one = await start(filesOf(live));
+      const session = connectHttp2(`https://${one.address}`, { ca: readFileSync(authority.cert) });
+      await once(session, 'connect');
+      renew();
+      one.tls?.renew(readTls(filesOf(live), 'listen.grpc'));
+      await new Promise((resolve, reject) =>
+        session.ping((error) => (error === null ? resolve(null) : reject(error))),
+      );
+      session.destroy();
     });
   });
 });

@@ -43,6 +43,7 @@ export interface Agent {
 export interface Serving {
   readonly folder: string;
   readonly operatorKey: string;
+  readonly addresses: { readonly grpc: readonly string[]; readonly control: string };
   /** Lines of standard error so far. */
   readonly notes: readonly string[];
   grpc(request: WireRequest): Promise<Verdict>;
@@ -102,6 +103,7 @@ export async function serving(folder: string, flags?: readonly string[]): Promis
   return {
     folder,
     operatorKey,
+    addresses: data.addresses,
     notes,
     control,
     grpc: async (one) => verdictOf(await client.check(toCheckRequest(one))),
