@@ -12,6 +12,7 @@ import { exportLines } from './decision-log/export.ts';
 import { openLog } from './decision-log/log.ts';
 import { startFirewall } from './firewall/firewall.ts';
 import { createGate, type Gate } from './gate/gate.ts';
+import { createAdmission } from './pdp/admission.ts';
 import { decide, type Pdp, type Settings } from './pdp/decide.ts';
 import { explain } from './pdp/explain.ts';
 import { settingsOf } from './pdp/settings.ts';
@@ -27,7 +28,6 @@ import { apiRoutes } from './request/firewall.ts';
 import { PROFILES, type Profile } from './schema/common.ts';
 import type { Config, Listener, TlsFiles } from './schema/config.ts';
 import type { BundleRef } from './schema/decision.ts';
-import type { AuthzRequest } from './schema/request.ts';
 import { startControlServer } from './server/control-api.ts';
 import { startDecisionServer } from './server/decision-api.ts';
 import { type GrpcServer, startGrpc } from './server/grpc.ts';
@@ -164,19 +164,33 @@ async function compose(
       logger.error({ err: error, decision_id }, 'a decision failed, and was denied'),
   };
   const metrics = createMetrics({
+    admission: () => admission.stats(),
     log: () => log.stats(),
     gate: () => ({ ready: gate.ready, runtimes: [...gate.runtimes()].length, nonces: gate.nonces }),
     bundles: () => activeOf(policies),
     storeWritable: () => store.health().writable,
   });
   log.onRecord(metrics.recorded);
-  const answer = metrics.timed((request: AuthzRequest) => decide(request, pdp));
+  const admission = createAdmission(
+    pdp,
+    (request) => decide(request, pdp),
+    () => running.limits,
+  );
+  stops.push(async () => admission.close());
+  const answer = metrics.timed(admission.decide);
+  const admitted = metrics.timed(admission.admitted);
   const ready = () => gate.ready;
 
   const grpc: GrpcServer[] = [];
   for (const listener of config.listen.grpc) {
     const bound = listening(listener, 'listen.grpc');
-    const server = await startGrpc({ ...bound, decide: answer, ready, log: logger });
+    const server = await startGrpc({
+      ...bound,
+      decide: admitted,
+      inTurn: admission.inTurn,
+      ready,
+      log: logger,
+    });
     stops.push(() => server.drain());
     grpc.push(server);
   }

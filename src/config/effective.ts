@@ -5,6 +5,7 @@ import type {
   Config,
   ConfigFile,
   FirewallApi,
+  Limits,
   Listener,
   RuntimeEntry,
   TrustEntry,
@@ -47,6 +48,7 @@ export function effective(file: ConfigFile, around: Surroundings): Config {
       (entry): RuntimeEntry => ({ ...entry, ...at(entry, org, env), keys: entry.keys ?? null }),
     ),
     log: { keep_ms: duration(file.log?.keep ?? '90d'), max_bytes: size(file.log?.max_bytes ?? '20GB') },
+    limits: limits(file.limits),
     routes: around.routes.routes.map((entry) => route(entry, org, env)),
     permit_method_override: permitted(file, around.routes),
     bundles: {
@@ -97,6 +99,23 @@ function home(file: ConfigFile): { org: string; env: string } {
   const [first] = trusted.values();
   const only = trusted.size === 1 ? first : undefined;
   return { org: file.org ?? only?.org ?? 'local', env: file.env ?? only?.env ?? 'default' };
+}
+
+function limits({
+  concurrency = 512,
+  queue_ms = 10,
+  log_ms = 100,
+  per_source,
+}: ConfigFile['limits'] = {}): Limits {
+  return {
+    concurrency,
+    queue_ms,
+    log_ms,
+    per_source:
+      per_source === undefined
+        ? null
+        : { rate: per_source.rate, burst: per_source.burst ?? 2 * per_source.rate },
+  };
 }
 
 function at(entry: { org?: string | undefined; env?: string | undefined }, org: string, env: string) {

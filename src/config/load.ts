@@ -175,6 +175,7 @@ function revisionOf({
   listen: _listen,
   data: _data,
   node: _node,
+  limits: _limits,
   bundles,
   firewall,
   ...decisive

@@ -219,6 +219,57 @@ export const configSchema = {
         },
       },
     },
+    limits: {
+      type: 'object',
+      additionalProperties: false,
+      description: 'What is more than this is denied before it is looked at (overloaded, rate_limited)',
+      properties: {
+        concurrency: {
+          type: 'integer',
+          minimum: 1,
+          maximum: 100_000,
+          default: 512,
+          description: 'Decisions under way at once, those that wait for their record included',
+        },
+        queue_ms: {
+          type: 'integer',
+          minimum: 1,
+          maximum: 60_000,
+          default: 10,
+          description:
+            'Milliseconds that a request may wait for its turn while more comes than goes; a burst five times as long',
+        },
+        log_ms: {
+          type: 'integer',
+          minimum: 1,
+          maximum: 60_000,
+          default: 100,
+          description:
+            'Requests with a PoP, whose records must be durable, are denied while one has waited this long for the disk',
+        },
+        per_source: {
+          type: 'object',
+          additionalProperties: false,
+          required: ['rate'],
+          description:
+            "For each caller's address (an IPv6 network of 64 bits is one) that an enforcement point reports; default: none",
+          properties: {
+            rate: {
+              type: 'integer',
+              minimum: 1,
+              maximum: 1_000_000,
+              description: 'Requests a second',
+            },
+            burst: {
+              type: 'integer',
+              minimum: 1,
+              maximum: 1_000_000,
+              description: 'Requests at once; default: those of two seconds',
+            },
+          },
+        },
+      },
+    },
     routes: {
       type: ['string', 'array'],
       minLength: 1,
@@ -298,6 +349,14 @@ export interface Listener {
   readonly mode: number;
 }
 
+/** Beyond these a request is denied unread. `per_source` null: no limit of that kind. */
+export interface Limits {
+  readonly concurrency: number;
+  readonly queue_ms: number;
+  readonly log_ms: number;
+  readonly per_source: { readonly rate: number; readonly burst: number } | null;
+}
+
 /** The effective configuration: defaults filled in, paths absolute, durations in ms, sizes in bytes. */
 export interface Config {
   readonly listen: {
@@ -313,6 +372,7 @@ export interface Config {
   readonly trust: readonly TrustEntry[];
   readonly runtimes: readonly RuntimeEntry[];
   readonly log: { readonly keep_ms: number; readonly max_bytes: number };
+  readonly limits: Limits;
   readonly routes: readonly Route[];
   /** Lower-case header names. */
   readonly permit_method_override: readonly string[];

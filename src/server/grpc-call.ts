@@ -19,6 +19,8 @@ export interface Caller {
   readonly remainingMs: number | null;
   /** Whom its certificate names; null without one. */
   readonly peer: string | null;
+  /** True once it has hung up. */
+  readonly gone: () => boolean;
 }
 
 /** Bytes in, bytes out. */
@@ -85,7 +87,7 @@ export function serveUnary(
     if (remainingMs !== null && remainingMs <= 0) {
       throw new GrpcError(STATUS.deadlineExceeded, 'the deadline had passed before work began');
     }
-    return method(bytes, { remainingMs, peer });
+    return method(bytes, { remainingMs, peer, gone: () => ended(stream) });
   }
 }
 

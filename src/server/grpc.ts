@@ -3,6 +3,8 @@ import type { MethodDefinition, Server } from '@grpc/grpc-js';
 import { ReflectionService } from '@grpc/reflection';
 import { HealthImplementation, type ServingStatus } from 'grpc-health-check';
 import { addressProblem, parseAddress } from '../config/address.ts';
+import type { Admission } from '../pdp/admission.ts';
+import { Abandoned } from '../pdp/lane.ts';
 import { InputError } from '../reason.ts';
 import { toRequest, toResponse } from '../request/envoy.ts';
 import type { CheckRequestMessage, CheckResponseMessage } from '../schema/check.ts';
@@ -11,6 +13,7 @@ import type { AuthzRequest } from '../schema/request.ts';
 import type { Method, UnaryMethod } from './grpc-call.ts';
 import { createListener, type Listener } from './grpc-listener.ts';
 import { type ServiceHost, serviceHost } from './grpc-services.ts';
+import { GrpcError, STATUS } from './grpc-wire.ts';
 import { AUTHORIZATION, checkMethod, loadProtos, reflectable } from './proto.ts';
 import { bindSocket } from './socket.ts';
 import type { Tls, TlsGuard } from './tls.ts';
@@ -28,6 +31,8 @@ export interface GrpcOptions {
   /** Null or absent: HTTP/2 in the clear. */
   readonly tls?: Tls | null;
   readonly decide: (request: AuthzRequest, deadline: CallDeadline) => Promise<Decision>;
+  /** Holds each Check until its turn comes, before it is read; default: at once. */
+  readonly inTurn?: Admission['inTurn'];
   /** What health says: asked on each health call, and twice a second for those who watch. */
   readonly ready: () => boolean;
   readonly log: {
@@ -62,7 +67,11 @@ export async function startGrpc(options: GrpcOptions): Promise<GrpcServer> {
   methods.set(check.path, { kind: 'unary', call: checkHandler(check, options) });
   const health = addHealth(methods, options.ready);
   new ReflectionService(reflectable(protos)).addToServer(asServer(serviceHost(methods)));
-  const listener = createListener(methods, options.tls);
+  const listener = createListener(methods, {
+    tls: options.tls,
+    onFlood: (peer) =>
+      options.log.error({ peer }, 'a gRPC client reset too many calls: its connection is closed'),
+  });
   const stop = async () => {
     health.stop();
     await listener.close(options.drainMs ?? 10_000);
@@ -78,9 +87,12 @@ export async function startGrpc(options: GrpcOptions): Promise<GrpcServer> {
 }
 
 /** Bytes in, bytes out: decoding and encoding happen in here, so that their failures are denials too. */
-function checkHandler(method: MethodDefinition<object, object>, { decide, log }: GrpcOptions): UnaryMethod {
+function checkHandler(
+  method: MethodDefinition<object, object>,
+  { decide, log, inTurn = (_border, _caller, work) => work() }: GrpcOptions,
+): UnaryMethod {
   const encode = (message: CheckResponseMessage) => method.responseSerialize(message);
-  return async (bytes, { peer, remainingMs }) => {
+  const check: UnaryMethod = async (bytes, { peer, remainingMs }) => {
     let request = toRequest({});
     try {
       const asked = toRequest(method.requestDeserialize(bytes) as CheckRequestMessage);
@@ -91,6 +103,20 @@ function checkHandler(method: MethodDefinition<object, object>, { decide, log }:
       log.error({ err: error, decision_id: decision.decision_id }, 'Check failed and was denied');
       return encode(toResponse(decision, request));
     }
+  };
+  const refusal = lastOf((denial: Decision) => encode(toResponse(denial, toRequest({}))));
+  return (bytes, caller) =>
+    inTurn('grpc', caller, () => check(bytes, caller), refusal).catch((error: unknown) => {
+      throw error instanceof Abandoned ? new GrpcError(STATUS.deadlineExceeded, error.message) : error;
+    });
+}
+
+/** Remembers its last answer: requests that are shed together are denied in the same words. */
+function lastOf<In extends object, Out>(make: (of: In) => Out): (of: In) => Out {
+  let last: { readonly of: In; readonly out: Out } | undefined;
+  return (of) => {
+    if (last?.of !== of) last = { of, out: make(of) };
+    return last.out;
   };
 }
 
