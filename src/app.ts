@@ -74,6 +74,8 @@ export interface App {
 }
 
 const DATABASE = 'lemma.db';
+/** How long a reader waits for its own decision to be in the log. */
+const READ_WAIT_MS = 500;
 
 /**
  * A configuration becomes a running service: keys, store, state, policies, then the listeners, each ready before the
@@ -208,14 +210,14 @@ async function compose(
     authority,
     operators: createOperators({ ...home, key: keys.operatorKey }),
     // Records of low risk are written behind their answers: whoever asks for one that was answered must find it.
-    queryDecisions: (query) => log.settled().then(() => store.queryRecords(query)),
+    queryDecisions: (query) => log.settled(READ_WAIT_MS).then(() => store.queryRecords(query)),
     async *exportDecisions(tenant) {
-      await log.settled();
+      await log.settled(READ_WAIT_MS);
       yield* exportLines(store, tenant);
     },
     decide: answer,
     explain: (id, tenant, trace) =>
-      log.settled().then(() => explain(id, tenant, { store, policies, archive, tracer }, trace)),
+      log.settled(READ_WAIT_MS).then(() => explain(id, tenant, { store, policies, archive, tracer }, trace)),
     metrics,
     ready,
     log: logger,

@@ -51,8 +51,11 @@ export interface DecisionLog {
   stats(): LogStats;
   /** How long the oldest record that is not written yet has waited, milliseconds; 0 where none is. */
   delayMs(): number;
-  /** Resolves once every record that was queued before this call is written, or lost: a reader then sees its own decision. */
-  settled(): Promise<void>;
+  /**
+   * Resolves once every record that was queued before this call is written, or lost: a reader then sees its own decision.
+   * After `atMostMs` it resolves all the same: a disk that hangs keeps nobody from reading.
+   */
+  settled(atMostMs?: number): Promise<void>;
   /** Writes what is queued, and a last checkpoint. The store stays open. */
   close(): Promise<void>;
 }
@@ -200,9 +203,13 @@ export function openLog(options: LogOptions): DecisionLog {
       const at = (oldest ?? queue[0])?.at;
       return at === undefined ? 0 : performance.now() - at;
     },
-    settled() {
+    settled(atMostMs) {
       const until = accepted;
-      return until <= handled ? Promise.resolve() : new Promise((go) => readers.push({ until, go }));
+      if (until <= handled) return Promise.resolve();
+      return new Promise((go) => {
+        readers.push({ until, go });
+        if (atMostMs !== undefined) setTimeout(go, atMostMs).unref();
+      });
     },
     async close() {
       closed = true;

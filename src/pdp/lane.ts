@@ -62,7 +62,7 @@ export function createLane(
   let abandoned = 0;
   let turnBegan = 0;
   let turnOpen = false;
-  let timer: NodeJS.Timeout | undefined;
+  let looking = false;
   let lastEmpty = Number.NEGATIVE_INFINITY;
 
   function openTurn(at: number): void {
@@ -105,8 +105,10 @@ export function createLane(
 
   /** Where nothing ends that could make room, those who wait are told in time all the same. */
   function lookAgain(): void {
-    timer ??= setTimeout(() => {
-      timer = undefined;
+    if (looking) return;
+    looking = true;
+    setTimeout(() => {
+      looking = false;
       openTurn(now());
     }, limits().queue_ms);
   }

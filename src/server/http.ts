@@ -23,6 +23,11 @@ import { guardTls, type Tls, type TlsGuard } from './tls.ts';
 const MAX_HEADER_BYTES = 64 * 1024;
 /** How long a client may take to send a request, before it is cut off. */
 const REQUEST_TIMEOUT_MS = 30_000;
+/** And its head alone, which costs a client nothing to hold back. */
+const HEADERS_TIMEOUT_MS = 10_000;
+/** How often both are looked at. */
+const TIMEOUTS_CHECKED_MS = 5_000;
+const CONNECTIONS_AT_MOST = 4096;
 const DRAIN_MS = 10_000;
 
 /** Answers are data: never rendered, framed, sniffed or kept. */
@@ -49,11 +54,22 @@ export interface HttpOptions {
   readonly bodyLimit: number;
   /** Null or absent: plain HTTP. */
   readonly tls?: Tls | null;
+  /** Milliseconds in which a request's head must have come; default 10,000. */
+  readonly headersTimeout?: number;
 }
 
 /** An application without routes and without a listener. */
-export function createHttp({ log, bodyLimit, tls = null }: HttpOptions): FastifyInstance {
-  const transport = { maxHeaderSize: MAX_HEADER_BYTES };
+export function createHttp({
+  log,
+  bodyLimit,
+  tls = null,
+  headersTimeout = HEADERS_TIMEOUT_MS,
+}: HttpOptions): FastifyInstance {
+  const transport = {
+    maxHeaderSize: MAX_HEADER_BYTES,
+    headersTimeout,
+    connectionsCheckingInterval: Math.min(headersTimeout, TIMEOUTS_CHECKED_MS),
+  };
   // Fastify's types choose the server's class by this option; what is used of it here both have.
   const secure = (tls === null ? { http: transport } : { https: { ...transport, ...tls.options } }) as {
     http: typeof transport;
@@ -76,6 +92,7 @@ export function createHttp({ log, bodyLimit, tls = null }: HttpOptions): Fastify
     },
     clientErrorHandler: answerMalformed,
   });
+  app.server.maxConnections = CONNECTIONS_AT_MOST;
   app.removeAllContentTypeParsers();
   app.addContentTypeParser(
     'application/json',
