@@ -15,6 +15,7 @@ import { createRetention, type Retention } from './decision-log/retention.ts';
 import { vouch } from './decision-log/vouch.ts';
 import { startFirewall } from './firewall/firewall.ts';
 import { createGate, type Gate } from './gate/gate.ts';
+import { createAdmission } from './pdp/admission.ts';
 import { decide, type Pdp, type Settings } from './pdp/decide.ts';
 import { explain } from './pdp/explain.ts';
 import { settingsOf } from './pdp/settings.ts';
@@ -28,13 +29,13 @@ import { createChainCache } from './proof/cache.ts';
 import { Denial, InputError, type Problem } from './reason.ts';
 import { apiRoutes } from './request/firewall.ts';
 import { PROFILES, type Profile } from './schema/common.ts';
-import type { Config } from './schema/config.ts';
+import type { Config, Listener, TlsFiles } from './schema/config.ts';
 import type { BundleRef } from './schema/decision.ts';
-import type { AuthzRequest } from './schema/request.ts';
 import { startControlServer } from './server/control-api.ts';
 import { startDecisionServer } from './server/decision-api.ts';
 import { type GrpcServer, startGrpc } from './server/grpc.ts';
 import { createMetrics } from './server/metrics.ts';
+import { readTls, type TlsGuard } from './server/tls.ts';
 import { memoryLostAt } from './store/memory.ts';
 import type { Snapshot, Tenant } from './store/model.ts';
 import { openStore, type Store } from './store/store.ts';
@@ -80,6 +81,8 @@ const DATABASE = 'lemma.db';
 const RETENTION_MS = 600_000;
 const FULL =
   'the database is nearly at log.max_bytes, and nothing in it may go yet: durable decisions will be denied (audit_unavailable). Raise log.max_bytes, lower log.keep, or say log.when_full: prune';
+/** How long a reader waits for its own decision to be in the log. */
+const READ_WAIT_MS = 500;
 
 /**
  * A configuration becomes a running service: keys, store, state, policies, then the listeners, each ready before the
@@ -205,23 +208,38 @@ async function compose(
       logger.error({ err: error, decision_id }, 'a decision failed, and was denied'),
   };
   const metrics = createMetrics({
+    admission: () => admission.stats(),
     log: () => log.stats(),
     gate: () => ({ ready: gate.ready, runtimes: [...gate.runtimes()].length, nonces: gate.nonces }),
     bundles: () => activeOf(policies),
     storeWritable: () => store.health().writable,
   });
   log.onRecord(metrics.recorded);
-  const answer = metrics.timed((request: AuthzRequest) => decide(request, pdp));
+  const admission = createAdmission(
+    pdp,
+    (request) => decide(request, pdp),
+    () => running.config.limits,
+  );
+  stops.push(async () => admission.close());
+  const answer = metrics.timed(admission.decide);
+  const admitted = metrics.timed(admission.admitted);
   const ready = () => gate.ready;
 
   const grpc: GrpcServer[] = [];
-  for (const address of config.listen.grpc) {
-    const server = await startGrpc({ address, decide: answer, ready, log: logger });
+  for (const listener of config.listen.grpc) {
+    const bound = listening(listener, 'listen.grpc');
+    const server = await startGrpc({
+      ...bound,
+      decide: admitted,
+      inTurn: admission.inTurn,
+      ready,
+      log: logger,
+    });
     stops.push(() => server.drain());
     grpc.push(server);
   }
   const decision = await startDecisionServer({
-    address: config.listen.decision,
+    ...listening(config.listen.decision, 'listen.decision'),
     decide: answer,
     ready,
     log: logger,
@@ -230,13 +248,13 @@ async function compose(
   const tracer = createTracer(options.compiler === undefined ? {} : { compiler: options.compiler });
   stops.push(() => tracer.close());
   const control = await startControlServer({
-    address: config.listen.control,
+    ...listening(config.listen.control, 'listen.control'),
     authority,
     operators: createOperators({ ...home, key: keys.operatorKey }),
     // Records of low risk are written behind their answers: whoever asks for one that was answered must find it.
-    queryDecisions: (query) => log.settled().then(() => store.queryRecords(query)),
+    queryDecisions: (query) => log.settled(READ_WAIT_MS).then(() => store.queryRecords(query)),
     async *exportDecisions(tenant, proven) {
-      await log.settled();
+      await log.settled(READ_WAIT_MS);
       if (!proven) return yield* exportLines(store, tenant);
       await vouch(logged, ring.logKey(), clock).catch((error: unknown) =>
         logger.error({ err: error }, 'an export without a checkpoint at its end'),
@@ -252,7 +270,7 @@ async function compose(
     backup: createBackup({ folder: config.data, store, key: ring.logKey, home, clock }),
     decide: answer,
     explain: (id, tenant, trace) =>
-      log.settled().then(() => explain(id, tenant, { store, policies, archive, tracer }, trace)),
+      log.settled(READ_WAIT_MS).then(() => explain(id, tenant, { store, policies, archive, tracer }, trace)),
     metrics,
     ready,
     log: logger,
@@ -272,6 +290,11 @@ async function compose(
         });
   if (firewall !== null) stops.push(() => firewall.close());
 
+  const secured = [
+    ...config.listen.grpc.map((one, i) => securedBy(one, 'listen.grpc', grpc[i]?.tls ?? null)),
+    securedBy(config.listen.decision, 'listen.decision', decision.tls),
+    securedBy(config.listen.control, 'listen.control', control.tls),
+  ].filter((one) => one !== null);
   return {
     addresses: {
       grpc: grpc.map((server) => server.address),
@@ -283,6 +306,7 @@ async function compose(
     reload: async (next) => {
       const problems = fixedProblems(running.config, next.config);
       if (problems.length > 0) throw new InputError(problems);
+      const renewals = secured.map(({ files, field, guard }) => ({ guard, tls: readTls(files, field) }));
       // What can refuse comes first, so that a refused reload leaves all as it was.
       settingsFrom(next, ring);
       const bundles = await configuredBundles(next.config, ring, clock);
@@ -297,6 +321,7 @@ async function compose(
         await store.limit(running.config.log.max_bytes);
         throw refusedBundle(error);
       }
+      for (const { guard, tls } of renewals) guard.renew(tls);
       // Made anew: a key may have been rotated in the meantime.
       settled.settings = settingsFrom(next, ring);
       running = next;
@@ -315,6 +340,21 @@ async function compose(
     },
     stop,
   };
+}
+
+/** A listener with its TLS files read. Throws InputError. */
+function listening({ address, mode, tls }: Listener, field: string) {
+  return { address, mode, tls: tls === null ? null : readTls(tls, field) };
+}
+
+interface Secured {
+  readonly files: TlsFiles;
+  readonly field: string;
+  readonly guard: TlsGuard;
+}
+
+function securedBy({ tls: files }: Listener, field: string, guard: TlsGuard | null): Secured | null {
+  return files === null || guard === null ? null : { files, field, guard };
 }
 
 function settingsFrom({ config, revision }: LoadedConfig, ring: KeyRing): Settings {

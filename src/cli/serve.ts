@@ -3,6 +3,7 @@ import type { App, startApp } from '../app.ts';
 import { isLocal, parseAddress } from '../config/address.ts';
 import { ConfigError } from '../config/error.ts';
 import { type LoadedConfig, type LoadOptions, loadConfig } from '../config/load.ts';
+import { listeners } from '../config/obstacles.ts';
 import { type ConfigWatch, watchConfig } from '../config/watch.ts';
 import { watchBundles } from '../config/watch-bundles.ts';
 import { InputError } from '../reason.ts';
@@ -63,11 +64,8 @@ async function start(
 function frozenAt(call: Call, config: Config): number | null {
   const seconds = countOption(call.options, 'clock', '--clock');
   if (seconds === undefined) return null;
-  const { grpc, decision, control } = config.listen;
   const open = [
-    ...grpc,
-    decision,
-    control,
+    ...listeners(config).map(([, { address }]) => address),
     ...(config.firewall === null ? [] : [config.firewall.listen]),
   ].filter((text) => {
     const address = parseAddress(text);

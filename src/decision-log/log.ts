@@ -49,8 +49,13 @@ export interface DecisionLog {
   /** Hears of each record once it is on disk. Gives a function that ends it. */
   onRecord(listener: RecordListener): () => void;
   stats(): LogStats;
-  /** Resolves once every record that was queued before this call is written, or lost: a reader then sees its own decision. */
-  settled(): Promise<void>;
+  /** How long the oldest record that is not written yet has waited, milliseconds; 0 where none is. */
+  delayMs(): number;
+  /**
+   * Resolves once every record that was queued before this call is written, or lost: a reader then sees its own decision.
+   * After `atMostMs` it resolves all the same: a disk that hangs keeps nobody from reading.
+   */
+  settled(atMostMs?: number): Promise<void>;
   /** Writes what is queued, and a last checkpoint. The store stays open. */
   close(): Promise<void>;
 }
@@ -65,6 +70,8 @@ interface Entry {
   readonly record: NewRecord;
   /** Null for a behind-record. */
   readonly done: PromiseWithResolvers<void> | null;
+  /** When it was queued, by performance.now(). */
+  readonly at: number;
 }
 
 /** Bounds one request to the store, and so the wait of what comes after it. */
@@ -89,6 +96,8 @@ export function openLog(options: LogOptions): DecisionLog {
   const counts = { written: 0, lost: 0 };
   let lostUntold = 0;
   let pump: Promise<void> | undefined;
+  /** The oldest entry of the batch that is on its way. */
+  let oldest: Entry | undefined;
   let closed = false;
 
   function lose(): void {
@@ -113,7 +122,9 @@ export function openLog(options: LogOptions): DecisionLog {
     while (queue.length > 0) {
       const entries = queue.splice(0, BATCH_AT_MOST);
       for (const entry of entries) waiting[kindOf(entry)] -= 1;
+      [oldest] = entries;
       await commit(entries);
+      oldest = undefined;
       handled += entries.length;
       while (readers[0] !== undefined && readers[0].until <= handled) readers.shift()?.go();
     }
@@ -153,7 +164,7 @@ export function openLog(options: LogOptions): DecisionLog {
 
   function appendBehind(body: RecordBody, record: NewRecord): undefined {
     if (closed || waiting.behind >= queueLimit) lose();
-    else enqueue({ body, record, done: null });
+    else enqueue({ body, record, done: null, at: performance.now() });
   }
 
   function appendDurable(body: RecordBody, record: NewRecord): Promise<void> {
@@ -166,7 +177,7 @@ export function openLog(options: LogOptions): DecisionLog {
     const done = Promise.withResolvers<void>();
     // A caller that has hung up hears of no failure; that must not end the process.
     done.promise.catch(() => undefined);
-    enqueue({ body, record, done });
+    enqueue({ body, record, done, at: performance.now() });
     return done.promise;
   }
 
@@ -187,9 +198,17 @@ export function openLog(options: LogOptions): DecisionLog {
       checkpoints: checkpoints.counts.written,
       checkpointsFailed: checkpoints.counts.failed,
     }),
-    settled() {
+    delayMs() {
+      const at = (oldest ?? queue[0])?.at;
+      return at === undefined ? 0 : performance.now() - at;
+    },
+    settled(atMostMs) {
       const until = accepted;
-      return until <= handled ? Promise.resolve() : new Promise((go) => readers.push({ until, go }));
+      if (until <= handled) return Promise.resolve();
+      return new Promise((go) => {
+        readers.push({ until, go });
+        if (atMostMs !== undefined) setTimeout(go, atMostMs).unref();
+      });
     },
     async close() {
       closed = true;

@@ -10,12 +10,13 @@ import { authorizeHandler, CONTROL_BODY_LIMIT, type Decide } from './decide-rout
 import { type DecisionLogReader, decisionHandlers } from './decisions-api.ts';
 import { addGuarded, type OperatorHandler } from './guard.ts';
 import { addHealth } from './health.ts';
-import { createHttp, type HttpServer, listen } from './http.ts';
+import { createHttp, type HttpServer, type ListenOptions, listen } from './http.ts';
 import { keyHandlers } from './keys-api.ts';
 import type { Metrics } from './metrics.ts';
 import { openApi } from './openapi.ts';
 import { OPERATIONS, type OperationId } from './operations.ts';
 import { runtimeHandlers } from './runtimes-api.ts';
+import type { Tls } from './tls.ts';
 
 export interface ControlApi extends DecisionLogReader {
   readonly authority: Authority;
@@ -28,6 +29,7 @@ export interface ControlApi extends DecisionLogReader {
   readonly log: Logger;
   /** The package's, for `/openapi.json`. */
   readonly version: string;
+  readonly tls?: Tls | null;
 }
 
 type Guarded = {
@@ -36,8 +38,8 @@ type Guarded = {
 
 /** The control plane: verbs and the decision log behind the operator's key; health, metrics and the API's description open. */
 export function controlApp(api: ControlApi): FastifyInstance {
-  const { log, operators, ready, metrics } = api;
-  const app = createHttp({ log, bodyLimit: CONTROL_BODY_LIMIT });
+  const { log, operators, ready, metrics, tls = null } = api;
+  const app = createHttp({ log, bodyLimit: CONTROL_BODY_LIMIT, tls });
   app.addHook('onResponse', async (request, reply) => {
     const { method, routeOptions } = request;
     const ms = Math.round(reply.elapsedTime);
@@ -57,8 +59,10 @@ export function controlApp(api: ControlApi): FastifyInstance {
 }
 
 /** @throws InputError (`listen.control`) when the address cannot be used. */
-export function startControlServer(options: ControlApi & { readonly address: string }): Promise<HttpServer> {
-  return listen(controlApp(options), options.address, 'listen.control');
+export function startControlServer(
+  options: ControlApi & ListenOptions & { readonly address: string },
+): Promise<HttpServer> {
+  return listen(controlApp(options), options.address, 'listen.control', options);
 }
 
 function guardedHandlers(api: ControlApi): Record<Guarded, OperatorHandler> {

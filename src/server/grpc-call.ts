@@ -13,11 +13,18 @@ import {
   timeoutMs,
 } from './grpc-wire.ts';
 
-/** Bytes in, bytes out. `remainingMs`: how long the caller still waits; null when it named no time. */
-export type UnaryMethod = (
-  message: Buffer,
-  call: { readonly remainingMs: number | null },
-) => Promise<Uint8Array>;
+/** Of a unary call. */
+export interface Caller {
+  /** How long it still waits; null when it named no time. */
+  readonly remainingMs: number | null;
+  /** Whom its certificate names; null without one. */
+  readonly peer: string | null;
+  /** True once it has hung up. */
+  readonly gone: () => boolean;
+}
+
+/** Bytes in, bytes out. */
+export type UnaryMethod = (message: Buffer, caller: Caller) => Promise<Uint8Array>;
 
 /** One message at most where `oneRequest`; answers as the handler writes them. */
 export interface StreamingMethod {
@@ -48,7 +55,7 @@ export function serveUnary(
   stream: ServerHttp2Stream,
   headers: IncomingHttpHeaders,
   method: UnaryMethod,
-  limit: number,
+  { limit, peer }: { readonly limit: number; readonly peer: string | null },
 ): void {
   const timeout = timeoutMs(headers['grpc-timeout']);
   const began = timeout === null ? 0 : performance.now();
@@ -81,7 +88,7 @@ export function serveUnary(
     if (remainingMs !== null && remainingMs <= 0) {
       throw new GrpcError(STATUS.deadlineExceeded, 'the deadline had passed before work began');
     }
-    return method(bytes, { remainingMs });
+    return method(bytes, { remainingMs, peer, gone: () => ended(stream) });
   }
 }
 

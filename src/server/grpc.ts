@@ -2,6 +2,8 @@ import type { Server } from '@grpc/grpc-js';
 import { ReflectionService } from '@grpc/reflection';
 import { HealthImplementation, type ServingStatus } from 'grpc-health-check';
 import { addressProblem, parseAddress } from '../config/address.ts';
+import type { Admission } from '../pdp/admission.ts';
+import { Abandoned } from '../pdp/lane.ts';
 import { InputError } from '../reason.ts';
 import { toRequest, toResponse } from '../request/envoy.ts';
 import type { Decision } from '../schema/decision.ts';
@@ -12,8 +14,10 @@ import { failed } from './failed.ts';
 import type { Method, UnaryMethod } from './grpc-call.ts';
 import { createListener, type Listener } from './grpc-listener.ts';
 import { type ServiceHost, serviceHost } from './grpc-services.ts';
+import { GrpcError, STATUS } from './grpc-wire.ts';
 import { AUTHORIZATION, checkMethod, loadProtos, reflectable } from './proto.ts';
 import { bindSocket } from './socket.ts';
+import type { Tls, TlsGuard } from './tls.ts';
 
 /** Time that the caller still waits, from `grpc-timeout`; null when it named none. */
 export interface CallDeadline {
@@ -23,7 +27,13 @@ export interface CallDeadline {
 export interface GrpcOptions {
   /** `host:port` (`[::1]:9191` for IPv6; port 0 takes a free one) or `unix:///path`. */
   readonly address: string;
+  /** Permissions of a unix socket; default: for its user and group. */
+  readonly mode?: number;
+  /** Null or absent: HTTP/2 in the clear. */
+  readonly tls?: Tls | null;
   readonly decide: (request: AuthzRequest, deadline: CallDeadline) => Promise<Decision>;
+  /** Holds each Check until its turn comes, before it is read; default: at once. */
+  readonly inTurn?: Admission['inTurn'];
   /** What health says: asked on each health call, and twice a second for those who watch. */
   readonly ready: () => boolean;
   readonly log: {
@@ -37,6 +47,8 @@ export interface GrpcOptions {
 export interface GrpcServer {
   /** As bound: a port 0 is replaced by the real one. */
   readonly address: string;
+  /** Null without TLS. */
+  readonly tls: TlsGuard | null;
   /** Health says NOT_SERVING, clients get GOAWAY, requests under way finish, then all closes. Idempotent. */
   drain(): Promise<void>;
 }
@@ -56,9 +68,12 @@ export async function startGrpc(options: GrpcOptions): Promise<GrpcServer> {
   methods.set(check.path, { kind: 'unary', call: checkHandler(options) });
   const health = addHealth(methods, options.ready);
   new ReflectionService(reflectable(protos)).addToServer(asServer(serviceHost(methods)));
-  const listener = createListener(methods, (error) =>
-    options.log.error({ err: error }, 'a gRPC connection could not be accepted'),
-  );
+  const listener = createListener(methods, {
+    tls: options.tls,
+    onFlood: (peer) =>
+      options.log.error({ peer }, 'a gRPC client reset too many calls: its connection is closed'),
+    onError: (error) => options.log.error({ err: error }, 'a gRPC connection could not be accepted'),
+  });
   const stop = async () => {
     health.stop();
     await listener.close(options.drainMs ?? 10_000);
@@ -66,7 +81,7 @@ export async function startGrpc(options: GrpcOptions): Promise<GrpcServer> {
   try {
     const address = await bind(listener, options);
     options.log.info({ address }, 'gRPC authorization is listening');
-    return { address, drain: once(stop) };
+    return { address, tls: listener.tls, drain: once(stop) };
   } catch (error) {
     await stop();
     throw error;
@@ -74,17 +89,36 @@ export async function startGrpc(options: GrpcOptions): Promise<GrpcServer> {
 }
 
 /** Bytes in, bytes out: decoding and encoding happen in here, so that their failures are denials too. */
-function checkHandler({ decide, log }: GrpcOptions): UnaryMethod {
-  return async (bytes, deadline) => {
+function checkHandler({
+  decide,
+  log,
+  inTurn = (_border, _caller, work) => work(),
+}: GrpcOptions): UnaryMethod {
+  const check: UnaryMethod = async (bytes, { peer, remainingMs }) => {
     let request = toRequest({});
     try {
-      request = toRequest(decodeCheckRequest(bytes));
-      return encodeCheckResponse(toResponse(await decide(request, deadline), request));
+      const asked = toRequest(decodeCheckRequest(bytes));
+      request = peer === null ? asked : { ...asked, enforcementPoint: peer };
+      return encodeCheckResponse(toResponse(await decide(request, { remainingMs }), request));
     } catch (error) {
       const decision = failed();
       log.error({ err: error, decision_id: decision.decision_id }, 'Check failed and was denied');
       return encodeCheckResponse(toResponse(decision, request));
     }
+  };
+  const refusal = lastOf((denial: Decision) => encodeCheckResponse(toResponse(denial, toRequest({}))));
+  return (bytes, caller) =>
+    inTurn('grpc', caller, () => check(bytes, caller), refusal).catch((error: unknown) => {
+      throw error instanceof Abandoned ? new GrpcError(STATUS.deadlineExceeded, error.message) : error;
+    });
+}
+
+/** Remembers its last answer: requests that are shed together are denied in the same words. */
+function lastOf<In extends object, Out>(make: (of: In) => Out): (of: In) => Out {
+  let last: { readonly of: In; readonly out: Out } | undefined;
+  return (of) => {
+    if (last?.of !== of) last = { of, out: make(of) };
+    return last.out;
   };
 }
 
@@ -119,7 +153,7 @@ function asServer(host: ServiceHost): Server {
   return host as Server;
 }
 
-async function bind(listener: Listener, { address }: GrpcOptions): Promise<string> {
+async function bind(listener: Listener, { address, mode = 0o660 }: GrpcOptions): Promise<string> {
   const parsed = parseAddress(address);
   if (parsed === null) throw unusable(`${address} ${addressProblem(address)}`);
   const listen = () =>
@@ -127,7 +161,7 @@ async function bind(listener: Listener, { address }: GrpcOptions): Promise<strin
       throw unusable(`${address} cannot be bound: ${error instanceof Error ? error.message : String(error)}`);
     });
   if (parsed.kind === 'unix') {
-    await bindSocket(parsed.path, FIELD, listen);
+    await bindSocket({ path: parsed.path, mode, field: FIELD }, listen);
     return address;
   }
   return address.replace(/\d+$/, String(await listen()));

@@ -126,6 +126,19 @@ describe('decision-log: log', () => {
     );
   });
 
+  it('keeps a reader no longer than it wants to wait, while the disk does not answer', async () => {
+    const disk = Promise.withResolvers<void>();
+    const commitRecords: Store['commitRecords'] = (batch) =>
+      disk.promise.then(() => store.commitRecords(batch));
+    const log = open({ store: { commitRecords, putCheckpoint: (one) => store.putCheckpoint(one) } });
+    log.append(body('d1'), { durable: false });
+    await log.settled(1);
+    assert.equal(log.stats().written, 0);
+    disk.resolve();
+    await log.settled();
+    assert.equal(log.stats().written, 1);
+  });
+
   it('drops behind records over the limit, counts them, and says so in the next line', async () => {
     const log = open({ queueLimit: 5 });
     for (let n = 0; n < 8; n += 1) log.append(body(`d${n}`), { durable: false });

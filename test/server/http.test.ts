@@ -8,7 +8,7 @@ import { text } from 'node:stream/consumers';
 import type { InjectOptions } from 'fastify';
 import { InputError } from '../../src/reason.ts';
 import { decisionApp, startDecisionServer } from '../../src/server/decision-api.ts';
-import type { HttpServer } from '../../src/server/http.ts';
+import { createHttp, type HttpServer, listen } from '../../src/server/http.ts';
 import { tempFolder } from '../authority/support.ts';
 import { decision, memoryLog, scripted } from './support.ts';
 
@@ -292,5 +292,15 @@ describe('HTTP', () => {
       await Promise.all([server.close(), server.close()]);
       await assert.rejects(fetch(`http://${server.address}/healthz`));
     });
+  });
+
+  it('cuts off a client that holds its head back', async () => {
+    const app = createHttp({ log: memoryLog().log, bodyLimit: 1000, headersTimeout: 20 });
+    const server = await listen(app, '127.0.0.1:0', 'listen.decision');
+    try {
+      assert.equal((await raw(server, 'GET /healthz HTTP/1.1\r\nhost: a\r\n')).status, 408);
+    } finally {
+      await server.close();
+    }
   });
 });

@@ -66,6 +66,7 @@ export function metrics() {
     gate: () => ({ ready: true, runtimes: 4, nonces: 5 }),
     bundles: () => [{ name: 'low', revision: 'r1', sha256: 'ab' }],
     storeWritable: () => true,
+    admission: () => ({ running: 6, queued: 7, abandoned: 8, overloaded: 9, rate_limited: 10 }),
   });
 }
 

@@ -45,6 +45,7 @@ export interface Serving {
   readonly operatorKey: string;
   /** Origin of the control plane. */
   readonly controlBase: string;
+  readonly addresses: { readonly grpc: readonly string[]; readonly control: string };
   /** Lines of standard error so far. */
   readonly notes: readonly string[];
   grpc(request: WireRequest): Promise<Verdict>;
@@ -105,6 +106,7 @@ export async function serving(folder: string, flags?: readonly string[]): Promis
     folder,
     operatorKey,
     controlBase: `http://${data.addresses.control}`,
+    addresses: data.addresses,
     notes,
     control,
     grpc: async (one) => verdictOf(await client.check(toCheckRequest(one))),

@@ -32,7 +32,7 @@ export async function openParts(world: World): Promise<Parts> {
   const store = await openStore({ path: join(folder, 'lemma.db'), clock: Date.now });
   const seed = randomBytes(32);
   const own = { kty: 'OKP', crv: 'Ed25519', x: toBase64url(publicKeyOf(seed)) } as const;
-  const settings = settingsOf(config, 'bench', own, []);
+  const settings = settingsOf(config, 'bench', [own], []);
   const gate = createGate();
   const snapshot = await store.load();
   gate.load({
@@ -57,8 +57,7 @@ export async function openParts(world: World): Promise<Parts> {
   const log = openLog({
     store,
     node: 'bench',
-    signer: (bytes) => toBase64url(signEd25519(bytes, seed)),
-    keyid: 'bench',
+    key: () => ({ keyid: 'bench', sign: (bytes) => toBase64url(signEd25519(bytes, seed)) }),
     clock: Date.now,
   });
   const chains = createChainCache();

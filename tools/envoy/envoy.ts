@@ -52,18 +52,28 @@ export interface EnvoyValues {
   readonly socket?: string;
   readonly cluster?: 'lemma' | 'lemma_socket';
   readonly access_log?: string;
+  /** Files of the sample's commented `transport_socket`, and the SPIFFE ID that Lemma must show. */
+  readonly tls_cert?: string;
+  readonly tls_key?: string;
+  readonly tls_ca?: string;
+  readonly tls_lemma?: string;
 }
 
+/** The sample's `transport_socket`, commented as it stands. */
+const TRANSPORT_SOCKET = /^( *)# transport_socket:\n(?:\1#.*\n)*/m;
+
 /**
- * The sample configuration with other values.
+ * The sample configuration with other values; with TLS to Lemma where `tls_cert` is given.
  *
  * @throws Error when the sample has no such name.
  */
 export async function envoyConfig(values: EnvoyValues, sample = SAMPLE_CONFIG): Promise<string> {
   let yaml = await readFile(sample, 'utf8');
+  if (values.tls_cert !== undefined)
+    yaml = yaml.replace(TRANSPORT_SOCKET, (block) => block.replaceAll(/^( *)# /gm, '$1'));
   for (const [name, value] of Object.entries(values)) {
     // The last `key: value` of the line that ends with the mark.
-    const mark = new RegExp(`(: )([^\\s:{}]+)((?: \\})*) # @${name}$`, 'm');
+    const mark = new RegExp(`(: )((?:[^\\s:{}]|://)+)((?: \\})*) # @${name}$`, 'm');
     if (!mark.test(yaml)) throw new Error(`the sample has no value marked # @${name}`);
     yaml = yaml.replace(
       mark,

@@ -1,0 +1,154 @@
+import { performance } from 'node:perf_hooks';
+import type { Limits } from '../schema/config.ts';
+
+/** Who waits. */
+export interface Caller {
+  /** How long, from when it came; null where it named no time. */
+  readonly remainingMs: number | null;
+  /** True once it has hung up. */
+  readonly gone?: () => boolean;
+}
+
+/** One of these is called, once. */
+export interface Task<T> {
+  work(): Promise<T>;
+  /** There is no room for it. */
+  shed(): T;
+}
+
+/** The caller had gone, or its time was over, before its turn came: nothing was done for it. */
+export class Abandoned extends Error {
+  override readonly name = 'Abandoned';
+}
+
+export interface LaneStats {
+  readonly running: number;
+  readonly queued: number;
+  readonly abandoned: number;
+}
+
+/**
+ * Where decisions wait for their turn, so that what is beside them in this process (kill, health, reads) never waits
+ * behind a crowd of them: a turn of the event loop spends at most `SLICE_MS` on decisions, the rest queues.
+ */
+export interface Lane {
+  /** @throws Abandoned */
+  run<T>(caller: Caller, task: Task<T>): Promise<T>;
+  stats(): LaneStats;
+}
+
+/** Of one turn of the event loop. */
+const SLICE_MS = 4;
+/** As CoDel's interval: a queue that was empty a moment ago is a burst, one that stands is overload. */
+const BURST = 5;
+/** Bounds memory where the clock does not, in a turn that reads very much at once. */
+const QUEUE_AT_MOST = 4096;
+
+interface Entry {
+  readonly at: number;
+  readonly caller: Caller;
+  start(): void;
+  shed(): void;
+  abandon(): void;
+}
+
+/** @param now milliseconds of a clock that never goes back */
+export function createLane(
+  limits: () => Pick<Limits, 'concurrency' | 'queue_ms'>,
+  now: () => number = () => performance.now(),
+): Lane {
+  const queue: Entry[] = [];
+  let running = 0;
+  let abandoned = 0;
+  let turnBegan = 0;
+  let turnOpen = false;
+  let looking = false;
+  let lastEmpty = Number.NEGATIVE_INFINITY;
+
+  function openTurn(at: number): void {
+    if (turnOpen) return;
+    turnOpen = true;
+    turnBegan = at;
+    setImmediate(endTurn);
+  }
+
+  /** After what came in this turn was read: the next slice is for those who wait. */
+  function endTurn(): void {
+    turnOpen = false;
+    if (queue.length === 0) return;
+    const began = now();
+    let at = began;
+    let taken = 0;
+    for (const entry of queue) {
+      if (at - began >= SLICE_MS || !take(entry, at)) break;
+      taken += 1;
+      at = now();
+    }
+    queue.splice(0, taken);
+    if (queue.length === 0) lastEmpty = at;
+    else if (running < limits().concurrency) openTurn(began);
+    else lookAgain();
+  }
+
+  /** False: it can neither begin yet, nor has it waited too long. */
+  function take(entry: Entry, at: number): boolean {
+    const { caller } = entry;
+    const over = caller.remainingMs !== null && at - entry.at >= caller.remainingMs;
+    if (over || caller.gone?.() === true) {
+      abandoned += 1;
+      entry.abandon();
+    } else if (at - entry.at > patience(at)) entry.shed();
+    else if (running >= limits().concurrency) return false;
+    else entry.start();
+    return true;
+  }
+
+  /** Where nothing ends that could make room, those who wait are told in time all the same. */
+  function lookAgain(): void {
+    if (looking) return;
+    looking = true;
+    setTimeout(() => {
+      looking = false;
+      openTurn(now());
+    }, limits().queue_ms);
+  }
+
+  function patience(at: number): number {
+    const { queue_ms } = limits();
+    return at - lastEmpty <= BURST * queue_ms ? BURST * queue_ms : queue_ms;
+  }
+
+  async function begin<T>({ work }: Task<T>): Promise<T> {
+    running += 1;
+    try {
+      return await work();
+    } finally {
+      running -= 1;
+      if (queue.length > 0) openTurn(now());
+    }
+  }
+
+  return {
+    run(caller, task) {
+      const at = now();
+      openTurn(at);
+      const [head] = queue;
+      if (head === undefined) {
+        lastEmpty = at;
+        if (running < limits().concurrency && at - turnBegan < SLICE_MS) return begin(task);
+      } else if (queue.length >= QUEUE_AT_MOST || at - head.at > patience(at)) {
+        return Promise.resolve(task.shed());
+      }
+      return new Promise((resolve, reject) => {
+        queue.push({
+          at,
+          caller,
+          start: () => resolve(begin(task)),
+          shed: () => resolve(task.shed()),
+          abandon: () => reject(new Abandoned('nobody waited for it any more when its turn came')),
+        });
+      });
+    },
+    stats: () => ({ running, queued: queue.length, abandoned }),
+  };
+}
