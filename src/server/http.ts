@@ -1,4 +1,4 @@
-import type { IncomingMessage } from 'node:http';
+import type { IncomingMessage, Server } from 'node:http';
 import type { Socket } from 'node:net';
 import Fastify, {
   type FastifyInstance,
@@ -42,16 +42,19 @@ export interface HttpServer {
 
 /**
  * An application without routes and without a listener. `bodyLimit` in bytes; `routedAs` gives the target that a
- * request is routed by, where that is not its own.
+ * request is routed by, where that is not its own. `proxied`: proxies ask it of their clients' requests. They know no
+ * refusal but 401 and 403, and forward each header, so that every one that came is seen, whatever it says.
  */
 export function createHttp({
   log,
   bodyLimit,
   routedAs,
+  proxied = false,
 }: {
   readonly log: Logger;
   readonly bodyLimit: number;
   readonly routedAs?: (target: string) => string;
+  readonly proxied?: boolean;
 }): FastifyInstance {
   const app: FastifyInstance = Fastify({
     loggerInstance: serverLogger(log),
@@ -59,7 +62,7 @@ export function createHttp({
     genReqId: requestId,
     // A client's own id could be another's, or forge a line of the log.
     requestIdHeader: false,
-    http: { maxHeaderSize: MAX_HEADER_BYTES },
+    http: { maxHeaderSize: MAX_HEADER_BYTES, requireHostHeader: !proxied },
     bodyLimit,
     requestTimeout: REQUEST_TIMEOUT_MS,
     ...(routedAs === undefined ? {} : { rewriteUrl: ({ url = '' }: IncomingMessage) => routedAs(url) }),
@@ -70,8 +73,9 @@ export function createHttp({
       setHeaders(request, reply);
       answerError(error, request, reply);
     },
-    clientErrorHandler: answerMalformed,
+    clientErrorHandler: (error, socket) => answerMalformed(error, socket, proxied ? 403 : undefined),
   });
+  if (proxied) readEverything(app.server);
   app.removeAllContentTypeParsers();
   app.addContentTypeParser(
     'application/json',
@@ -84,6 +88,12 @@ export function createHttp({
     sendFailure(failure('not_found', 'no such path or method'), request, reply),
   );
   return app;
+}
+
+/** Node refuses more than some 1,000 headers with 431, where earlier releases dropped the rest, and a strange `Expect` with 417. */
+function readEverything(server: Server): void {
+  server.maxHeadersCount = 0;
+  server.on('checkExpectation', (request, response) => server.emit('request', request, response));
 }
 
 function requestId(): string {
@@ -111,8 +121,8 @@ export function sendFailure(
   reply.code(status).send(body);
 }
 
-/** Bytes that Node's parser refused: there is no request to answer, only a socket. */
-function answerMalformed(error: Error & { readonly code?: string }, socket: Socket): void {
+/** Bytes that Node's parser refused: there is no request to answer, only a socket. `as`: with this status instead. */
+function answerMalformed(error: Error & { readonly code?: string }, socket: Socket, as?: number): void {
   if (error.code === 'ECONNRESET' || !socket.writable) {
     socket.destroy();
     return;
@@ -125,7 +135,7 @@ function answerMalformed(error: Error & { readonly code?: string }, socket: Sock
     request_id: requestId(),
   } satisfies ErrorBody);
   const head = [
-    `HTTP/1.1 ${status} ${code}`,
+    `HTTP/1.1 ${as ?? status} ${code}`,
     'content-type: application/json; charset=utf-8',
     `content-length: ${Buffer.byteLength(body)}`,
     'connection: close',
