@@ -103,12 +103,14 @@ function home(file: ConfigFile): { org: string; env: string } {
 
 function limits({
   concurrency = 512,
+  queue = 16,
   queue_ms = 10,
-  log_ms = 100,
+  log_ms = 150,
   per_source,
 }: ConfigFile['limits'] = {}): Limits {
   return {
     concurrency,
+    queue,
     queue_ms,
     log_ms,
     per_source:

@@ -4,6 +4,7 @@ import type { Decision } from '../schema/decision.ts';
 import type { AuthzRequest } from '../schema/request.ts';
 import type { Pdp } from './decide.ts';
 import { type Caller, createLane, type LaneStats } from './lane.ts';
+import { createPace } from './pace.ts';
 import { createShedding, type ShedCode } from './shed.ts';
 import { createSources, sourceOf } from './sources.ts';
 
@@ -41,7 +42,12 @@ export function createAdmission(
   decide: Decide,
   limits: () => Limits,
 ): Admission {
-  const lane = createLane(limits);
+  const pace = createPace();
+  const lane = createLane(() => {
+    const { concurrency, queue, queue_ms } = limits();
+    return { concurrency: pace.limit(concurrency), queue, queue_ms };
+  });
+  const unhear = pdp.log.onCommit((commit) => pace.committed(commit, lane.wasFull()));
   const shedding = createShedding(pdp);
   const mayAsk = createSources(() => performance.now());
 
@@ -70,7 +76,10 @@ export function createAdmission(
         (denial) => denial,
       ),
     stats: () => ({ ...lane.stats(), ...shedding.stats() }),
-    close: () => shedding.close(),
+    close() {
+      unhear();
+      shedding.close();
+    },
   };
 }
 

@@ -35,12 +35,16 @@ export interface Lane {
   /** @throws Abandoned */
   run<T>(caller: Caller, task: Task<T>): Promise<T>;
   stats(): LaneStats;
+  /** Whether somebody was kept waiting by the limit since this was asked last. */
+  wasFull(): boolean;
 }
 
 /** Of one turn of the event loop. */
 const SLICE_MS = 4;
 /** As CoDel's interval: a queue that was empty a moment ago is a burst, one that stands is overload. */
 const BURST = 5;
+/** For the few that may always wait: about as long as Envoy does. */
+const SHORT_QUEUE = 20;
 /** Bounds memory where the clock does not, in a turn that reads very much at once. */
 const QUEUE_AT_MOST = 4096;
 
@@ -54,15 +58,16 @@ interface Entry {
 
 /** @param now milliseconds of a clock that never goes back */
 export function createLane(
-  limits: () => Pick<Limits, 'concurrency' | 'queue_ms'>,
+  limits: () => Pick<Limits, 'concurrency' | 'queue' | 'queue_ms'>,
   now: () => number = () => performance.now(),
 ): Lane {
-  const queue: Entry[] = [];
+  const waiting: Entry[] = [];
   let running = 0;
   let abandoned = 0;
   let turnBegan = 0;
   let turnOpen = false;
   let looking = false;
+  let full = false;
   let lastEmpty = Number.NEGATIVE_INFINITY;
 
   function openTurn(at: number): void {
@@ -75,30 +80,30 @@ export function createLane(
   /** After what came in this turn was read: the next slice is for those who wait. */
   function endTurn(): void {
     turnOpen = false;
-    if (queue.length === 0) return;
+    if (waiting.length === 0) return;
     const began = now();
     let at = began;
     let taken = 0;
-    for (const entry of queue) {
-      if (at - began >= SLICE_MS || !take(entry, at)) break;
+    for (const entry of waiting) {
+      if (at - began >= SLICE_MS || !take(entry, at, waiting.length - taken)) break;
       taken += 1;
       at = now();
     }
-    queue.splice(0, taken);
-    if (queue.length === 0) lastEmpty = at;
+    waiting.splice(0, taken);
+    if (waiting.length === 0) lastEmpty = at;
     else if (running < limits().concurrency) openTurn(began);
     else lookAgain();
   }
 
   /** False: it can neither begin yet, nor has it waited too long. */
-  function take(entry: Entry, at: number): boolean {
+  function take(entry: Entry, at: number, count: number): boolean {
     const { caller } = entry;
     const over = caller.remainingMs !== null && at - entry.at >= caller.remainingMs;
     if (over || caller.gone?.() === true) {
       abandoned += 1;
       entry.abandon();
-    } else if (at - entry.at > patience(at)) entry.shed();
-    else if (running >= limits().concurrency) return false;
+    } else if (at - entry.at > patience(at, count)) entry.shed();
+    else if (!hasRoom()) return false;
     else entry.start();
     return true;
   }
@@ -113,8 +118,15 @@ export function createLane(
     }, limits().queue_ms);
   }
 
-  function patience(at: number): number {
-    const { queue_ms } = limits();
+  function hasRoom(): boolean {
+    if (running < limits().concurrency) return true;
+    full = true;
+    return false;
+  }
+
+  function patience(at: number, count: number): number {
+    const { queue, queue_ms } = limits();
+    if (count <= queue) return SHORT_QUEUE * queue_ms;
     return at - lastEmpty <= BURST * queue_ms ? BURST * queue_ms : queue_ms;
   }
 
@@ -124,7 +136,7 @@ export function createLane(
       return await work();
     } finally {
       running -= 1;
-      if (queue.length > 0) openTurn(now());
+      if (waiting.length > 0) openTurn(now());
     }
   }
 
@@ -132,15 +144,15 @@ export function createLane(
     run(caller, task) {
       const at = now();
       openTurn(at);
-      const [head] = queue;
+      const [head] = waiting;
       if (head === undefined) {
         lastEmpty = at;
-        if (running < limits().concurrency && at - turnBegan < SLICE_MS) return begin(task);
-      } else if (queue.length >= QUEUE_AT_MOST || at - head.at > patience(at)) {
+        if (hasRoom() && at - turnBegan < SLICE_MS) return begin(task);
+      } else if (waiting.length >= QUEUE_AT_MOST || at - head.at > patience(at, waiting.length + 1)) {
         return Promise.resolve(task.shed());
       }
       return new Promise((resolve, reject) => {
-        queue.push({
+        waiting.push({
           at,
           caller,
           start: () => resolve(begin(task)),
@@ -149,6 +161,11 @@ export function createLane(
         });
       });
     },
-    stats: () => ({ running, queued: queue.length, abandoned }),
+    wasFull() {
+      const was = full;
+      full = false;
+      return was;
+    },
+    stats: () => ({ running, queued: waiting.length, abandoned }),
   };
 }

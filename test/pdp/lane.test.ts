@@ -6,14 +6,14 @@ const PATIENT: Caller = { remainingMs: null };
 
 describe('the lane of decisions', () => {
   let now: number;
-  let limits: { concurrency: number; queue_ms: number };
+  let limits: { concurrency: number; queue: number; queue_ms: number };
   let lane: Lane;
   /** Work that was begun, and how to end it. */
   let begun: { readonly name: string; readonly end: () => void }[];
 
   beforeEach(() => {
     now = 0;
-    limits = { concurrency: 1, queue_ms: 10 };
+    limits = { concurrency: 1, queue: 0, queue_ms: 10 };
     lane = createLane(
       () => limits,
       () => now,
@@ -103,6 +103,17 @@ describe('the lane of decisions', () => {
     now = 56;
     const late = ask('d');
     assert.deepEqual([names(), await late], [['b'], 'shed']);
+  });
+
+  it('lets a few wait in a standing queue too', async () => {
+    limits.queue = 2;
+    ask('a');
+    ask('b');
+    now = 199;
+    ask('c');
+    assert.equal(await ask('d'), 'shed');
+    await endFirst();
+    assert.deepEqual(names(), ['b']);
   });
 
   it('sheds in time although nothing ends', async () => {
