@@ -43,6 +43,8 @@ export interface Lane {
 const SLICE_MS = 4;
 /** As CoDel's interval: a queue that was empty a moment ago is a burst, one that stands is overload. */
 const BURST = 5;
+/** A burst is one only where nothing had to be shed for so long. */
+const CALM_MS = 1000;
 /** For the few that may always wait: about as long as Envoy does. */
 const SHORT_QUEUE = 20;
 /** Bounds memory where the clock does not, in a turn that reads very much at once. */
@@ -69,6 +71,7 @@ export function createLane(
   let looking = false;
   let full = false;
   let lastEmpty = Number.NEGATIVE_INFINITY;
+  let lastShed = Number.NEGATIVE_INFINITY;
 
   function openTurn(at: number): void {
     if (turnOpen) return;
@@ -102,8 +105,10 @@ export function createLane(
     if (over || caller.gone?.() === true) {
       abandoned += 1;
       entry.abandon();
-    } else if (at - entry.at > patience(at, count)) entry.shed();
-    else if (!hasRoom()) return false;
+    } else if (at - entry.at > patience(at, count)) {
+      lastShed = at;
+      entry.shed();
+    } else if (!hasRoom()) return false;
     else entry.start();
     return true;
   }
@@ -124,10 +129,21 @@ export function createLane(
     return false;
   }
 
+  function stands(at: number): boolean {
+    return at - lastEmpty > BURST * limits().queue_ms || at - lastShed < CALM_MS;
+  }
+
   function patience(at: number, count: number): number {
     const { queue, queue_ms } = limits();
     if (count <= queue) return SHORT_QUEUE * queue_ms;
-    return at - lastEmpty <= BURST * queue_ms ? BURST * queue_ms : queue_ms;
+    return stands(at) ? queue_ms : BURST * queue_ms;
+  }
+
+  /** Where the queue stands, whoever comes would only wait to be shed. */
+  function isFull(head: Entry, at: number): boolean {
+    const count = waiting.length + 1;
+    if (count > QUEUE_AT_MOST || at - head.at > patience(at, count)) return true;
+    return count > limits().queue && stands(at);
   }
 
   async function begin<T>({ work }: Task<T>): Promise<T> {
@@ -148,7 +164,8 @@ export function createLane(
       if (head === undefined) {
         lastEmpty = at;
         if (hasRoom() && at - turnBegan < SLICE_MS) return begin(task);
-      } else if (waiting.length >= QUEUE_AT_MOST || at - head.at > patience(at, waiting.length + 1)) {
+      } else if (isFull(head, at)) {
+        lastShed = at;
         return Promise.resolve(task.shed());
       }
       return new Promise((resolve, reject) => {

@@ -105,6 +105,32 @@ describe('the lane of decisions', () => {
     assert.deepEqual([names(), await late], [['b'], 'shed']);
   });
 
+  it('sheds whoever comes after a shed one at once, where others wait', async () => {
+    ask('a');
+    ask('b');
+    now = 51;
+    ask('c');
+    await endFirst();
+    ask('d');
+    ask('e');
+    assert.equal(await ask('f'), 'shed');
+  });
+
+  it('takes a crowd for a burst again after a second without one shed', async () => {
+    ask('a');
+    ask('b');
+    now = 51;
+    ask('c');
+    await endFirst();
+    now = 1051;
+    await endFirst();
+    ask('d');
+    ask('e');
+    ask('f');
+    await endFirst();
+    assert.deepEqual(names(), ['e']);
+  });
+
   it('lets a few wait in a standing queue too', async () => {
     limits.queue = 2;
     ask('a');
