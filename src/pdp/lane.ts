@@ -40,7 +40,7 @@ export interface Lane {
 }
 
 /** Of one turn of the event loop. */
-const SLICE_MS = 4;
+const SLICE_MS = 2;
 /** As CoDel's interval: a queue that was empty a moment ago is a burst, one that stands is overload. */
 const BURST = 5;
 /** A burst is one only where nothing had to be shed for so long. */

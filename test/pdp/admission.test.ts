@@ -76,6 +76,18 @@ describe('admission', () => {
       assert.equal(await reasonOf(bearing(chain())), 'allowed');
     });
 
+    it('answers what is recorded behind its answer, however many wait for the disk', async () => {
+      stuck?.resolve();
+      await waiting;
+      admission.close();
+      limited({ concurrency: 2 });
+      stuck = Promise.withResolvers();
+      const others = Array.from({ length: 4 }, () => admission.decide(asked(writing(chain()))));
+      assert.equal(await reasonOf(bearing(chain())), 'allowed');
+      stuck.resolve();
+      await Promise.all(others);
+    });
+
     it('loses no record of what it took on', async () => {
       stuck?.resolve();
       const { decision_id } = (await waiting) as { decision_id: string };

@@ -183,7 +183,7 @@ describe('the lane of decisions', () => {
     const seen = [now];
     await turn();
     seen.push(now);
-    assert.deepEqual(seen, [4, 8]);
+    assert.deepEqual(seen, [2, 4]);
     while (done < 12) await turn();
   });
 });
