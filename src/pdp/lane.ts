@@ -45,6 +45,8 @@ const SLICE_MS = 2;
 const BURST = 5;
 /** A burst is one only where nothing had to be shed for so long. */
 const CALM_MS = 1000;
+/** Weight of the latest turn in the mean time between two. */
+const LATEST = 1 / 32;
 /** For the few that may always wait: about as long as Envoy does. */
 const SHORT_QUEUE = 20;
 /** Bounds memory where the clock does not, in a turn that reads very much at once. */
@@ -72,6 +74,9 @@ export function createLane(
   let full = false;
   let lastEmpty = Number.NEGATIVE_INFINITY;
   let lastShed = Number.NEGATIVE_INFINITY;
+  let lastStart = 0;
+  /** Milliseconds between two turns of those that had to wait, on average. */
+  let between = 0;
 
   function openTurn(at: number): void {
     if (turnOpen) return;
@@ -109,7 +114,11 @@ export function createLane(
       lastShed = at;
       entry.shed();
     } else if (!hasRoom()) return false;
-    else entry.start();
+    else {
+      between += (at - Math.max(lastStart, lastEmpty) - between) * LATEST;
+      lastStart = at;
+      entry.start();
+    }
     return true;
   }
 
@@ -139,11 +148,12 @@ export function createLane(
     return stands(at) ? queue_ms : BURST * queue_ms;
   }
 
-  /** Where the queue stands, whoever comes would only wait to be shed. */
+  /** Where the queue stands, whoever comes after too many would only wait to be shed. */
   function isFull(head: Entry, at: number): boolean {
     const count = waiting.length + 1;
     if (count > QUEUE_AT_MOST || at - head.at > patience(at, count)) return true;
-    return count > limits().queue && stands(at);
+    const { queue, queue_ms } = limits();
+    return count > queue && count * between > queue_ms && stands(at);
   }
 
   async function begin<T>({ work }: Task<T>): Promise<T> {

@@ -105,15 +105,28 @@ describe('the lane of decisions', () => {
     assert.deepEqual([names(), await late], [['b'], 'shed']);
   });
 
-  it('sheds whoever comes after a shed one at once, where others wait', async () => {
-    ask('a');
-    ask('b');
-    now = 51;
-    ask('c');
-    await endFirst();
-    ask('d');
-    ask('e');
-    assert.equal(await ask('f'), 'shed');
+  /** A queue of `count` stands, whose turns come every so many milliseconds; the last of them is shed. */
+  async function standing(count: number, every: number): Promise<void> {
+    limits.queue = count;
+    for (let i = 0; i <= count; i++) ask(`${i}`);
+    for (let i = 0; i < 200; i++) {
+      now += every;
+      await endFirst();
+      ask(`later ${i}`);
+    }
+    limits.queue = 0;
+  }
+
+  it('sheds at once whoever would have to wait too long, while the queue stands', async () => {
+    await standing(5, 4);
+    assert.equal(await ask('one more'), 'shed');
+  });
+
+  it('lets those wait whose turn will come in time, while the queue stands', async () => {
+    await standing(5, 1);
+    const one = ask('one more');
+    const none = Promise.resolve('still waiting');
+    assert.equal(await Promise.race([one, none]), 'still waiting');
   });
 
   it('takes a crowd for a burst again after a second without one shed', async () => {
