@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict';
 import { type Admission, createAdmission } from '../../src/pdp/admission.ts';
 import { decide } from '../../src/pdp/decide.ts';
+import { explain } from '../../src/pdp/explain.ts';
+import { memoryArchive } from '../../src/policy/registry.ts';
+import { createTracer } from '../../src/policy/tracer.ts';
 import { toRequest } from '../../src/request/envoy.ts';
 import type { Limits } from '../../src/schema/config.ts';
 import type { DecisionRecord } from '../../src/schema/decision.ts';
@@ -160,6 +163,16 @@ describe('admission', () => {
         [[denied[0]?.decision_id, 2, { source: '192.0.2.1' }]],
       );
       assert.equal(denied[1]?.decision_id, denied[0]?.decision_id);
+    });
+
+    it('explains them together', async () => {
+      await exhaust('192.0.2.1');
+      const { decision_id } = await admission.decide(asked(good, '192.0.2.1'));
+      await records();
+      const { policies } = world.pdp;
+      const deps = { store: world.store, policies, archive: memoryArchive(), tracer: createTracer() };
+      const explanation = await explain(decision_id, { org: 'acme', env: 'prod' }, deps);
+      assert.match(explanation?.summary ?? '', /rate_limited: .* share this decision: 1\.$/);
     });
   });
 });
