@@ -103,9 +103,9 @@ function home(file: ConfigFile): { org: string; env: string } {
 
 function limits({
   concurrency = 512,
-  queue = 16,
+  queue = 256,
   queue_ms = 10,
-  log_ms = 150,
+  log_ms = 500,
   per_source,
 }: ConfigFile['limits'] = {}): Limits {
   return {

@@ -41,16 +41,13 @@ export interface Lane {
 
 /** Of one turn of the event loop. */
 const SLICE_MS = 2;
-/** As CoDel's interval: a queue that was empty a moment ago is a burst, one that stands is overload. */
-const BURST = 5;
-/** A burst is one only where nothing had to be shed for so long. */
+/** As long as this after one was shed, a queue is overload and no burst. */
 const CALM_MS = 1000;
+/** Few enough to wait in overload too, however slow the machine is: about as long as Envoy waits. */
+const FEW = 16;
+const PATIENCE = 20;
 /** Weight of the latest turn in the mean time between two. */
 const LATEST = 1 / 32;
-/** For the few that may always wait: about as long as Envoy does. */
-const SHORT_QUEUE = 20;
-/** Bounds memory where the clock does not, in a turn that reads very much at once. */
-const QUEUE_AT_MOST = 4096;
 
 interface Entry {
   readonly at: number;
@@ -138,22 +135,17 @@ export function createLane(
     return false;
   }
 
-  function stands(at: number): boolean {
-    return at - lastEmpty > BURST * limits().queue_ms || at - lastShed < CALM_MS;
-  }
-
   function patience(at: number, count: number): number {
-    const { queue, queue_ms } = limits();
-    if (count <= queue) return SHORT_QUEUE * queue_ms;
-    return stands(at) ? queue_ms : BURST * queue_ms;
+    const { queue_ms } = limits();
+    return count > FEW && at - lastShed < CALM_MS ? queue_ms : PATIENCE * queue_ms;
   }
 
-  /** Where the queue stands, whoever comes after too many would only wait to be shed. */
-  function isFull(head: Entry, at: number): boolean {
+  /** In overload, whoever comes after too many would only wait to be shed. */
+  function isFull(head: Entry | undefined, at: number): boolean {
     const count = waiting.length + 1;
-    if (count > QUEUE_AT_MOST || at - head.at > patience(at, count)) return true;
     const { queue, queue_ms } = limits();
-    return count > queue && count * between > queue_ms && stands(at);
+    if (count > queue || (head !== undefined && at - head.at > patience(at, count))) return true;
+    return count > FEW && count * between > queue_ms && at - lastShed < CALM_MS;
   }
 
   async function begin<T>({ work }: Task<T>): Promise<T> {
@@ -174,7 +166,8 @@ export function createLane(
       if (head === undefined) {
         lastEmpty = at;
         if (hasRoom() && at - turnBegan < SLICE_MS) return begin(task);
-      } else if (isFull(head, at)) {
+      }
+      if (isFull(head, at)) {
         lastShed = at;
         return Promise.resolve(task.shed());
       }

@@ -236,7 +236,7 @@ export const configSchema = {
           type: 'integer',
           minimum: 0,
           maximum: 100_000,
-          default: 16,
+          default: 256,
           description:
             'Requests that may wait for their turn however long it takes, within twenty times queue_ms',
         },
@@ -246,13 +246,13 @@ export const configSchema = {
           maximum: 60_000,
           default: 10,
           description:
-            'Milliseconds that one of more than those may wait while more comes than goes; a burst five times as long',
+            'Milliseconds that a request may wait once more come than can wait, until none was denied for a second',
         },
         log_ms: {
           type: 'integer',
           minimum: 1,
           maximum: 60_000,
-          default: 150,
+          default: 500,
           description:
             'Requests with a PoP, whose records must be durable, are denied while one has waited this long for the disk',
         },

@@ -13,7 +13,7 @@ describe('the lane of decisions', () => {
 
   beforeEach(() => {
     now = 0;
-    limits = { concurrency: 1, queue: 0, queue_ms: 10 };
+    limits = { concurrency: 1, queue: 100, queue_ms: 10 };
     lane = createLane(
       () => limits,
       () => now,
@@ -69,90 +69,77 @@ describe('the lane of decisions', () => {
     assert.deepEqual(names(), ['a', 'b', 'c']);
   });
 
-  it('lets a burst wait five times as long', async () => {
-    ask('a');
-    const burst = ask('b');
-    now = 49;
+  /** One that is under way, and so many that wait for it. */
+  const crowd = (count: number) => Array.from({ length: count + 1 }, (_, i) => ask(`${i}`));
+
+  it('lets a burst wait', async () => {
+    const burst = crowd(100);
+    now = 200;
     await endFirst();
-    assert.deepEqual(names(), ['b']);
+    assert.deepEqual(names(), ['1']);
     begun[0]?.end();
-    assert.equal(await burst, 'done');
+    assert.equal(await burst[1], 'done');
   });
 
-  it('sheds those of a burst that have waited longer', async () => {
-    ask('a');
-    const burst = ask('b');
-    now = 51;
+  it('sheds those of a burst that have waited twenty times as long', async () => {
+    const burst = crowd(3);
+    now = 201;
     await endFirst();
-    assert.equal(await burst, 'shed');
+    assert.equal(await burst[1], 'shed');
   });
 
-  it('sheds whoever comes while the first in a standing queue has waited too long', async () => {
-    ask('a');
-    ask('b');
-    now = 51;
-    assert.equal(await ask('c'), 'shed');
+  it('sheds who comes when as many wait as may', async () => {
+    crowd(100);
+    assert.equal(await ask('one more'), 'shed');
   });
 
-  it('sheds sooner while the queue stands', async () => {
-    ask('a');
-    ask('b');
-    now = 45;
-    ask('c');
+  it('sheds who comes while the first has waited too long', async () => {
+    crowd(1);
+    now = 201;
+    assert.equal(await ask('one more'), 'shed');
+  });
+
+  it('sheds those who have waited queue_ms once it has to shed, but for the last sixteen', async () => {
+    const burst = crowd(100);
+    now = 11;
+    ask('one more');
     await endFirst();
-    now = 56;
-    const late = ask('d');
-    assert.deepEqual([names(), await late], [['b'], 'shed']);
+    begun[0]?.end();
+    const outcomes = await Promise.all(burst.slice(1, 86));
+    assert.deepEqual([outcomes.filter((one) => one === 'shed').length, outcomes.at(-1)], [84, 'done']);
   });
 
-  /** A queue of `count` stands, whose turns come every so many milliseconds; the last of them is shed. */
-  async function standing(count: number, every: number): Promise<void> {
-    limits.queue = count;
-    for (let i = 0; i <= count; i++) ask(`${i}`);
+  /** Overload: somebody was shed, and turns come every so many milliseconds to the 20 who wait. */
+  async function overload(every: number): Promise<void> {
+    crowd(20);
+    limits.queue = 20;
     for (let i = 0; i < 200; i++) {
+      if (i % 50 === 0) ask('shed');
       now += every;
       await endFirst();
       ask(`later ${i}`);
     }
-    limits.queue = 0;
+    limits.queue = 100;
   }
 
-  it('sheds at once whoever would have to wait too long, while the queue stands', async () => {
-    await standing(5, 4);
+  it('sheds at once whoever would have to wait too long, in overload', async () => {
+    await overload(2);
     assert.equal(await ask('one more'), 'shed');
   });
 
-  it('lets those wait whose turn will come in time, while the queue stands', async () => {
-    await standing(5, 1);
+  it('lets those wait whose turn will come in time, in overload', async () => {
+    await overload(0.1);
     const one = ask('one more');
-    const none = Promise.resolve('still waiting');
-    assert.equal(await Promise.race([one, none]), 'still waiting');
+    assert.equal(await Promise.race([one, Promise.resolve('still waiting')]), 'still waiting');
   });
 
   it('takes a crowd for a burst again after a second without one shed', async () => {
-    ask('a');
-    ask('b');
-    now = 51;
-    ask('c');
-    await endFirst();
-    now = 1051;
-    await endFirst();
-    ask('d');
-    ask('e');
-    ask('f');
-    await endFirst();
-    assert.deepEqual(names(), ['e']);
-  });
-
-  it('lets a few wait in a standing queue too', async () => {
-    limits.queue = 2;
-    ask('a');
-    ask('b');
-    now = 199;
-    ask('c');
-    assert.equal(await ask('d'), 'shed');
-    await endFirst();
-    assert.deepEqual(names(), ['b']);
+    await overload(2);
+    now += 1000;
+    for (let i = 0; i < 30; i++) await endFirst();
+    crowd(50);
+    const one = ask('one more');
+    assert.equal(await Promise.race([one, Promise.resolve('still waiting')]), 'still waiting');
   });
 
   it('sheds in time although nothing ends', async () => {
