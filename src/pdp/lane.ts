@@ -43,9 +43,11 @@ export interface Lane {
 const SLICE_MS = 2;
 /** As long as this after one was shed, a queue is overload and no burst. */
 const CALM_MS = 1000;
-/** Few enough to wait in overload too, however slow the machine is: about as long as Envoy waits. */
+/** Few enough to wait in overload too, however slow the machine is. */
 const FEW = 16;
-const PATIENCE = 20;
+/** Without overload: times queue_ms, for whom named no time; for others a part of theirs, to be denied while they listen. */
+const PATIENCE = 500;
+const IN_TIME = 0.8;
 /** Weight of the latest turn in the mean time between two. */
 const LATEST = 1 / 32;
 
@@ -107,7 +109,7 @@ export function createLane(
     if (over || caller.gone?.() === true) {
       abandoned += 1;
       entry.abandon();
-    } else if (at - entry.at > patience(at, count)) {
+    } else if (at - entry.at > patience(caller, at, count)) {
       lastShed = at;
       entry.shed();
     } else if (!hasRoom()) return false;
@@ -135,16 +137,17 @@ export function createLane(
     return false;
   }
 
-  function patience(at: number, count: number): number {
+  function patience({ remainingMs }: Caller, at: number, count: number): number {
     const { queue_ms } = limits();
-    return count > FEW && at - lastShed < CALM_MS ? queue_ms : PATIENCE * queue_ms;
+    const whole = remainingMs === null ? PATIENCE * queue_ms : IN_TIME * remainingMs;
+    return count > FEW && at - lastShed < CALM_MS ? Math.min(queue_ms, whole) : whole;
   }
 
   /** In overload, whoever comes after too many would only wait to be shed. */
   function isFull(head: Entry | undefined, at: number): boolean {
     const count = waiting.length + 1;
     const { queue, queue_ms } = limits();
-    if (count > queue || (head !== undefined && at - head.at > patience(at, count))) return true;
+    if (count > queue || (head !== undefined && at - head.at > patience(head.caller, at, count))) return true;
     return count > FEW && count * between > queue_ms && at - lastShed < CALM_MS;
   }
 

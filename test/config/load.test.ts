@@ -156,7 +156,7 @@ describe('limits', () => {
   it('are filled in, a burst of two seconds among them', () => {
     const { limits } = load({ 'lemma.yaml': 'limits: {queue_ms: 20, per_source: {rate: 50}}' }).config;
     const per_source = { rate: 50, burst: 100 };
-    assert.deepEqual(limits, { concurrency: 512, queue: 256, queue_ms: 20, log_ms: 150, per_source });
+    assert.deepEqual(limits, { concurrency: 512, queue: 256, queue_ms: 20, log_ms: 500, per_source });
   });
 });
 

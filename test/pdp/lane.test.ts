@@ -81,9 +81,9 @@ describe('the lane of decisions', () => {
     assert.equal(await burst[1], 'done');
   });
 
-  it('sheds those of a burst that have waited twenty times as long', async () => {
+  it('sheds those of a burst that have waited five hundred times as long', async () => {
     const burst = crowd(3);
-    now = 201;
+    now = 5001;
     await endFirst();
     assert.equal(await burst[1], 'shed');
   });
@@ -93,9 +93,17 @@ describe('the lane of decisions', () => {
     assert.equal(await ask('one more'), 'shed');
   });
 
+  it('denies a caller that named its time before that is over', async () => {
+    ask('a');
+    const hurried = ask('b', { remainingMs: 100 });
+    now = 81;
+    await endFirst();
+    assert.equal(await hurried, 'shed');
+  });
+
   it('sheds who comes while the first has waited too long', async () => {
     crowd(1);
-    now = 201;
+    now = 5001;
     assert.equal(await ask('one more'), 'shed');
   });
 
@@ -146,7 +154,7 @@ describe('the lane of decisions', () => {
     limits.queue_ms = 1;
     ask('a');
     const waiting = ask('b');
-    now = 100;
+    now = 501;
     assert.equal(await waiting, 'shed');
   });
 
