@@ -128,7 +128,7 @@ export function createLane(
     setTimeout(() => {
       looking = false;
       openTurn(now());
-    }, limits().queue_ms);
+    }, limits().queue_ms).unref();
   }
 
   function hasRoom(): boolean {
