@@ -94,6 +94,11 @@ describe('the gate', () => {
     assert.deepEqual(gate.freshness(), { age_ms: 0, source: 'local', confirmed: true, epoch: 4, seq: 17 });
   });
 
+  it('stands at the beginning before its state is loaded', () => {
+    const { epoch, seq } = createGate().freshness();
+    assert.deepEqual([epoch, seq], [0, 0]);
+  });
+
   it('counts no nonces before its state is loaded', () => assert.equal(createGate().nonces, 0));
 
   it('stands at the position of the last change that it was told of', () => {
@@ -315,6 +320,20 @@ describe('budgets', () => {
     assert.equal(b.reserve([line('runtime', 100)], NOW)?.used, 2);
     assert.equal(b.reserve([line('other', 100)], NOW)?.used, 1);
   });
+
+  for (const [runtimeUsed, speaks] of [
+    [94, 100],
+    [50, 10],
+  ] as const) {
+    it(`speak for the limit of ${speaks} when ${runtimeUsed} of 100 are used above 1 of 10`, () => {
+      const lines = [line('runtime', 100), line('run', 10)];
+      for (const asked of [lines, [...lines].reverse()]) {
+        const b = createBudgets();
+        b.restore('runtime', runtimeUsed, NOW + 600);
+        assert.equal(b.reserve(asked, NOW)?.limit, speaks);
+      }
+    });
+  }
 
   it('name every line that they count, whichever speaks', () => {
     const lines = [line('runtime', 100), line('run', 10)];

@@ -9,7 +9,7 @@ import type { AuthzRequest, Route } from '../../src/schema/request.ts';
 import { attacks } from '../attacks/cases.ts';
 import { bearing, chain, keys, NOW, proving, request, type WireRequest } from '../support/kit.ts';
 import { vectors } from '../support/running.ts';
-import { asked, type Composed, composed, folders, registration, withRun, writing } from './support.ts';
+import { asked, type Composed, composed, folders, registration, withRun } from './support.ts';
 
 describe('decide, in process', () => {
   const temporary = folders();
@@ -18,13 +18,7 @@ describe('decide, in process', () => {
   let meanwhile: (() => void) | null = null;
 
   before(async () => {
-    parts = await composed(temporary.make(), {
-      commit: (write) => {
-        meanwhile?.();
-        meanwhile = null;
-        return write();
-      },
-    });
+    parts = await composed(temporary.make());
   });
   after(async () => {
     await parts.close();
@@ -55,6 +49,8 @@ describe('decide, in process', () => {
         ...parts.log,
         append(body, how) {
           appended.push({ body, how });
+          meanwhile?.();
+          meanwhile = null;
           return (more.log ?? parts.log).append(body, how);
         },
       },
@@ -370,16 +366,24 @@ describe('decide, in process', () => {
       );
     });
 
-    it('denies when the kill comes while it decides', async () => {
-      const links = runtimeNamed('observed-late');
+    it('denies when the kill comes before the answer, and observes no more', async () => {
+      const links = runtimeNamed('observed-late', {}, {});
       meanwhile = () => void parts.stops.kill('observed-late');
-      const { decision, appended } = await outcome(writing(links, keys.runtime, { method: 'POST' }), {
-        ...routes({ mode: 'observe', scope: ['pay.send'] }),
-      });
-      // Behind the answer: nothing waits for the record of a denial without a nonce.
-      await parts.log.settled();
-      assert.deepEqual([decision.verdict, appended.length], ['allow', 1]);
-      assert.equal((await outcome(bearing(links), observing())).decision.reason, 'runtime_killed');
+      const { decision, appended } = await outcome(
+        bearing(links),
+        routes({ mode: 'observe', scope: ['pay.send'] }),
+      );
+      assert.deepEqual(
+        [decision.verdict, decision.reason, decision.observed],
+        ['deny', 'runtime_killed', false],
+      );
+      assert.deepEqual(
+        appended.map(({ body }) => [body.reason, body.observed]),
+        [
+          ['scope_denied', true],
+          ['runtime_killed', false],
+        ],
+      );
     });
   });
 
@@ -418,15 +422,11 @@ describe('decide, in process', () => {
 
     it('denies though the second record is lost', async () => {
       const links = runtimeNamed('late-lost');
-      let appends = 0;
+      meanwhile = () => void parts.stops.kill('late-lost');
       const log = {
         ...parts.log,
-        append(body: RecordBody, how: Append) {
-          appends += 1;
-          if (appends > 1) return Promise.reject(new Error('full'));
-          void parts.stops.kill('late-lost');
-          return parts.log.append(body, how);
-        },
+        append: (body: RecordBody, how: Append) =>
+          body.amends ? Promise.reject(new Error('full')) : parts.log.append(body, how),
       };
       const { decision, errors } = await outcome(proving(links, keys.runtime), { log });
       assert.deepEqual([decision.verdict, decision.reason], ['deny', 'runtime_killed']);

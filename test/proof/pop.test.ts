@@ -16,6 +16,13 @@ const bytes = (text: string) => new TextEncoder().encode(text);
 const digestOf = (text: string) =>
   `sha-256=${serializeItem({ type: 'bytes', value: sha256(bytes(text)), params: [] })}`;
 
+/** The same digest, its first byte changed. */
+function changedByte(digest: string): string {
+  const raw = Buffer.from(digest.slice('sha-256=:'.length, -1), 'base64');
+  raw[0] = (raw[0] ?? 0) ^ 1;
+  return `sha-256=:${raw.toString('base64')}:`;
+}
+
 const NO_BODY: BodyFacts = { state: 'none', bytes: new Uint8Array() };
 const body = (text: string): BodyFacts => ({ state: 'complete', bytes: bytes(text) });
 
@@ -318,6 +325,12 @@ describe('a PoP', () => {
       });
     }
 
+    it('that nobody saw, under a digest of 31 bytes: pop_body_mismatch', () => {
+      const short = `sha-256=:${Buffer.alloc(31).toString('base64')}:`;
+      const run = () => check(...covered(short, { state: 'unseen', bytes: null }), { asks: 'none' });
+      refuses('pop_body_mismatch', run);
+    });
+
     it('that is not covered: pop_body_mismatch', () => {
       refuses('pop_body_mismatch', () => check(...bare(body('x'))));
     });
@@ -327,6 +340,7 @@ describe('a PoP', () => {
     const sha256Of = digestOf('x');
     const digests: [name: string, value: string, holds: boolean][] = [
       ['of another body', digestOf('y'), false],
+      ['of which one byte is another', changedByte(sha256Of), false],
       ['beside another algorithm', `sha-512=:AAAA:, ${sha256Of}`, true],
       ['of another algorithm alone', 'sha-512=:AAAA:', false],
       ['beside one that is no byte sequence', `sha-512=1, ${sha256Of}`, false],

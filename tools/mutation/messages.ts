@@ -31,7 +31,7 @@ function isSentence(node: Syntax, parent: Syntax): boolean {
   if (position < 0) return false;
   if (SENTENCE_OF[called] === position) return true;
   // `refuse(code, sentence)` of chain.ts, `invalid(sentence)` of pop.ts, `invalid(link, sentence)` of decode.ts.
-  if (called === 'refuse') return position === 1 && parent.arguments?.[0]?.type === 'StringLiteral';
+  if (called === 'refuse') return position === 1 && TEXTS.includes(node.type);
   return called === 'invalid' && (TEXTS.includes(node.type) || position === 1);
 }
 
