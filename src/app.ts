@@ -1,17 +1,21 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import pino, { type Logger } from 'pino';
-import { signEd25519 } from '#runtime';
 import { createAuthority } from './authority/authority.ts';
+import { createBackup, removeLeftBackups } from './authority/backup.ts';
 import { siteHost } from './authority/identity.ts';
-import { loadKeys, operatorKeyFile, publicJwk } from './authority/keys.ts';
+import { type KeyRing, openKeyRing } from './authority/key-ring.ts';
+import { loadKeys, operatorKeyFile } from './authority/keys.ts';
 import { createOperators } from './authority/operators.ts';
 import type { LoadedConfig } from './config/load.ts';
-import { fromBase64url, toBase64url } from './crypto/base64url.ts';
-import { exportLines } from './decision-log/export.ts';
+import { fromBase64url } from './crypto/base64url.ts';
+import { exportLines, provenLines } from './decision-log/export.ts';
 import { openLog } from './decision-log/log.ts';
+import { createRetention, type Retention } from './decision-log/retention.ts';
+import { vouch } from './decision-log/vouch.ts';
 import { startFirewall } from './firewall/firewall.ts';
 import { createGate, type Gate } from './gate/gate.ts';
+import { createAdmission } from './pdp/admission.ts';
 import { decide, type Pdp, type Settings } from './pdp/decide.ts';
 import { explain } from './pdp/explain.ts';
 import { settingsOf } from './pdp/settings.ts';
@@ -25,12 +29,13 @@ import { createChainCache } from './proof/cache.ts';
 import { Denial, InputError, type Problem } from './reason.ts';
 import { apiRoutes } from './request/firewall.ts';
 import { PROFILES, type Profile } from './schema/common.ts';
-import type { Config } from './schema/config.ts';
-import type { AuthzRequest } from './schema/request.ts';
+import type { Config, Listener, TlsFiles } from './schema/config.ts';
+import type { BundleRef } from './schema/decision.ts';
 import { startControlServer } from './server/control-api.ts';
 import { startDecisionServer } from './server/decision-api.ts';
 import { type GrpcServer, startGrpc } from './server/grpc.ts';
 import { createMetrics } from './server/metrics.ts';
+import { readTls, type TlsGuard } from './server/tls.ts';
 import { memoryLostAt } from './store/memory.ts';
 import type { Snapshot, Tenant } from './store/model.ts';
 import { openStore, type Store } from './store/store.ts';
@@ -62,11 +67,22 @@ export interface App {
   readonly operatorKeyFile: string;
   /** Takes a whole new configuration into use, or rejects (InputError) and goes on with the old one. */
   reload(loaded: LoadedConfig): Promise<void>;
+  /**
+   * Reads the folder of bundles again and takes them into use, all or none: rejects (InputError) and goes on with the old
+   * ones. Gives those that are new.
+   */
+  reloadBundles(): Promise<readonly BundleRef[]>;
   /** Stops listening, finishes what is under way, writes what was acknowledged. Idempotent. */
   stop(): Promise<void>;
 }
 
 const DATABASE = 'lemma.db';
+/** Records grow old without a new one coming. */
+const RETENTION_MS = 600_000;
+const FULL =
+  'the database is nearly at log.max_bytes, and nothing in it may go yet: durable decisions will be denied (audit_unavailable). Raise log.max_bytes, lower log.keep, or say log.when_full: prune';
+/** How long a reader waits for its own decision to be in the log. */
+const READ_WAIT_MS = 500;
 
 /**
  * A configuration becomes a running service: keys, store, state, policies, then the listeners, each ready before the
@@ -98,9 +114,7 @@ async function compose(
   const clock = options.clock ?? Date.now;
   const logger = loggerTo(options);
   const keys = loadKeys(config.data);
-  const own = publicJwk(keys.issuer);
-  const settled = { settings: settingsFrom(loaded, own) };
-  let running = config;
+  let running = loaded;
 
   const path = join(config.data, DATABASE);
   const lostAt = memoryLostAt(config.data, path, !keys.created, Math.floor(clock() / 1000));
@@ -108,29 +122,66 @@ async function compose(
     logger.warn({ lost_at: lostAt }, 'the database is new, the keys are not: spent nonces are not known');
   const store = await openStore({ path, clock, maxBytes: config.log.max_bytes });
   stops.push(() => store.close());
+  removeLeftBackups(config.data);
   const snapshot = await store.load();
 
+  if (snapshot.fenced_at !== null)
+    logger.warn(
+      { restored_at: new Date(snapshot.fenced_at).toISOString(), epoch: snapshot.last.epoch },
+      'this state was restored from a backup: proofs issued before that are denied (revoked)',
+    );
+  const ring = await openKeyRing({
+    folder: config.data,
+    keys,
+    known: snapshot.signing_keys,
+    store,
+    home,
+    clock,
+    onChange: () => {
+      settled.settings = settingsFrom(running, ring);
+    },
+    onError: (error, doing) => logger.error({ err: error }, doing),
+  });
+  const settled = { settings: settingsFrom(loaded, ring) };
   const gate = createGate();
   loadGate(gate, snapshot, lostAt, believed(snapshot, clock(), options, logger));
   const archive = storeArchive(store);
   const policies = new PolicyRegistry(archive, marksOf(snapshot));
-  await activate(policies, await configuredBundles(config, clock), { home, clock, store }).catch((error) => {
-    throw refusedBundle(error);
-  });
+  await activate(policies, await configuredBundles(config, ring, clock), { home, clock, store }).catch(
+    (error) => {
+      throw refusedBundle(error);
+    },
+  );
 
-  const log = openLog({
+  const retention = createRetention({
     store,
-    node: config.node,
-    signer: (bytes) => toBase64url(signEd25519(bytes, keys.checkpoint)),
-    keyid: publicJwk(keys.checkpoint).kid,
+    key: ring.logKey,
+    trusted: ring.checkpointKeys,
     clock,
+    keepMs: () => running.config.log.keep_ms,
+    whenFull: () => running.config.log.when_full,
+    onPruned: (cut) => logger.info(cut, 'pruned the decision log up to a checkpoint'),
+    onFull: (used, limit) => logger.warn({ used, limit }, FULL),
+    onError: (error, doing) => logger.error({ err: error }, doing),
   });
+  stops.push(() => retention.close());
+  const logged: typeof store = {
+    ...store,
+    putCheckpoint: async (checkpoint) => {
+      await store.putCheckpoint(checkpoint);
+      // What a checkpoint closes may be what can go; not awaited, and it never rejects.
+      void retention.run();
+    },
+  };
+  const log = openLog({ store: logged, node: config.node, key: ring.logKey, clock });
   stops.push(() => log.close());
+  stops.push(every(RETENTION_MS, retention));
 
   const authority = createAuthority({
     home,
     host: siteHost(config.public_url),
     keys,
+    issuer: ring.issuer,
     store,
     gate,
     clock,
@@ -157,23 +208,38 @@ async function compose(
       logger.error({ err: error, decision_id }, 'a decision failed, and was denied'),
   };
   const metrics = createMetrics({
+    admission: () => admission.stats(),
     log: () => log.stats(),
     gate: () => ({ ready: gate.ready, runtimes: [...gate.runtimes()].length, nonces: gate.nonces }),
-    bundles: () => PROFILES.map((profile) => policies.active(profile).ref),
+    bundles: () => activeOf(policies),
     storeWritable: () => store.health().writable,
   });
   log.onRecord(metrics.recorded);
-  const answer = metrics.timed((request: AuthzRequest) => decide(request, pdp));
+  const admission = createAdmission(
+    pdp,
+    (request) => decide(request, pdp),
+    () => running.config.limits,
+  );
+  stops.push(async () => admission.close());
+  const answer = metrics.timed(admission.decide);
+  const admitted = metrics.timed(admission.admitted);
   const ready = () => gate.ready;
 
   const grpc: GrpcServer[] = [];
-  for (const address of config.listen.grpc) {
-    const server = await startGrpc({ address, decide: answer, ready, log: logger });
+  for (const listener of config.listen.grpc) {
+    const bound = listening(listener, 'listen.grpc');
+    const server = await startGrpc({
+      ...bound,
+      decide: admitted,
+      inTurn: admission.inTurn,
+      ready,
+      log: logger,
+    });
     stops.push(() => server.drain());
     grpc.push(server);
   }
   const decision = await startDecisionServer({
-    address: config.listen.decision,
+    ...listening(config.listen.decision, 'listen.decision'),
     decide: answer,
     ready,
     log: logger,
@@ -182,18 +248,29 @@ async function compose(
   const tracer = createTracer(options.compiler === undefined ? {} : { compiler: options.compiler });
   stops.push(() => tracer.close());
   const control = await startControlServer({
-    address: config.listen.control,
+    ...listening(config.listen.control, 'listen.control'),
     authority,
     operators: createOperators({ ...home, key: keys.operatorKey }),
     // Records of low risk are written behind their answers: whoever asks for one that was answered must find it.
-    queryDecisions: (query) => log.settled().then(() => store.queryRecords(query)),
-    async *exportDecisions(tenant) {
-      await log.settled();
-      yield* exportLines(store, tenant);
+    queryDecisions: (query) => log.settled(READ_WAIT_MS).then(() => store.queryRecords(query)),
+    async *exportDecisions(tenant, proven) {
+      await log.settled(READ_WAIT_MS);
+      if (!proven) return yield* exportLines(store, tenant);
+      await vouch(logged, ring.logKey(), clock).catch((error: unknown) =>
+        logger.error({ err: error }, 'an export without a checkpoint at its end'),
+      );
+      const release = await retention.hold();
+      try {
+        yield* provenLines(store, tenant);
+      } finally {
+        release();
+      }
     },
+    keys: ring,
+    backup: createBackup({ folder: config.data, store, key: ring.logKey, home, clock }),
     decide: answer,
     explain: (id, tenant, trace) =>
-      log.settled().then(() => explain(id, tenant, { store, policies, archive, tracer }, trace)),
+      log.settled(READ_WAIT_MS).then(() => explain(id, tenant, { store, policies, archive, tracer }, trace)),
     metrics,
     ready,
     log: logger,
@@ -213,6 +290,11 @@ async function compose(
         });
   if (firewall !== null) stops.push(() => firewall.close());
 
+  const secured = [
+    ...config.listen.grpc.map((one, i) => securedBy(one, 'listen.grpc', grpc[i]?.tls ?? null)),
+    securedBy(config.listen.decision, 'listen.decision', decision.tls),
+    securedBy(config.listen.control, 'listen.control', control.tls),
+  ].filter((one) => one !== null);
   return {
     addresses: {
       grpc: grpc.map((server) => server.address),
@@ -222,33 +304,70 @@ async function compose(
     },
     operatorKeyFile: operatorKeyFile(config.data),
     reload: async (next) => {
-      const problems = fixedProblems(running, next.config);
+      const problems = fixedProblems(running.config, next.config);
       if (problems.length > 0) throw new InputError(problems);
-      const settings = settingsFrom(next, own);
+      const renewals = secured.map(({ files, field, guard }) => ({ guard, tls: readTls(files, field) }));
       // What can refuse comes first, so that a refused reload leaves all as it was.
-      const bundles = await configuredBundles(next.config, clock);
+      settingsFrom(next, ring);
+      const bundles = await configuredBundles(next.config, ring, clock);
       await store.limit(next.config.log.max_bytes);
       firewall?.replace(next.config.firewall?.apis ?? []);
       try {
         authority.registerFromFile(next.config.runtimes);
         await activate(policies, bundles, { home, clock, store });
       } catch (error) {
-        firewall?.replace(running.firewall?.apis ?? []);
-        authority.registerFromFile(running.runtimes);
-        await store.limit(running.log.max_bytes);
+        firewall?.replace(running.config.firewall?.apis ?? []);
+        authority.registerFromFile(running.config.runtimes);
+        await store.limit(running.config.log.max_bytes);
         throw refusedBundle(error);
       }
-      settled.settings = settings;
-      running = next.config;
+      for (const { guard, tls } of renewals) guard.renew(tls);
+      // Made anew: a key may have been rotated in the meantime.
+      settled.settings = settingsFrom(next, ring);
+      running = next;
+      void retention.run();
+    },
+    reloadBundles: async () => {
+      const before = activeOf(policies);
+      await activate(policies, await configuredBundles(running.config, ring, clock), {
+        home,
+        clock,
+        store,
+      }).catch((error) => {
+        throw refusedBundle(error);
+      });
+      return activeOf(policies).filter(({ sha256 }) => !before.some((ref) => ref.sha256 === sha256));
     },
     stop,
   };
 }
 
-function settingsFrom({ config, revision }: LoadedConfig, own: { readonly x: string }): Settings {
+/** A listener with its TLS files read. Throws InputError. */
+function listening({ address, mode, tls }: Listener, field: string) {
+  return { address, mode, tls: tls === null ? null : readTls(tls, field) };
+}
+
+interface Secured {
+  readonly files: TlsFiles;
+  readonly field: string;
+  readonly guard: TlsGuard;
+}
+
+function securedBy({ tls: files }: Listener, field: string, guard: TlsGuard | null): Secured | null {
+  return files === null || guard === null ? null : { files, field, guard };
+}
+
+function settingsFrom({ config, revision }: LoadedConfig, ring: KeyRing): Settings {
   const { org, env } = config;
   const apis = config.firewall?.apis ?? [];
-  return settingsOf(config, revision, own, apiRoutes(apis, { org, env }));
+  return settingsOf(config, revision, ring.trusted('authority'), apiRoutes(apis, { org, env }));
+}
+
+/** Runs the retention now and then. Gives what ends it. */
+function every(ms: number, retention: Retention): () => Promise<void> {
+  const timer = setInterval(() => void retention.run(), ms).unref();
+  void retention.run();
+  return async () => clearInterval(timer);
 }
 
 /** What the clock is held against: the latest record, unless the operator vouches for the clock of today. */
@@ -281,9 +400,18 @@ function loadGate(gate: Gate, snapshot: Snapshot, lostAt: number | null, clock: 
     nonces: snapshot.nonces,
     budgets: snapshot.budgets,
     position: snapshot.last,
-    memoryLostAt: clock.memoryLostAt ?? lostAt,
+    memoryLostAt: latestOf(clock.memoryLostAt ?? lostAt, seconds(snapshot.fenced_at)),
+    fencedAt: seconds(snapshot.fenced_at),
     latestRecord: clock.latestRecord,
   });
+}
+
+function seconds(ms: number | null): number | null {
+  return ms === null ? null : Math.floor(ms / 1000);
+}
+
+function latestOf(a: number | null, b: number | null): number | null {
+  return a === null || b === null ? (a ?? b) : Math.max(a, b);
 }
 
 /** How far each profile had come: an older bundle stays refused after a restart. */
@@ -316,17 +444,36 @@ async function activate(
   }
 }
 
+function activeOf(policies: PolicyRegistry): BundleRef[] {
+  return PROFILES.map((profile) => policies.active(profile).ref);
+}
+
 interface Configured {
   readonly bundles: readonly Bundle[];
   readonly trust: Trust;
 }
 
-async function configuredBundles(config: Config, clock: () => number): Promise<Configured> {
+async function configuredBundles(config: Config, ring: KeyRing, clock: () => number): Promise<Configured> {
   const { source, keys } = config.bundles;
   if (source === 'embedded') return { bundles: await loadEmbedded(), trust: EMBEDDED_TRUST };
-  const bundles = await Promise.all(PROFILES.map((profile) => readBundleDir(join(source, profile))));
-  const trusted = keys.flatMap((key) => fromBase64url(key.x) ?? []);
+  const bundles = await Promise.all(PROFILES.map((profile) => bundleIn(source, profile)));
+  const trusted = [...keys, ...ring.trusted('bundle')].flatMap((key) => fromBase64url(key.x) ?? []);
   return { bundles, trust: { kind: 'signed', keys: trusted, now: Math.floor(clock() / 1000) } };
+}
+
+/** A complaint names the bundle: three of them lie there. */
+async function bundleIn(source: string, profile: Profile): Promise<Bundle> {
+  const problemIn = (message: string) => new InputError([{ field: 'bundles.source', message }]);
+  let bundle: Bundle;
+  try {
+    bundle = await readBundleDir(join(source, profile));
+  } catch (error) {
+    throw error instanceof InputError ? problemIn(`${profile}: ${error.message}`) : error;
+  }
+  if (bundle.name === profile) return bundle;
+  throw problemIn(
+    `${profile}: holds the bundle of ${bundle.name}; build it anew with \`lemma policy build\``,
+  );
 }
 
 /** What can't change while the service runs: it is bound, opened or signed with. */

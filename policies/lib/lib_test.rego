@@ -78,3 +78,23 @@ test_binding_age_is_that_of_the_runtime_link if {
 test_binding_age_needs_a_runtime_link if {
 	not lib.binding_age_ms with input as object.union(fixtures.proven("low"), fixtures.no_runtime_link)
 }
+
+test_binding_age_is_that_of_the_oldest if {
+	links := [{"type": "runtime", "issued_at": 1789999990}, {"type": "runtime", "issued_at": 1789999900}]
+	lib.binding_age_ms == 100123 with input as object.union(fixtures.proven("low"), {"proof": {"links": links}})
+}
+
+test_binding_without_time_leaves_the_age_undefined if {
+	every unclear in [{}, {"issued_at": null}, {"issued_at": "1789999990"}] {
+		links := [{"type": "runtime", "issued_at": 1789999990}, object.union({"type": "runtime"}, unclear)]
+		request := object.union(fixtures.proven("low"), {"proof": {"links": links}})
+		not lib.binding_age_ms with input as request
+	}
+}
+
+test_epoch_of_any_type_is_one_value if {
+	every epoch in [false, null, "", [], {}] {
+		request := object.union(fixtures.proven("low"), {"proof": {"taint_epoch": epoch}})
+		lib.held_epoch == epoch with input as request
+	}
+}

@@ -15,7 +15,9 @@ export interface AuthorityOptions {
   readonly home: Tenant;
   /** Hostname of the site that the operator's PPID and key belong to (`siteHost`). */
   readonly host: string;
-  readonly keys: Pick<Keys, 'issuer' | 'rootSecret' | 'automation'>;
+  readonly keys: Pick<Keys, 'rootSecret' | 'automation'>;
+  /** The seed that signs roots now. */
+  readonly issuer: () => Uint8Array;
   readonly store: Pick<Store, 'appendEvent' | 'eventsAround'>;
   /** Loaded before the first verb. */
   readonly gate: Gate;
@@ -51,7 +53,7 @@ export function createAuthority(options: AuthorityOptions): Authority {
     subject,
     ...createRegistrar({ ...options, subject }),
     ...createStops(options),
-    issueProof: createIssuer({ ...options, identity, issuerSeed: keys.issuer }),
+    issueProof: createIssuer({ ...options, identity }),
     find: ({ org, env }, runtimeId) => gate.runtime(org, env, runtimeId),
     list: (tenant, page) => listRuntimes(gate, tenant, page),
   };

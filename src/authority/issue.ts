@@ -28,7 +28,8 @@ export interface IssuedProof {
 export interface IssuerOptions {
   readonly home: Tenant;
   readonly identity: Identity;
-  readonly issuerSeed: Uint8Array;
+  /** The seed that signs roots now. */
+  readonly issuer: () => Uint8Array;
   readonly gate: Gate;
   readonly clock: () => number;
   /** The running route map. */
@@ -46,18 +47,30 @@ const ROOTS_AT_MOST = 256;
  * runtime_inactive, moved (the epoch is not the one that was approved), key_weak, revoked.
  */
 export function createIssuer(options: IssuerOptions): (body: IssueProofBody) => IssuedProof {
-  const { home, identity, issuerSeed, gate, clock, routes } = options;
-  const trust = createTrust([{ ...home, keys: [{ x: toBase64url(publicKeyOf(issuerSeed)) }] }]);
+  const { home, identity, issuer, gate, clock, routes } = options;
+  let signing = signingWith(issuer());
   const operatorKey = publicKeyOf(identity.operatorSeed);
   const automationKey = publicKeyOf(identity.automationSeed);
   const roots = new Map<string, RootLemma>();
+
+  function signingWith(seed: Uint8Array) {
+    const trust = createTrust([{ ...home, keys: [{ x: toBase64url(publicKeyOf(seed)) }] }]);
+    return { seed, trust };
+  }
+
+  /** A key that was rotated signs no more, not even by the roots that are kept. */
+  function followKey(): void {
+    if (issuer() === signing.seed) return;
+    signing = signingWith(issuer());
+    roots.clear();
+  }
 
   function rootFor(audience: readonly string[], now: number, until: number): RootLemma {
     const name = [...audience].sort().join(' ');
     const kept = roots.get(name);
     if (kept !== undefined && kept.not_before <= now && kept.expires_at >= until) return kept;
     const root = issueRoot(
-      issuerSeed,
+      signing.seed,
       identity.subject,
       { org: home.org, env: home.env },
       {
@@ -108,7 +121,7 @@ export function createIssuer(options: IssuerOptions): (body: IssueProofBody) => 
 
   /** Links that a PDP of this deployment would take now; null where one of them was revoked. */
   function usable(links: readonly Lemma[]): readonly Lemma[] | null {
-    return gate.stopped(verifyChain(links, trust)) === 'revoked' ? null : links;
+    return gate.stopped(verifyChain(links, signing.trust)) === 'revoked' ? null : links;
   }
 
   return (body) => {
@@ -118,6 +131,7 @@ export function createIssuer(options: IssuerOptions): (body: IssueProofBody) => 
     const key = holderKey(body, runtime);
     const problems = grantProblems(body, routes(), home);
     if (problems.length > 0) throw new InputError(problems);
+    followKey();
     const profile = stricter(runtime.profile, body.profile ?? 'low');
     try {
       let links = usable(mint(body, key, runtime, profile));

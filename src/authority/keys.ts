@@ -2,7 +2,15 @@ import { join } from 'node:path';
 import { publicKeyOf, randomBytes } from '#runtime';
 import { fromBase64url, toBase64url } from '../crypto/base64url.ts';
 import { thumbprint } from '../crypto/thumbprint.ts';
-import { createSecret, KeyFileError, privateFolder, readSecret } from './secret-file.ts';
+import type { KeyUse } from '../schema/common.ts';
+import {
+  createSecret,
+  KeyFileError,
+  privateFolder,
+  readSecret,
+  removeSecret,
+  replaceSecret,
+} from './secret-file.ts';
 
 /** The deployment's secrets, 32 bytes each. Seeds are Ed25519's (RFC 8032). */
 export interface Keys {
@@ -21,6 +29,13 @@ export interface Keys {
   /** Every one of them was made just now: nothing was ever signed here before. */
   readonly created: boolean;
 }
+
+/** The file of each key that signs, and so can be rotated. */
+const FILES: Readonly<Record<KeyUse, string>> = {
+  authority: 'issuer',
+  checkpoint: 'checkpoint',
+  bundle: 'bundle',
+};
 
 const OPERATOR_KEY = /^lm_op_[A-Za-z0-9_-]{43}$/;
 
@@ -46,9 +61,10 @@ export function loadKeys(dataFolder: string): Keys {
   };
   const seed = (name: string): Uint8Array => {
     const path = join(folder, `${name}.key`);
-    const bytes = fromBase64url(secret(path, () => toBase64url(randomBytes(32))));
-    if (bytes?.length !== 32) throw notAKey(path, '32 bytes as base64url');
-    return bytes;
+    return seedOf(
+      path,
+      secret(path, () => toBase64url(randomBytes(32))),
+    );
   };
   const keys = {
     issuer: seed('issuer'),
@@ -61,6 +77,52 @@ export function loadKeys(dataFolder: string): Keys {
   const operatorKey = secret(path, () => `lm_op_${toBase64url(randomBytes(32))}`);
   if (!OPERATOR_KEY.test(operatorKey)) throw notAKey(path, 'lm_op_ and 43 base64url characters');
   return { ...keys, operatorKey, created: !found.includes(true) };
+}
+
+/** A new key of a use, in a file beside the one that signs; it is put in its place by `installDraft`. */
+export function draftKey(dataFolder: string, use: KeyUse): Uint8Array {
+  const path = draftFile(dataFolder, use);
+  removeSecret(path);
+  const seed = randomBytes(32);
+  createSecret(path, toBase64url(seed));
+  return seed;
+}
+
+/** The draft that a rotation left behind when the process ended in its midst, or null. Throws KeyFileError. */
+export function leftDraft(dataFolder: string, use: KeyUse): Uint8Array | null {
+  const path = draftFile(dataFolder, use);
+  const text = readSecret(path);
+  return text === null ? null : seedOf(path, text);
+}
+
+/** The key of a use in its file, or null where there is none. Throws KeyFileError. */
+export function keyInFile(dataFolder: string, use: KeyUse): Uint8Array | null {
+  const path = keyFile(dataFolder, use);
+  const text = readSecret(path);
+  return text === null ? null : seedOf(path, text);
+}
+
+/** From now on the draft is the key; the private half of the one before is gone. */
+export function installDraft(dataFolder: string, use: KeyUse): void {
+  replaceSecret(draftFile(dataFolder, use), keyFile(dataFolder, use));
+}
+
+export function dropDraft(dataFolder: string, use: KeyUse): void {
+  removeSecret(draftFile(dataFolder, use));
+}
+
+function keyFile(dataFolder: string, use: KeyUse): string {
+  return join(dataFolder, 'keys', `${FILES[use]}.key`);
+}
+
+function draftFile(dataFolder: string, use: KeyUse): string {
+  return `${keyFile(dataFolder, use)}.next`;
+}
+
+function seedOf(path: string, text: string): Uint8Array {
+  const bytes = fromBase64url(text);
+  if (bytes?.length !== 32) throw notAKey(path, '32 bytes as base64url');
+  return bytes;
 }
 
 function notAKey(path: string, form: string): KeyFileError {

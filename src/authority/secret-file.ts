@@ -9,6 +9,7 @@ import {
   mkdirSync,
   openSync,
   readFileSync,
+  renameSync,
   type Stats,
   unlinkSync,
   writeSync,
@@ -109,6 +110,21 @@ export function createSecret(path: string, text: string): boolean {
   }
   syncFolder(dirname(path));
   return true;
+}
+
+/** Puts one secret file in the place of another, whole: at each moment one of the two is there. */
+export function replaceSecret(draft: string, path: string): void {
+  renameSync(draft, path);
+  syncFolder(dirname(path));
+}
+
+/** Takes a secret file away, where there is one. */
+export function removeSecret(path: string): void {
+  try {
+    unlinkSync(path);
+  } catch (error) {
+    if (codeOf(error) !== 'ENOENT') throw error;
+  }
 }
 
 function syncFolder(path: string): void {

@@ -16,6 +16,8 @@ export interface Call {
   readonly terminal: Terminal;
   /** Says the result before the command ends, for one that goes on running. */
   report(result: Result): void;
+  /** Says what went wrong, as for a command that ends by it, and goes on. */
+  complain(error: unknown): void;
 }
 
 /** What a command found: `data` for machines, `lines` for a person. */

@@ -40,7 +40,31 @@ export const COMMANDS: readonly (Entry | Group)[] = [
         summary: 'The whole log, a JSON record per line',
         load: () => import('./decisions-export.ts'),
       },
+      {
+        name: 'verify',
+        summary: 'Whether a record was edited, dropped, reordered or cut',
+        load: () => import('./decisions-verify.ts'),
+      },
     ],
+  },
+  {
+    name: 'keys',
+    summary: 'The keys that sign for the deployment',
+    entries: [
+      { name: 'list', summary: 'All of them, and whether they count', load: () => import('./keys-list.ts') },
+      { name: 'rotate', summary: 'Have a new one sign', load: () => import('./keys-rotate.ts') },
+      { name: 'retire', summary: 'Trust an old one no more', load: () => import('./keys-retire.ts') },
+    ],
+  },
+  {
+    name: 'backup',
+    summary: 'Copy the store of the running service to a file',
+    load: () => import('./backup.ts'),
+  },
+  {
+    name: 'restore',
+    summary: 'Make a backup the store of a data folder that has none',
+    load: () => import('./restore.ts'),
   },
   {
     name: 'config',

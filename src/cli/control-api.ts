@@ -12,6 +12,8 @@ export interface ControlApi {
   post(path: string, body: unknown): Promise<Answer>;
   /** A streamed answer. The whole of it may take as long as it takes. */
   stream(path: string): Promise<ReadableStream<Uint8Array>>;
+  /** A file that is made for this call. It says how long it is. */
+  download(path: string): Promise<{ readonly body: ReadableStream<Uint8Array>; readonly bytes: number }>;
 }
 
 export type Answer = Readonly<Record<string, unknown>>;
@@ -43,15 +45,14 @@ export function controlApi(call: Call): ControlApi {
         body: JSON.stringify(body),
       }),
     stream: async (path) => {
-      const response = await send(
-        base,
-        path,
-        { headers: { ...headers, accept: 'application/x-ndjson' } },
-        call,
-      );
-      if (!response.ok || response.body === null) await answerOf(response);
-      if (response.body === null) throw new CliError('answer_invalid', `${base} answered with nothing`);
-      return response.body;
+      const init = { headers: { ...headers, accept: 'application/x-ndjson' } };
+      return bodyOf(await send(base, path, init, call));
+    },
+    download: async (path) => {
+      const init = { method: 'POST', headers: { ...headers, accept: 'application/vnd.sqlite3' } };
+      const response = await send(base, path, init, call);
+      const body = await bodyOf(response);
+      return { body, bytes: Number(response.headers.get('content-length')) };
     },
   };
 }
@@ -109,6 +110,12 @@ async function send(base: string, path: string, init: RequestInit, call: Call): 
       `no answer from ${base} (${cause}): is \`${call.program} serve\` running? Another place: --api-base <url>`,
     );
   }
+}
+
+async function bodyOf(response: Response): Promise<ReadableStream<Uint8Array>> {
+  if (!response.ok || response.body === null) await answerOf(response);
+  if (response.body === null) throw new CliError('answer_invalid', `${response.url} answered with nothing`);
+  return response.body;
 }
 
 async function answerOf(response: Response): Promise<Answer> {

@@ -9,15 +9,16 @@ import { CliError, misuse } from './exit.ts';
 
 export function define(command: Command): void {
   command.option('-o, --out <file>', 'File to write, never over another (default: standard output)');
+  command.option('--records-only', 'Leave out what `lemma decisions verify` needs beside the records');
   defineControlOptions(command);
 }
 
-/** Each record as it is stored, one per line. A file holds the whole log or is not there. */
+/** Each record as it is stored, one per line, and checkpoints on lines of their own. A file holds the whole log or is not there. */
 export async function run(call: Call): Promise<Result | null> {
   const out = textOption(call.options, 'out');
   if (out === undefined && call.json)
     throw misuse('--json needs --out <file>: the export itself goes to standard output');
-  const stream = await controlApi(call).stream('/api/wallet/runtimes/decisions/export');
+  const stream = await controlApi(call).stream(exportPath(call.options.recordsOnly !== true));
   if (out === undefined) {
     for await (const chunk of stream) await call.terminal.write(chunk);
     return null;
@@ -27,11 +28,25 @@ export async function run(call: Call): Promise<Result | null> {
   return { data: { file, records }, lines: [`${records} records in ${file}`] };
 }
 
+/** The whole log: with what proves it, or records alone. */
+export function exportPath(proven: boolean): string {
+  return `/api/wallet/runtimes/decisions/export${proven ? '?proven=true' : ''}`;
+}
+
+const LINE_FEED = 0x0a;
+/** Lines beside the records are told by their third byte: {"checkpoint", {"pruned", {"withheld", {"end". */
+const THIRD = 2;
+const STATEMENTS: ReadonlySet<number> = new Set(Buffer.from('cpwe'));
+
 async function save(stream: ReadableStream<Uint8Array>, file: string): Promise<number> {
   let records = 0;
+  let column = 0;
   const count = async function* (chunks: AsyncIterable<Uint8Array>) {
     for await (const chunk of chunks) {
-      for (const byte of chunk) if (byte === 0x0a) records++;
+      for (const byte of chunk) {
+        if (column === THIRD && !STATEMENTS.has(byte)) records++;
+        column = byte === LINE_FEED ? 0 : column + 1;
+      }
       yield chunk;
     }
   };

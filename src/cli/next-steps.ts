@@ -15,7 +15,7 @@ export interface Steps {
 export const EXAMPLE_RUNTIME = { runtime: 'my-runtime', agent: 'my-agent', workspace: 'default' } as const;
 
 /** Registers a runtime and gets a proof for the first low-risk route; null where there is none to show. */
-export function connectCommand(steps: Steps, control = steps.config.listen.control): string | null {
+export function connectCommand(steps: Steps, control = steps.config.listen.control.address): string | null {
   const route = exampleRoute(steps.config);
   if (route === null) return null;
   const { runtime, agent, workspace } = EXAMPLE_RUNTIME;
@@ -23,7 +23,9 @@ export function connectCommand(steps: Steps, control = steps.config.listen.contr
   words.push('--runtime-id', runtime, '--agent-id', agent, '--workspace-id', workspace);
   for (const scope of route.scope) words.push('--scope', scope);
   words.push('--audience', route.audience);
-  const base = httpBase(control);
+  const tls = steps.config.listen.control.tls !== null;
+  // A certificate is for a name, and seldom for the address that was bound.
+  const base = (tls ? steps.config.public_url : null) ?? httpBase(control, tls);
   if (base !== null && base !== 'http://127.0.0.1:8080') words.push('--api-base', base);
   const data = shown(steps.config.data, steps.folder);
   if (data !== '.lemma') words.push('--data', quote(data));
@@ -34,10 +36,10 @@ export function connectCommand(steps: Steps, control = steps.config.listen.contr
 export function checkCommand(
   steps: Steps,
   credentialFile: string,
-  decision = steps.config.listen.decision,
+  decision = steps.config.listen.decision.address,
 ): string | null {
   const route = exampleRoute(steps.config);
-  const base = httpBase(decision);
+  const base = httpBase(decision, steps.config.listen.decision.tls !== null);
   if (route === null || base === null) return null;
   const http = {
     method: exampleMethod(route),
@@ -74,12 +76,12 @@ function examplePath(pattern: string): string {
 }
 
 /** What a client on this machine calls; null for a socket. */
-export function httpBase(address: string): string | null {
+export function httpBase(address: string, tls = false): string | null {
   if (/^https?:\/\//.test(address)) return address;
   const parsed = parseAddress(address);
   if (parsed?.kind !== 'tcp') return null;
   const host = parsed.host === '0.0.0.0' ? '127.0.0.1' : parsed.host === '::' ? '::1' : parsed.host;
-  return `http://${host.includes(':') ? `[${host}]` : host}:${parsed.port}`;
+  return `${tls ? 'https' : 'http'}://${host.includes(':') ? `[${host}]` : host}:${parsed.port}`;
 }
 
 /** A path as a person in `folder` would write it. */

@@ -4,6 +4,7 @@ import type { Command } from 'commander';
 import { publicJwk } from '../authority/keys.ts';
 import type { Bundle } from '../policy/bundle.ts';
 import { compileEngine } from '../policy/engine.ts';
+import { review } from '../policy/lint.ts';
 import { makeBundle } from '../policy/make.ts';
 import { type RegoOnly, regoOnly } from '../policy/rego-only.ts';
 import { signBundle } from '../policy/signature.ts';
@@ -12,8 +13,7 @@ import { PROFILES } from '../schema/common.ts';
 import { type Call, countOption, type Result, textOption } from './command.ts';
 import { misuse } from './exit.ts';
 import { regoOnlyPath, writeRegoOnly } from './policy-bundle-files.ts';
-import { checkRego } from './policy-check.ts';
-import { refusal, withCompiler } from './policy-errors.ts';
+import { withCompiler } from './policy-errors.ts';
 import { readPolicies } from './policy-folder.ts';
 import { readSeed } from './policy-keys.ts';
 import { defineOpaSigning, type OpaSigner, opaSigner } from './policy-opa-signer.ts';
@@ -40,8 +40,7 @@ export function run(call: Call): Promise<Result> {
     const signer = opaSigner(call);
     if (signer !== null && !plain) throw misuse('--opa-key signs what OPA takes: add --rego-only');
     const policies = await readPolicies(call, call.args[0]);
-    const problems = await checkRego(compiler, policies);
-    if (problems.length > 0) throw refusal(policies.placed(problems));
+    policies.resultOf(await review(compiler, policies));
 
     const bundles: Bundle[] = [];
     for (const profile of policies.profiles) {

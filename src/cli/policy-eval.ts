@@ -4,6 +4,7 @@ import type { Command } from 'commander';
 import { readJson } from '../crypto/json.ts';
 import type { Bundle } from '../policy/bundle.ts';
 import { compileEngine } from '../policy/engine.ts';
+import { review } from '../policy/lint.ts';
 import { makeBundle, resultOf } from '../policy/make.ts';
 import { decisionQuery, evaluatedFiles } from '../policy/tracer.ts';
 import { PROFILES, type Profile } from '../schema/common.ts';
@@ -12,8 +13,7 @@ import { checker } from '../schema/validate.ts';
 import { type Call, type Result, textOption } from './command.ts';
 import { CliError, EXIT, misuse } from './exit.ts';
 import { readBundles } from './policy-bundle-files.ts';
-import { checkRego } from './policy-check.ts';
-import { explained, refusal, withCompiler } from './policy-errors.ts';
+import { explained, withCompiler } from './policy-errors.ts';
 import { readPolicies } from './policy-folder.ts';
 
 export function define(command: Command): void {
@@ -74,8 +74,7 @@ function bundleFor(call: Call, profile: Profile): Promise<Bundle> {
   if (named === undefined)
     return withCompiler(async (compiler) => {
       const policies = await readPolicies(call, call.args[0]);
-      const problems = await checkRego(compiler, policies);
-      if (problems.length > 0) throw refusal(policies.placed(problems));
+      policies.resultOf(await review(compiler, policies));
       return makeBundle(compiler, policies.root, profile);
     });
   return explained(async () => {

@@ -23,9 +23,8 @@ export interface PolicyFolder extends Policies {
   resultOf<T>(answer: Answer<T>): T;
 }
 
-/** The folder that was named, else `./policies`, else the package's own. */
 export async function readPolicies(call: Call, named: string | undefined): Promise<PolicyFolder> {
-  const root = folderOf(call, named);
+  const root = policyFolder(call, named);
   if (!existsSync(root) || !statSync(root).isDirectory())
     throw new CliError('folder_missing', `${root} is no folder: give one that holds policies`, EXIT.misused);
   const profiles = await profilesIn(root);
@@ -40,7 +39,8 @@ export async function readPolicies(call: Call, named: string | undefined): Promi
   return { root, profiles, files, under: UNDER, place, placed, resultOf: placedResult };
 }
 
-function folderOf(call: Call, named: string | undefined): string {
+/** The folder that was named, else `./policies`, else the package's own. */
+export function policyFolder(call: Call, named: string | undefined): string {
   if (named !== undefined) return resolve(call.folder, named);
   const here = resolve(call.folder, 'policies');
   return existsSync(here) ? here : resolve(OWN_POLICIES);

@@ -2,6 +2,8 @@ import { writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import type { Coverage, Range, Tested, TestOutcome } from '../policy/compiler/answers.ts';
+import type { Compiler } from '../policy/compiler/compiler.ts';
+import { uncoveredRules } from '../policy/lint/untested.ts';
 import { lineOf } from '../policy/make.ts';
 import { isTestFile } from '../policy/policy-files.ts';
 import { type Call, type Result, textOption } from './command.ts';
@@ -9,36 +11,46 @@ import { CliError, misuse } from './exit.ts';
 import { withCompiler } from './policy-errors.ts';
 import { type PolicyFolder, readPolicies } from './policy-folder.ts';
 import { junitXml } from './policy-junit.ts';
+import { defineWatch, repeated } from './policy-watch.ts';
 
 export function define(command: Command): void {
   command
     .argument('[path]', "Folder of policies (default: ./policies, else the package's own)")
     .option('--run <regex>', 'Only tests whose full name matches (data.lemma.low_test.test_x)')
-    .option('--coverage', 'Say which lines no test evaluates')
+    .option('--coverage', 'Say which rules and lines no test evaluates')
     .option('--threshold <percent>', 'Fail when fewer lines are covered')
     .option('--junit <file>', 'Write the outcome as JUnit XML too');
+  defineWatch(command);
 }
 
 /** Runs the rules `test_…`. Fails when one fails, when there is none, and below the threshold. */
-export function run(call: Call): Promise<Result> {
-  return withCompiler(async (compiler) => {
+export function run(call: Call): Promise<Result | null> {
+  return withCompiler((compiler) => {
     const threshold = thresholdOf(call);
-    const policies = await readPolicies(call, call.args[0]);
-    const pattern = textOption(call.options, 'run');
-    const answer = await compiler.test({
-      files: policies.files,
-      coverage: threshold !== null || call.options.coverage === true,
-      ...(pattern === undefined ? {} : { run: pattern }),
-    });
-    const tested = policies.resultOf(answer);
-    const report = reportOf(policies, tested, threshold);
-    const junit = textOption(call.options, 'junit');
-    if (junit !== undefined) writeFileSync(resolve(call.folder, junit), junitXml(report.tests));
-    if (report.problem === null) return { data: report.data, lines: report.lines };
-    const { code, message } = report.problem;
-    const text = [message, ...report.lines].join('\n');
-    throw new CliError(code, text, 1, report.data);
+    return repeated(call, (root) => tested(call, compiler, root, threshold));
   });
+}
+
+async function tested(
+  call: Call,
+  compiler: Compiler,
+  folder: string,
+  threshold: number | null,
+): Promise<Result> {
+  const policies = await readPolicies(call, folder);
+  const pattern = textOption(call.options, 'run');
+  const answer = await compiler.test({
+    files: policies.files,
+    coverage: threshold !== null || call.options.coverage === true,
+    ...(pattern === undefined ? {} : { run: pattern }),
+  });
+  const report = reportOf(policies, policies.resultOf(answer), threshold);
+  const junit = textOption(call.options, 'junit');
+  if (junit !== undefined) writeFileSync(resolve(call.folder, junit), junitXml(report.tests));
+  if (report.problem === null) return { data: report.data, lines: report.lines };
+  const { code, message } = report.problem;
+  const text = [message, ...report.lines].join('\n');
+  throw new CliError(code, text, 1, report.data);
 }
 
 function thresholdOf(call: Call): number | null {
@@ -54,17 +66,25 @@ function reportOf(policies: PolicyFolder, tested: Tested, threshold: number | nu
   const failed = tests.filter(isFailed);
   const skipped = tests.filter(({ outcome }) => outcome === 'skip');
   const { coverage } = tested;
+  const rules = coverage === null ? null : uncoveredRules(coverage);
   const count = `${tests.length - failed.length - skipped.length} of ${tests.length} tests pass`;
   const lines = [
     ...failed.flatMap((test) => failureLines(policies, test)),
     ...(skipped.length === 0 ? [count] : [`${count}, ${skipped.length} skipped`]),
     ...(coverage === null ? [] : coverageLines(policies, coverage)),
+    ...policies.placed(rules ?? []).map(lineOf),
   ];
   const data = {
     path: policies.root,
     tests: tests.map(({ durationMs: duration_ms, ...test }) => ({ ...test, duration_ms })),
     coverage:
-      coverage === null ? null : { percent: coverage.percent, not_covered: uncovered(policies, coverage) },
+      coverage === null
+        ? null
+        : {
+            percent: coverage.percent,
+            not_covered: uncovered(policies, coverage),
+            problems: rules === null ? null : policies.placed(rules),
+          },
   };
   return { tests, lines, data, problem: problemOf(tests.length, failed.length, coverage, threshold) };
 }

@@ -22,7 +22,9 @@ export async function runCli(argv: readonly string[], env: Environment): Promise
     if (file === null || parsed === null) return EXIT.done;
     const { args, options } = parsed;
     const program = invocation(env);
-    const call: Call = { args, options, env, folder: userFolder(env), program, json, terminal, report: say };
+    const folder = userFolder(env);
+    const sorry = (error: unknown) => void complain(failureOf(error), path, json, terminal);
+    const call: Call = { args, options, env, folder, program, json, terminal, report: say, complain: sorry };
     const result = await file.run(call);
     if (result !== null) say(result);
     return EXIT.done;

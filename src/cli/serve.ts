@@ -2,14 +2,17 @@ import { type Command, Option } from 'commander';
 import type { App, startApp } from '../app.ts';
 import { isLocal, parseAddress } from '../config/address.ts';
 import { ConfigError } from '../config/error.ts';
-import { type LoadedConfig, loadConfig } from '../config/load.ts';
+import { type LoadedConfig, type LoadOptions, loadConfig } from '../config/load.ts';
+import { listeners } from '../config/obstacles.ts';
 import { type ConfigWatch, watchConfig } from '../config/watch.ts';
+import { watchBundles } from '../config/watch-bundles.ts';
 import { InputError } from '../reason.ts';
 import type { Config } from '../schema/config.ts';
 import { type Call, countOption, type Result } from './command.ts';
 import { defineConfigOptions, loadOptions } from './config-options.ts';
 import { EXIT, misuse } from './exit.ts';
 import { connectCommand, shown } from './next-steps.ts';
+import { firstSignal, SIGNALS } from './signals.ts';
 
 export type { App } from '../app.ts';
 export type StartApp = typeof startApp;
@@ -28,7 +31,7 @@ export async function run(call: Call, begin: StartApp = startLoaded): Promise<nu
   const seconds = frozenAt(call, loaded.config);
   const stopped = firstSignal();
   const app = await start(call, loaded, seconds, begin);
-  const watch = watchConfig({ ...options, current: loaded, onChange: reloader(call, app, loaded) });
+  const watch = watchAll(call, app, loaded, options);
   call.report(announcement(call, app, loaded, seconds));
   await stopped;
   await stop(call, app, watch);
@@ -61,11 +64,8 @@ async function start(
 function frozenAt(call: Call, config: Config): number | null {
   const seconds = countOption(call.options, 'clock', '--clock');
   if (seconds === undefined) return null;
-  const { grpc, decision, control } = config.listen;
   const open = [
-    ...grpc,
-    decision,
-    control,
+    ...listeners(config).map(([, { address }]) => address),
     ...(config.firewall === null ? [] : [config.firewall.listen]),
   ].filter((text) => {
     const address = parseAddress(text);
@@ -81,19 +81,7 @@ function frozenAt(call: Call, config: Config): number | null {
   return seconds;
 }
 
-const SIGNALS = ['SIGTERM', 'SIGINT'] as const;
-
-function firstSignal(): Promise<void> {
-  return new Promise((resolve) => {
-    const done = () => {
-      for (const signal of SIGNALS) process.off(signal, done);
-      resolve();
-    };
-    for (const signal of SIGNALS) process.on(signal, done);
-  });
-}
-
-async function stop(call: Call, app: App, watch: ConfigWatch): Promise<void> {
+async function stop(call: Call, app: App, watch: Pick<ConfigWatch, 'close'>): Promise<void> {
   // Whoever asks twice does not want to wait.
   const hurry = () => process.exit(EXIT.failed);
   for (const signal of SIGNALS) process.once(signal, hurry);
@@ -106,28 +94,58 @@ async function stop(call: Call, app: App, watch: ConfigWatch): Promise<void> {
   if (!call.json) call.terminal.note('Lemma has stopped');
 }
 
-/** One reload after the other; a bad file leaves what runs, and says so loudly. */
-function reloader(call: Call, app: App, first: LoadedConfig): (result: LoadedConfig | ConfigError) => void {
-  let running = first.revision;
+/** One reload after the other, of the configuration or of the bundles; a bad one leaves what runs, and says so loudly. */
+function watchAll(
+  call: Call,
+  app: App,
+  first: LoadedConfig,
+  options: LoadOptions,
+): Pick<ConfigWatch, 'close'> {
+  let running = first;
   let last = Promise.resolve();
   const { terminal } = call;
-  const refuse = (error: unknown) => {
+  const say = (error: unknown, outcome: string) => {
     const text = error instanceof Error ? error.message : String(error);
-    for (const line of text.split('\n')) terminal.note(terminal.styleNote('red', line));
-    terminal.note(terminal.styleNote('red', `CONFIGURATION NOT RELOADED: revision ${running} goes on`));
+    for (const line of [...text.split('\n'), outcome]) terminal.note(terminal.styleNote('red', line));
   };
+  const refuse = (error: unknown) =>
+    say(error, `CONFIGURATION NOT RELOADED: revision ${running.revision} goes on`);
   const take = async (loaded: LoadedConfig) => {
     warn(call, loaded);
     try {
       await app.reload(loaded);
-      running = loaded.revision;
-      terminal.note(`Configuration reloaded: revision ${running}`);
+      running = loaded;
+      bundles.follow(loaded.config.bundles.source);
+      terminal.note(`Configuration reloaded: revision ${loaded.revision}`);
     } catch (error) {
       refuse(error instanceof InputError ? loaded.locateError(error) : error);
     }
   };
-  return (result) => {
-    last = last.then(() => (result instanceof ConfigError ? refuse(result) : take(result)));
+  const takeBundles = async () => {
+    try {
+      for (const { name, revision, sha256 } of await app.reloadBundles())
+        terminal.note(`Policy ${name} is now ${revision} (${sha256})`);
+    } catch (error) {
+      say(
+        error instanceof InputError ? running.locateError(error) : error,
+        'BUNDLES NOT RELOADED: the policies that run go on',
+      );
+    }
+  };
+  const inTurn = (act: () => unknown) => {
+    last = last.then(async () => void (await act()));
+  };
+  const bundles = watchBundles(first.config.bundles.source, () => inTurn(takeBundles));
+  const config = watchConfig({
+    ...options,
+    current: first,
+    onChange: (result) => inTurn(() => (result instanceof ConfigError ? refuse(result) : take(result))),
+  });
+  return {
+    close() {
+      bundles.close();
+      config.close();
+    },
   };
 }
 

@@ -5,6 +5,8 @@ import {
   configSchema,
   DURATION_PATTERN,
   HEADER_PATTERN,
+  MODE_PATTERN,
+  PEER_PATTERN,
   SIZE_PATTERN,
 } from '../schema/config.ts';
 import { ROUTE_METHOD_PATTERN, type RouteEntry, routesFileSchema } from '../schema/route.ts';
@@ -50,6 +52,8 @@ const WORDS = new Map([
   [ROUTE_METHOD_PATTERN, 'must be an HTTP method in upper case'],
   [HEADER_PATTERN, 'must be a header name'],
   [DURATION_PATTERN, 'must be a number and s, m, h, d or w: 90d'],
+  [MODE_PATTERN, 'must be octal permissions in quotes: "0660"'],
+  [PEER_PATTERN, 'must be a SPIFFE ID, or all below one: spiffe://acme/ns/prod/*'],
   [SIZE_PATTERN, 'must be bytes, or a number and a unit: 20GB'],
 ]);
 
@@ -58,7 +62,8 @@ function reword(problem: Problem, schema: object): Problem {
   const { field, message } = problem;
   if (message === 'unknown member') return { field, message: `unknown key${nearestKey(field, schema)}` };
   if (message === 'missing') return { field, message: 'is missing' };
-  if (message === 'must be string') return { field, message: 'must be text: put it in quotes' };
+  if (message === 'must be string' || message === 'must be string,object')
+    return { field, message: 'must be text: put it in quotes' };
   if (message.startsWith('must be '))
     return { field, message: message.replaceAll(',', ' or ').replaceAll(' or  ', ', ') };
   const pattern = /^must match pattern "(.*)"$/s.exec(message)?.[1];

@@ -5,6 +5,8 @@ import type {
   Config,
   ConfigFile,
   FirewallApi,
+  Limits,
+  Listener,
   RuntimeEntry,
   TrustEntry,
 } from '../schema/config.ts';
@@ -24,13 +26,17 @@ export interface Surroundings {
 export function effective(file: ConfigFile, around: Surroundings): Config {
   const { org, env } = home(file);
   const path = (field: string, text: string) => resolve(around.folderOf(field), text);
-  const grpc = file.listen?.grpc ?? '127.0.0.1:9191';
+  const {
+    grpc = '127.0.0.1:9191',
+    decision = '127.0.0.1:8181',
+    control = '127.0.0.1:8080',
+  } = file.listen ?? {};
   const source = file.bundles?.source ?? 'embedded';
   return {
     listen: {
-      grpc: typeof grpc === 'string' ? [grpc] : grpc,
-      decision: file.listen?.decision ?? '127.0.0.1:8181',
-      control: file.listen?.control ?? '127.0.0.1:8080',
+      grpc: (Array.isArray(grpc) ? grpc : [grpc]).map((one) => listener(one, path)),
+      decision: listener(decision, path),
+      control: listener(control, path),
     },
     data: path('data', file.data ?? './.lemma'),
     org,
@@ -41,7 +47,12 @@ export function effective(file: ConfigFile, around: Surroundings): Config {
     runtimes: (file.runtimes ?? []).map(
       (entry): RuntimeEntry => ({ ...entry, ...at(entry, org, env), keys: entry.keys ?? null }),
     ),
-    log: { keep_ms: duration(file.log?.keep ?? '90d'), max_bytes: size(file.log?.max_bytes ?? '20GB') },
+    log: {
+      keep_ms: duration(file.log?.keep ?? '90d'),
+      max_bytes: size(file.log?.max_bytes ?? '20GB'),
+      when_full: file.log?.when_full ?? 'deny',
+    },
+    limits: limits(file.limits),
     routes: around.routes.routes.map((entry) => route(entry, org, env)),
     permit_method_override: permitted(file, around.routes),
     bundles: {
@@ -60,6 +71,30 @@ export function effective(file: ConfigFile, around: Surroundings): Config {
   };
 }
 
+/** Either form of an address. Members that the long form lacks are the short one's. */
+type ListenerEntry = NonNullable<NonNullable<ConfigFile['listen']>['decision']>;
+
+/** A socket is for its user and group: a proxy beside us may be in the group. */
+const SOCKET_MODE = '0660';
+
+function listener(entry: ListenerEntry, path: (field: string, text: string) => string): Listener {
+  const { address, tls, mode = SOCKET_MODE } = typeof entry === 'string' ? { address: entry } : entry;
+  const from = (text: string) => path('listen', text);
+  return {
+    address,
+    tls:
+      tls === undefined
+        ? null
+        : {
+            cert: from(tls.cert),
+            key: from(tls.key),
+            client_ca: tls.client_ca === undefined ? null : from(tls.client_ca),
+            peers: tls.peers ?? null,
+          },
+    mode: Number.parseInt(mode, 8),
+  };
+}
+
 /** The deployment's org and env: as said, else those of the only trust entry, else local and default. */
 function home(file: ConfigFile): { org: string; env: string } {
   const trusted = new Map<string, TrustEntry>(
@@ -68,6 +103,25 @@ function home(file: ConfigFile): { org: string; env: string } {
   const [first] = trusted.values();
   const only = trusted.size === 1 ? first : undefined;
   return { org: file.org ?? only?.org ?? 'local', env: file.env ?? only?.env ?? 'default' };
+}
+
+function limits({
+  concurrency = 512,
+  queue = 256,
+  queue_ms = 10,
+  log_ms = 500,
+  per_source,
+}: ConfigFile['limits'] = {}): Limits {
+  return {
+    concurrency,
+    queue,
+    queue_ms,
+    log_ms,
+    per_source:
+      per_source === undefined
+        ? null
+        : { rate: per_source.rate, burst: per_source.burst ?? 2 * per_source.rate },
+  };
 }
 
 function at(entry: { org?: string | undefined; env?: string | undefined }, org: string, env: string) {

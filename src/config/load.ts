@@ -7,7 +7,7 @@ import { checkConfig, checkRoutesFile, type RoutesFile } from './check.ts';
 import { effective } from './effective.ts';
 import type { Environment } from './environment.ts';
 import { ConfigError } from './error.ts';
-import { obstacles } from './obstacles.ts';
+import { listeners, obstacles } from './obstacles.ts';
 import { type Places, placesOf } from './places.ts';
 import { type Override, overrides, unknownVariables } from './settings.ts';
 import { type Place, readYaml, type Source } from './yaml-source.ts';
@@ -64,6 +64,7 @@ export function loadConfig(options: LoadOptions): LoadedConfig {
     routes: routes === null ? { routes: inline, permit_method_override: [] } : listed.value,
   });
   const inTheWay = obstacles(config);
+  files.push(...tlsFiles(config));
   if (inTheWay.length > 0) throw new ConfigError(inTheWay.map(places.tell), files);
   return {
     config,
@@ -144,6 +145,14 @@ function routesFileOf(value: unknown, folder: string): string | null {
   return resolve(folder, value.routes);
 }
 
+/** A renewed certificate is taken over like a changed line of the file. */
+function tlsFiles(config: Config): string[] {
+  const paths = listeners(config).flatMap(([, { tls }]) =>
+    tls === null ? [] : [tls.cert, tls.key, tls.client_ca].filter((path) => path !== null),
+  );
+  return [...new Set(paths)];
+}
+
 const NO_ROUTES: RoutesFile = { routes: [], permit_method_override: [] };
 
 function checkRoutes(source: Source | null, places: Places) {
@@ -166,6 +175,7 @@ function revisionOf({
   listen: _listen,
   data: _data,
   node: _node,
+  limits: _limits,
   bundles,
   firewall,
   ...decisive

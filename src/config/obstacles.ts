@@ -1,6 +1,6 @@
 import { statSync } from 'node:fs';
 import type { Problem } from '../reason.ts';
-import type { Config } from '../schema/config.ts';
+import type { Config, Listener } from '../schema/config.ts';
 import { parseAddress } from './address.ts';
 
 /** What is wrong with a configuration only on this machine, or only as a whole. */
@@ -11,9 +11,7 @@ export function obstacles(config: Config): Problem[] {
 /** Two listeners on one address: the second could not start. */
 function collisions(config: Config): Problem[] {
   const wanted: (readonly [string, string])[] = [
-    ...config.listen.grpc.map((text) => ['listen.grpc', text] as const),
-    ['listen.decision', config.listen.decision],
-    ['listen.control', config.listen.control],
+    ...listeners(config).map(([field, { address }]) => [field, address] as const),
   ];
   if (config.firewall !== null) wanted.push(['firewall.listen', config.firewall.listen]);
   const taken = new Map<string, string>();
@@ -24,6 +22,17 @@ function collisions(config: Config): Problem[] {
     if (!free) taken.set(text, field);
     return earlier === undefined ? [] : [{ field, message: `${text} is taken already, by ${earlier}` }];
   });
+}
+
+/** Each with the field that sets it. */
+export function listeners({
+  listen,
+}: Pick<Config, 'listen'>): (readonly [field: string, listener: Listener])[] {
+  return [
+    ...listen.grpc.map((one) => ['listen.grpc', one] as const),
+    ['listen.decision', listen.decision],
+    ['listen.control', listen.control],
+  ];
 }
 
 function missingFiles(config: Config): Problem[] {
@@ -47,7 +56,14 @@ function missingFiles(config: Config): Problem[] {
           },
         ],
   );
-  return [...folder, ...secrets];
+  const certificates = listeners(config).flatMap(([field, { tls }]) =>
+    (['cert', 'key', 'client_ca'] as const).flatMap((member) => {
+      const path = tls?.[member] ?? null;
+      if (path === null || kindOf(path) === 'file') return [];
+      return [{ field: `${field}.tls.${member}`, message: `no such file: ${path}` }];
+    }),
+  );
+  return [...folder, ...secrets, ...certificates];
 }
 
 function kindOf(path: string): 'file' | 'folder' | null {

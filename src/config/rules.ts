@@ -18,6 +18,7 @@ const RULES: ReadonlyMap<string, Rule> = new Map<string, Rule>([
   ['listen.grpc[]', text(addressProblem)],
   ['listen.decision', text(addressProblem)],
   ['listen.control', text(addressProblem)],
+  ...['listen.grpc', 'listen.grpc[]', 'listen.decision', 'listen.control'].flatMap(listenerRules),
   ['public_url', text(originProblem)],
   ['log.keep', text((t) => (parseDuration(t) === null ? 'must be a number and s, m, h, d or w: 90d' : null))],
   [
@@ -37,6 +38,19 @@ const RULES: ReadonlyMap<string, Rule> = new Map<string, Rule>([
   ['firewall.apis[].forward_headers[]', text(forwardProblem)],
   ['firewall.apis[].inject.header', text(forwardProblem)],
 ]);
+
+/** Of an address in its long form. */
+function listenerRules(field: string): [string, Rule][] {
+  return [
+    [`${field}.address`, text(addressProblem)],
+    [`${field}.tls`, peersNeedAuthority],
+  ];
+}
+
+function peersNeedAuthority(value: unknown): Problem[] {
+  if (!isRecord(value) || value.peers === undefined || value.client_ca !== undefined) return [];
+  return [{ field: 'peers', message: 'needs client_ca: without it no client shows who it is' }];
+}
 
 /** Deeper than any part of the schema: a value that goes on is refused there. */
 const DEEPEST = 8;

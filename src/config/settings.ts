@@ -48,7 +48,7 @@ interface Node {
 export const SETTINGS: readonly Setting[] = leaves(configSchema, '');
 
 function leaves(node: Node, field: string): Setting[] {
-  if (node.properties !== undefined) {
+  if (node.properties !== undefined && !types(node).includes('string')) {
     return Object.entries(node.properties).flatMap(([name, inner]) =>
       leaves(inner, field === '' ? name : `${field}.${name}`),
     );
@@ -64,7 +64,7 @@ function setting(node: Node, field: string): Setting {
     variable: `LEMMA_${words.replaceAll('-', '_').toUpperCase()}`,
     description: node.description ?? '',
     default: typeof node.default === 'string' ? node.default : null,
-    many: types(node).includes('array') && node.items?.type === 'string',
+    many: types(node).includes('array') && node.items !== undefined && types(node.items).includes('string'),
   };
 }
 

@@ -1,8 +1,8 @@
-import { createHash } from 'node:crypto';
-import { type FSWatcher, readFileSync, realpathSync, watch } from 'node:fs';
+import { type FSWatcher, realpathSync } from 'node:fs';
 import { basename, dirname } from 'node:path';
 import { ConfigError } from './error.ts';
 import { type LoadedConfig, type LoadOptions, loadConfig } from './load.ts';
+import { contents, orNull, watchFolder, whenQuiet } from './watch-folder.ts';
 
 export interface WatchOptions extends LoadOptions {
   /** What runs now: its files are watched. */
@@ -15,7 +15,6 @@ export interface ConfigWatch {
   close(): void;
 }
 
-/** Writers truncate, write and rename: the file is read once its folder has been quiet for this long. */
 const QUIET_MS = 50;
 
 /**
@@ -25,13 +24,9 @@ const QUIET_MS = 50;
 export function watchConfig(options: WatchOptions): ConfigWatch {
   let files = options.current.files;
   let seen = contents(files);
-  let quiet: NodeJS.Timeout | undefined;
-  const whenQuiet = (act: () => void) => {
-    clearTimeout(quiet);
-    quiet = setTimeout(act, QUIET_MS);
-  };
+  const quiet = whenQuiet(QUIET_MS);
   const settle = () =>
-    whenQuiet(() => {
+    quiet(() => {
       if (contents(files) !== seen) reload();
     });
   let folders = watchFolders(files, settle);
@@ -47,14 +42,14 @@ export function watchConfig(options: WatchOptions): ConfigWatch {
 
   process.on('SIGHUP', reload);
   // The files may have changed between their first reading and this watch.
-  whenQuiet(() => {
+  quiet(() => {
     const now = load(options);
     if (now instanceof ConfigError || now.revision !== options.current.revision) reload();
   });
   return {
     close() {
       process.off('SIGHUP', reload);
-      clearTimeout(quiet);
+      quiet.cancel();
       for (const folder of folders) folder.close();
     },
   };
@@ -85,33 +80,14 @@ function load(options: LoadOptions): LoadedConfig | ConfigError {
   }
 }
 
-function contents(files: readonly string[]): string {
-  const hash = createHash('sha256');
-  for (const file of files) {
-    const bytes = orNull(() => readFileSync(file));
-    hash.update(`${file}\0${bytes?.length ?? -1}\0`).update(bytes ?? '');
-  }
-  return hash.digest('hex');
-}
-
 function watchFolders(files: readonly string[], changed: () => void): FSWatcher[] {
   const real = files.map((file) => orNull(() => realpathSync(file)) ?? file);
   const names = new Set([...files, ...real].map((file) => basename(file)));
-  const onEvent = (_event: string, name: string | null) => {
+  const onEvent = (name: string | null) => {
     if (name === null || name.startsWith('..') || names.has(name)) changed();
   };
-  return [...new Set([...files, ...real].map((file) => dirname(file)))].flatMap((folder) => {
-    const watcher = orNull(() => watch(folder, { persistent: false }, onEvent));
-    // A folder that goes away ends its watch; SIGHUP is left.
-    watcher?.on('error', () => watcher.close());
-    return watcher ?? [];
-  });
-}
-
-function orNull<T>(act: () => T): T | null {
-  try {
-    return act();
-  } catch {
-    return null;
-  }
+  // Without its folder a file is watched no more; SIGHUP is left.
+  return [...new Set([...files, ...real].map((file) => dirname(file)))].flatMap(
+    (folder) => watchFolder(folder, onEvent) ?? [],
+  );
 }

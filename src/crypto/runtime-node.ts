@@ -31,10 +31,25 @@ export function hmacSha256(key: Uint8Array, ...chunks: Uint8Array[]): Uint8Array
   return new Uint8Array(mac.digest());
 }
 
-/** From the system's generator. Throws RangeError for a negative or broken `n`. */
+const POOL_BYTES = 4096;
+const pool = new Uint8Array(POOL_BYTES);
+let used = POOL_BYTES;
+
+/**
+ * From the system's generator. Small amounts come out of a pool that is filled in one call, each byte once, and are
+ * wiped there. Throws RangeError for a negative or broken `n`.
+ */
 export function randomBytes(n: number): Uint8Array {
   if (!Number.isSafeInteger(n) || n < 0) throw new RangeError(`randomBytes: ${n} is not a number of bytes`);
-  return randomFillSync(new Uint8Array(n));
+  if (n > POOL_BYTES / 16) return randomFillSync(new Uint8Array(n));
+  if (used + n > POOL_BYTES) {
+    randomFillSync(pool);
+    used = 0;
+  }
+  const taken = pool.slice(used, used + n);
+  pool.fill(0, used, used + n);
+  used += n;
+  return taken;
 }
 
 export const verifyEd25519 = engine.verify;

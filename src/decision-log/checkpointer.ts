@@ -1,9 +1,8 @@
 import type { ChainHead, Checkpoint } from '../store/model.ts';
-import { type Signer, signCheckpoint } from './checkpoint.ts';
+import { type LogKey, signCheckpoint } from './checkpoint.ts';
 
 export interface CheckpointerOptions {
-  readonly keyid: string;
-  readonly signer: Signer;
+  readonly key: () => LogKey;
   readonly clock: () => number;
   readonly put: (checkpoint: Checkpoint) => Promise<void>;
   /** Records after which one is due, and milliseconds after the first record that has none yet. */
@@ -20,14 +19,7 @@ export interface Checkpointer {
 }
 
 /** Decides when a checkpoint is due. One that fails is tried again later, for the head of then. */
-export function checkpointer({
-  keyid,
-  signer,
-  clock,
-  put,
-  every,
-  everyMs,
-}: CheckpointerOptions): Checkpointer {
+export function checkpointer({ key, clock, put, every, everyMs }: CheckpointerOptions): Checkpointer {
   const counts = { written: 0, failed: 0 };
   let head: ChainHead | null = null;
   let triedSeq: number | null = null;
@@ -51,7 +43,8 @@ export function checkpointer({
 
   async function write(target: ChainHead): Promise<void> {
     try {
-      await put(await signCheckpoint(target, clock(), keyid, signer));
+      const { keyid, sign } = key();
+      await put(await signCheckpoint(target, clock(), keyid, sign));
       vouchedSeq = target.seq;
       counts.written += 1;
     } catch {

@@ -1,4 +1,4 @@
-import type { Within } from '../store/model.ts';
+import type { Checkpoint, LogEnd, Within } from '../store/model.ts';
 import type { Store } from '../store/store.ts';
 
 /** An exact stored line, and the cursor that an interrupted export goes on from. */
@@ -8,10 +8,11 @@ export interface ExportedLine {
 }
 
 const PAGE = 500;
+const CHECKPOINTS = 200;
 
 /**
  * The log in the order of commit, page by page, as fast as the reader takes it; ends at the last record there is. A
- * line plus `\n` is NDJSON. Only an export of everything (`within` 'any') holds whole chains for `verifyChain`.
+ * line plus `\n` is NDJSON. It holds records alone: what proves them is in `provenLines`.
  */
 export async function* exportLines(
   store: Pick<Store, 'streamRecords'>,
@@ -26,4 +27,66 @@ export async function* exportLines(
     after = page.next;
     done = page.done;
   }
+}
+
+type Source = Pick<Store, 'streamRecords' | 'checkpointsAfter' | 'logEnd'>;
+
+/**
+ * The log with what proves it, as it is at this moment; `verifyChain` reads these lines. Beside the records:
+ * `{"pruned":…}`, first, says where each chain begins; `{"checkpoint":…}` stands right after the record that it vouches
+ * for; `{"withheld":…}` for a record of another tenant; `{"end":…}`, last, names the heads.
+ */
+export async function* provenLines(
+  store: Source,
+  within: Within,
+): AsyncGenerator<{ readonly line: string }, void, undefined> {
+  const end = await store.logEnd();
+  for (const pruned of end.prunings) yield statement({ pruned });
+  const vouching = new Map(end.chains.map(({ node, checkpoint }) => [node, reader(store, node, checkpoint)]));
+  for await (const { node, seq, line } of recordsUpTo(store, within, end.position)) {
+    const due = vouching.get(node);
+    // Those of records that are not there come first: what is missing is then told by the next record.
+    if (due !== undefined) yield* due(seq - 1);
+    yield { line };
+    if (due !== undefined) yield* due(seq);
+  }
+  for (const due of vouching.values()) yield* due(Number.MAX_SAFE_INTEGER);
+  yield statement({ end: endOf(end) });
+}
+
+async function* recordsUpTo(store: Source, within: Within, position: number) {
+  for (let after = 0; after < position; ) {
+    const page = await store.streamRecords(within, after, PAGE, true);
+    for (const record of page.records) if (record.position <= position) yield record;
+    after = page.done ? position : page.next;
+  }
+}
+
+type Due = (seq: number) => AsyncGenerator<{ readonly line: string }, void, undefined>;
+
+/** Gives a node's checkpoints up to a record, in order, each once; none after `last`, which came later. */
+function reader(store: Source, node: string, last: number | null): Due {
+  let page: Checkpoint[] = [];
+  let read = -1;
+  return async function* (seq) {
+    for (;;) {
+      if (page.length === 0 && read < (last ?? -1)) {
+        page = await store.checkpointsAfter(node, read, CHECKPOINTS);
+        read = page.at(-1)?.seq ?? Number.MAX_SAFE_INTEGER;
+      }
+      const next = page[0];
+      if (next === undefined || next.seq > seq || next.seq > (last ?? -1)) return;
+      page.shift();
+      yield statement({ checkpoint: next });
+    }
+  };
+}
+
+function endOf({ position, chains }: LogEnd) {
+  const heads = chains.filter(({ seq }) => seq > 0).map(({ node, seq, hash }) => ({ node, seq, hash }));
+  return { v: 1, position, heads };
+}
+
+function statement(value: object): { readonly line: string } {
+  return { line: JSON.stringify(value) };
 }

@@ -13,11 +13,16 @@ export interface Gaps {
   left(): readonly Gap[];
 }
 
+/** Gaps that are kept apart: a log with more of them than these gives the last one for all. */
+const GAPS_KEPT = 1000;
+
 export function newGaps(): Gaps {
   let gaps: Gap[] = [];
   return {
     open(first, last, line) {
-      gaps.push({ first, last, line });
+      if (gaps.length >= GAPS_KEPT)
+        gaps = [...gaps.slice(0, -1), widened(gaps.at(-1), { first, last, line })];
+      else gaps.push({ first, last, line });
     },
     fill(seq) {
       const hit = gaps.find(({ first, last }) => first <= seq && seq <= last);
@@ -27,6 +32,10 @@ export function newGaps(): Gaps {
     },
     left: () => gaps,
   };
+}
+
+function widened(before: Gap | undefined, gap: Gap): Gap {
+  return before === undefined ? gap : { ...before, last: gap.last };
 }
 
 function without({ first, last, line }: Gap, seq: number): Gap[] {

@@ -1,8 +1,9 @@
+import { setImmediate as turn } from 'node:timers/promises';
 import type { RecordBody, SpentNonce } from '../schema/decision.ts';
 import { StoreWriteError } from '../store/errors.ts';
 import type { BudgetUse, NewRecord } from '../store/model.ts';
 import type { Store } from '../store/store.ts';
-import type { Signer } from './checkpoint.ts';
+import type { LogKey } from './checkpoint.ts';
 import { checkpointer } from './checkpointer.ts';
 import { type RecordTexts, toNewRecord } from './record.ts';
 
@@ -10,8 +11,8 @@ export interface LogOptions {
   readonly store: Pick<Store, 'commitRecords' | 'putCheckpoint'>;
   /** Names this node's chain. One process writes to it. */
   readonly node: string;
-  readonly signer: Signer;
-  readonly keyid: string;
+  /** The key that signs checkpoints now. */
+  readonly key: () => LogKey;
   readonly clock: () => number;
   /** Records that may wait to be written, behind and durable ones each (10,000). */
   readonly queueLimit?: number;
@@ -37,6 +38,7 @@ export interface LogStats {
 }
 
 export type RecordListener = (body: RecordBody, seq: number) => void;
+export type CommitListener = (commit: { readonly tookMs: number; readonly records: number }) => void;
 
 export interface DecisionLog {
   /**
@@ -47,9 +49,16 @@ export interface DecisionLog {
   append(body: RecordBody, how: Append): Promise<void> | undefined;
   /** Hears of each record once it is on disk. Gives a function that ends it. */
   onRecord(listener: RecordListener): () => void;
+  /** Hears of each commit, also of those that failed. Gives a function that ends it. */
+  onCommit(listener: CommitListener): () => void;
   stats(): LogStats;
-  /** Resolves once every record that was queued before this call is written, or lost: a reader then sees its own decision. */
-  settled(): Promise<void>;
+  /** How long the oldest record that is not written yet has waited, milliseconds; 0 where none is. */
+  delayMs(): number;
+  /**
+   * Resolves once every record that was queued before this call is written, or lost: a reader then sees its own decision.
+   * After `atMostMs` it resolves all the same: a disk that hangs keeps nobody from reading.
+   */
+  settled(atMostMs?: number): Promise<void>;
   /** Writes what is queued, and a last checkpoint. The store stays open. */
   close(): Promise<void>;
 }
@@ -64,6 +73,8 @@ interface Entry {
   readonly record: NewRecord;
   /** Null for a behind-record. */
   readonly done: PromiseWithResolvers<void> | null;
+  /** When it was queued, by performance.now(). */
+  readonly at: number;
 }
 
 /** Bounds one request to the store, and so the wait of what comes after it. */
@@ -74,21 +85,23 @@ const BATCH_AT_MOST = 512;
  * log shares its commits and an idle one does not wait.
  */
 export function openLog(options: LogOptions): DecisionLog {
-  const { store, node, keyid, signer, clock, queueLimit = 10_000 } = options;
+  const { store, node, key, clock, queueLimit = 10_000 } = options;
   const checkpoints = checkpointer({
-    keyid,
-    signer,
+    key,
     clock,
     put: (checkpoint) => store.putCheckpoint(checkpoint),
     every: options.checkpointEvery ?? 1000,
     everyMs: options.checkpointMs ?? 10_000,
   });
   const listeners = new Set<RecordListener>();
+  const commitListeners = new Set<CommitListener>();
   const queue: Entry[] = [];
   const waiting = { behind: 0, durable: 0 };
   const counts = { written: 0, lost: 0 };
   let lostUntold = 0;
   let pump: Promise<void> | undefined;
+  /** The oldest entry of the batch that is on its way. */
+  let oldest: Entry | undefined;
   let closed = false;
 
   function lose(): void {
@@ -108,12 +121,17 @@ export function openLog(options: LogOptions): DecisionLog {
   }
 
   async function drain(): Promise<void> {
-    // What the same turn of the loop appends goes into the same batch.
-    await Promise.resolve();
+    // What the same turn of the loop appends goes into the same batch: one message to the store's thread, one commit.
+    await turn();
     while (queue.length > 0) {
       const entries = queue.splice(0, BATCH_AT_MOST);
       for (const entry of entries) waiting[kindOf(entry)] -= 1;
+      [oldest] = entries;
+      const began = performance.now();
       await commit(entries);
+      oldest = undefined;
+      for (const listener of commitListeners)
+        listener({ tookMs: performance.now() - began, records: entries.length });
       handled += entries.length;
       while (readers[0] !== undefined && readers[0].until <= handled) readers.shift()?.go();
     }
@@ -153,7 +171,7 @@ export function openLog(options: LogOptions): DecisionLog {
 
   function appendBehind(body: RecordBody, record: NewRecord): undefined {
     if (closed || waiting.behind >= queueLimit) lose();
-    else enqueue({ body, record, done: null });
+    else enqueue({ body, record, done: null, at: performance.now() });
   }
 
   function appendDurable(body: RecordBody, record: NewRecord): Promise<void> {
@@ -166,7 +184,7 @@ export function openLog(options: LogOptions): DecisionLog {
     const done = Promise.withResolvers<void>();
     // A caller that has hung up hears of no failure; that must not end the process.
     done.promise.catch(() => undefined);
-    enqueue({ body, record, done });
+    enqueue({ body, record, done, at: performance.now() });
     return done.promise;
   }
 
@@ -181,15 +199,27 @@ export function openLog(options: LogOptions): DecisionLog {
       listeners.add(listener);
       return () => listeners.delete(listener);
     },
+    onCommit(listener) {
+      commitListeners.add(listener);
+      return () => commitListeners.delete(listener);
+    },
     stats: () => ({
       ...counts,
       queued: queue.length,
       checkpoints: checkpoints.counts.written,
       checkpointsFailed: checkpoints.counts.failed,
     }),
-    settled() {
+    delayMs() {
+      const at = (oldest ?? queue[0])?.at;
+      return at === undefined ? 0 : performance.now() - at;
+    },
+    settled(atMostMs) {
       const until = accepted;
-      return until <= handled ? Promise.resolve() : new Promise((go) => readers.push({ until, go }));
+      if (until <= handled) return Promise.resolve();
+      return new Promise((go) => {
+        readers.push({ until, go });
+        if (atMostMs !== undefined) setTimeout(go, atMostMs).unref();
+      });
     },
     async close() {
       closed = true;

@@ -58,6 +58,8 @@ function membersOf(body: RecordBody, { inputJson, resultJson }: RecordTexts): st
     observed: body.observed,
     amends: body.amends,
     border: body.border,
+    ...(body.enforcement_point === undefined ? {} : { enforcement_point: body.enforcement_point }),
+    ...(body.requests === undefined ? {} : { requests: body.requests }),
     actor: body.actor,
     request: body.request,
     failed: body.failed,

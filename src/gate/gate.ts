@@ -33,6 +33,8 @@ export interface GateState {
   }[];
   readonly position: { readonly epoch: number; readonly seq: number };
   readonly memoryLostAt: number | null;
+  /** Seconds: the state is that of a backup, restored then. What was issued until then does not count. Null, or absent: it is not. */
+  readonly fencedAt?: number | null;
   /** The latest time that any record carries, milliseconds; 0 when there is none. */
   readonly latestRecord: number;
 }
@@ -74,6 +76,7 @@ export function createGate(options: GateOptions = {}): Gate {
   let budgets: Budgets = createBudgets();
   let position = { epoch: 0, seq: 0 };
   let latest = 0;
+  let fencedAt: number | null = null;
 
   const lookUp = (chain: Bound) => {
     const { org, env } = chain.root.claims;
@@ -98,6 +101,7 @@ export function createGate(options: GateOptions = {}): Gate {
       for (const b of state.budgets) budgets.restore(b.lemma_id, b.used, b.expires_at);
       position = state.position;
       latest = state.latestRecord;
+      fencedAt = state.fencedAt ?? null;
       const guard = createReplayGuard({
         limit: options.nonceLimit ?? 500_000,
         memoryLostAt: state.memoryLostAt,
@@ -125,6 +129,16 @@ export function createGate(options: GateOptions = {}): Gate {
         throw new Denial('runtime_inactive', 'the runtime is contained', facts);
       const value = revokedValue(chain);
       if (value !== null) throw new Denial('revoked', `${value} was revoked`, { ...facts, value });
+      const fenced = fencedLink(chain, fencedAt);
+      if (fenced !== null) {
+        // Whether it was revoked, killed or spent in the meantime, nobody here can say.
+        throw new Denial('revoked', 'it was issued before the state was restored from a backup', {
+          ...facts,
+          value: fenced.id,
+          issued_at: fenced.issued_at,
+          restored_at: fencedAt,
+        });
+      }
       return runtime;
     },
     spend(nonce, now) {
@@ -160,6 +174,10 @@ export function createGate(options: GateOptions = {}): Gate {
 
 function key(org: string, env: string, id: string): string {
   return `${org} ${env} ${id}`;
+}
+
+function fencedLink(chain: Bound, fencedAt: number | null): Lemma | null {
+  return fencedAt === null ? null : (chain.links.find(({ issued_at }) => issued_at <= fencedAt) ?? null);
 }
 
 /** What of a registration the chain does not meet, or null. */

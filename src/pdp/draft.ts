@@ -163,6 +163,7 @@ export function recordOf(draft: Draft, context: RecordContext, amends = false): 
     observed: draft.observed,
     amends,
     border: request.border,
+    ...(request.enforcementPoint === undefined ? {} : { enforcement_point: clip(request.enforcementPoint) }),
     actor: actorOf(chain),
     request: {
       method: clip(request.method),

@@ -101,9 +101,12 @@ export async function explain(
   };
 }
 
-function summaryOf({ verdict, reason, reasons, stage, failed, bundle, observed }: DecisionRecord): string {
+function summaryOf(record: DecisionRecord): string {
+  const { verdict, reason, reasons, stage, failed, bundle, observed, requests } = record;
   const seen = observed ? ' The route only observes: the request went on.' : '';
-  if (failed !== null) return `Denied at the ${stage} stage, ${failed.check}: ${failed.message}.${seen}`;
+  const shared = requests === undefined ? '' : ` Requests that share this decision: ${requests}.`;
+  if (failed !== null)
+    return `Denied at the ${stage} stage, ${failed.check}: ${failed.message}.${seen}${shared}`;
   const policy = `${bundle?.name ?? ''} policy, revision ${bundle?.revision ?? ''}`;
   if (verdict === 'allow') return `Allowed by the ${policy}.`;
   const others = reasons.filter((code) => code !== reason);

@@ -126,7 +126,7 @@ function requestInput({ request, routed, body, disclosure }: InputFacts): Policy
     headers: shownHeaders(request, disclosure.headers),
     params: { ...routed.params },
     protocol: request.protocol,
-    source: { address: request.source.address, principal: request.source.principal },
+    source: { address: plainAddress(request.source.address), principal: request.source.principal },
     body: {
       state: body.state,
       ...(route.body !== 'none' && body.state === 'complete' && body.bytes !== null
@@ -134,6 +134,11 @@ function requestInput({ request, routed, body, disclosure }: InputFacts): Policy
         : {}),
     },
   };
+}
+
+/** An IPv4 address that came over an IPv6 socket (RFC 4291 section 2.5.5.2) is in no IPv4 range of a policy's. */
+function plainAddress(address: string): string {
+  return address.replace(/^::ffff:(?=\d{1,3}(?:\.\d{1,3}){3}$)/i, '');
 }
 
 function shownHeaders(request: AuthzRequest, names: readonly string[]): Record<string, string> {

@@ -16,6 +16,7 @@ import { PROFILES, type Profile } from '../schema/common.ts';
 import { type Checked, checker } from '../schema/validate.ts';
 import { bundleDigest } from './digest.ts';
 import { readTar } from './tar.ts';
+import { buffersOf, INLINE_DATA_BYTES, inThread } from './thread.ts';
 
 /** A policy bundle as read: whole and well formed, not yet trusted (`registry.ts` decides that). */
 export interface Bundle {
@@ -35,7 +36,14 @@ export const BUNDLE_LIMITS = {
   fileBytes: 8 << 20,
   totalBytes: 16 << 20,
   pathLength: 100,
+  manifestBytes: 256 << 10,
 } as const;
+
+/** Bytes of an archive: headers and padding come on top of the files, a block of 512 bytes each, and the end mark. */
+export const UNPACKED_LIMIT = BUNDLE_LIMITS.totalBytes + (BUNDLE_LIMITS.files + 64) * 1024;
+
+/** Is digested where the caller is, in about a millisecond. */
+const INLINE_BYTES = 1 << 20;
 
 type Files = Map<string, Uint8Array>;
 
@@ -44,7 +52,21 @@ const PATH = /^[A-Za-z0-9._-]+(?:\/[A-Za-z0-9._-]+)*$/;
 
 /** A bundle from its unpacked folder. Throws InputError that names the file and the mend. */
 export async function readBundleDir(folder: string): Promise<Bundle> {
-  return bundleOf(await filesInDir(folder));
+  return loadBundle(await filesInDir(folder));
+}
+
+/**
+ * `bundleOf` without stopping the event loop: a large one is looked at in a thread.
+ *
+ * @param files whose bytes are nobody else's; they are the bundle's from here on
+ */
+export async function loadBundle(files: ReadonlyMap<string, Uint8Array>): Promise<Bundle> {
+  const total = [...files.values()].reduce((sum, { length }) => sum + length, 0);
+  const data = files.get(DATA_FILE)?.length ?? 0;
+  if (data <= INLINE_DATA_BYTES && total <= INLINE_BYTES) return bundleOf(files);
+  const bundle = await inThread<Bundle>('bundle-worker', files, buffersOf(files.values()));
+  // On the way from there its objects got prototypes, in which a reason could be looked up.
+  return { ...bundle, manifest: manifestOf(bundle.files, checkManifest) };
 }
 
 /** A bundle from a `tar.gz` of OPA's layout (a leading `/` or `./` is dropped). Throws InputError. */
@@ -165,8 +187,7 @@ function pathProblem(path: string): string | null {
 
 function gunzip(gz: Uint8Array): Uint8Array {
   try {
-    // Headers and padding come on top of the files: a block of 512 bytes each, and the end mark.
-    return gunzipSync(gz, { maxOutputLength: BUNDLE_LIMITS.totalBytes + (BUNDLE_LIMITS.files + 64) * 1024 });
+    return gunzipSync(gz, { maxOutputLength: UNPACKED_LIMIT });
   } catch (cause) {
     throw refused(
       '',
@@ -180,6 +201,8 @@ export function manifestOf<T>(
   files: ReadonlyMap<string, Uint8Array>,
   check: (value: unknown) => Checked<T>,
 ): T {
+  if ((files.get(MANIFEST_FILE)?.length ?? 0) > BUNDLE_LIMITS.manifestBytes)
+    throw refused(MANIFEST_FILE, `has more than ${BUNDLE_LIMITS.manifestBytes} bytes; take some out`);
   const checked = check(jsonOf(files, MANIFEST_FILE));
   if (checked.ok) return checked.value;
   throw new InputError(

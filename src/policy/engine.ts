@@ -1,10 +1,11 @@
+import { setImmediate as turn } from 'node:timers/promises';
 import { Denial, InputError } from '../reason.ts';
 import { DATA_FILE, WASM_FILE } from '../schema/bundle.ts';
 import type { BundleRef } from '../schema/decision.ts';
 import type { PolicyResult } from '../schema/result.ts';
 import { type Bundle, entrypointOf, fileOf } from './bundle.ts';
 import { problemOf } from './failure.ts';
-import { Instance } from './instance.ts';
+import { Instance, prepareInstance } from './instance.ts';
 import { Instances } from './instances.ts';
 import { type EngineLimits, limitsOf } from './limits.ts';
 import { loadImage } from './load-image.ts';
@@ -52,15 +53,17 @@ const CLOSING_BRACE = 0x7d;
  */
 export async function compileEngine(bundle: Bundle, options: EngineOptions = {}): Promise<Engine> {
   const { limits = limitsOf(bundle.manifest.metadata.lemma), spare = true } = options;
+  await turn();
   const module = await compileModule(fileOf(bundle, WASM_FILE));
   const data = fileOf(bundle, DATA_FILE);
   const { name: profile } = bundle;
   const entrypoint = entrypointOf(profile);
   const image = await loadImage({ module, data, profile, entrypoint, limits });
-  const instances = new Instances(() => new Instance({ module, entrypoint, limits, image }), spare);
-  const first = instances.take();
+  const source = { module, limits, image };
+  const first = await prepareInstance(source);
   warmUp(first, profile);
-  instances.giveBack(first);
+  const make = { now: () => new Instance(source), soon: () => prepareInstance(source) };
+  const instances = new Instances(first.reusable ? first : await make.soon(), make, spare);
   const { name, revision, sha256 } = bundle;
   return {
     ref: { name, revision, sha256 },
@@ -98,7 +101,7 @@ function checkInput(input: Uint8Array, { inputBytes }: EngineLimits): void {
   throw new Denial('policy_error', 'the input is no JSON object', { problem: 'input' });
 }
 
-/** What the SDK reads before is bounded by the steps that it takes to write it. */
+/** As it is passed on. What is read of the policy's memory before has a bound of its own (`Instance`). */
 function checkAnswer(resultJson: string, { answerBytes }: EngineLimits): void {
   if (Buffer.byteLength(resultJson) <= answerBytes) return;
   const problem = `an answer of more than ${answerBytes} bytes`;

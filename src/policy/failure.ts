@@ -1,13 +1,13 @@
 import { Denial } from '../reason.ts';
+import type { LoadedPolicy } from './abi.ts';
 import { CALLS_EXPORT, MAX_CALLS, STEPS_EXPORT } from './meter.ts';
-import type { LoadedPolicy } from './sdk.ts';
 
-/** What OPA's allocator, the SDK and the machine say at the maximum of the memory. */
+/** What OPA's allocator and the machine say at the maximum of the memory. */
 const OUT_OF_MEMORY = /^opa_malloc: failed$|Memory\.grow\(\)/;
 
 /**
- * Whatever goes wrong inside a policy, as the one denial that it is. The SDK throws strings (`opa_abort`: a conflict
- * with its place in the Rego) and plain objects, the machine its own errors.
+ * Whatever goes wrong inside a policy, as the one denial that it is: `opa_abort` says a conflict with its place in the
+ * Rego, the machine throws its own errors.
  *
  * @param policy null: before there was one
  */
@@ -19,7 +19,7 @@ export function failureOf(cause: unknown, policy: LoadedPolicy | null): Denial {
   return OUT_OF_MEMORY.test(problem) ? exhausted('memory') : failed(problem);
 }
 
-/** What the SDK or the machine said. */
+/** What the policy or the machine said. */
 export function problemOf(cause: unknown): string {
   if (typeof cause === 'object' && cause !== null && 'message' in cause) return String(cause.message);
   return String(cause);

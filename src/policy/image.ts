@@ -1,9 +1,23 @@
 import { InputError } from '../reason.ts';
 import { DATA_FILE, WASM_FILE } from '../schema/bundle.ts';
 import type { Profile } from '../schema/common.ts';
-import { failureOf } from './failure.ts';
-import type { EngineLimits } from './limits.ts';
-import { bufferOf, hostBuiltins, type LoadedPolicy, loadPolicy, makeRoom, PAGE } from './sdk.ts';
+import {
+  abiVersion,
+  type Evaluated,
+  entrypointId,
+  heapStart,
+  hostBuiltins,
+  type LoadedPolicy,
+  loadPolicy,
+  makeRoom,
+  missingExport,
+  PAGE,
+  parseJson,
+  setHeapStart,
+} from './abi.ts';
+import { counterOf, failureOf } from './failure.ts';
+import { budgetOf, type EngineLimits } from './limits.ts';
+import { STEPS_EXPORT } from './meter.ts';
 
 /** What an image is made of. Can be sent to a Worker. */
 export interface ImageSource {
@@ -23,7 +37,9 @@ export interface ImageSource {
  *     0 -- stack, statics -- | ---- data ---- | -- heap of an evaluation --
  *                            baseHeapPtr      dataHeapPtr
  */
-export interface Image extends Pick<LoadedPolicy, 'baseHeapPtr' | 'dataAddr' | 'dataHeapPtr'> {
+export interface Image extends Evaluated {
+  /** Below are the stack and the module's statics. */
+  readonly baseHeapPtr: number;
   /** From address 0 to `dataHeapPtr`. */
   readonly bytes: Uint8Array;
   /** Size of the memory that the statics were written for. */
@@ -32,6 +48,7 @@ export interface Image extends Pick<LoadedPolicy, 'baseHeapPtr' | 'dataAddr' | '
 
 const INITIAL_PAGES = 5;
 const MINOR_VERSION = 2;
+const EMPTY = new TextEncoder().encode('{}');
 
 /**
  * Parses the data into a new instance: some 1 us for each entry, on the calling thread.
@@ -41,35 +58,44 @@ const MINOR_VERSION = 2;
  */
 export function takeImage({ module, data, entrypoint, limits }: ImageSource): Image {
   const { keepPages, maxPages } = limits;
-  const policy = loading(WASM_FILE, limits, null, () => {
-    const loaded = loadPolicy(module, INITIAL_PAGES, maxPages);
-    checkPolicy(loaded, entrypoint);
-    return loaded;
-  });
+  const policy = loading(WASM_FILE, limits, null, () => loadPolicy(module, INITIAL_PAGES, maxPages));
+  const { mem } = policy;
+  const id = loading(WASM_FILE, limits, policy, () => checkedEntrypoint(policy, entrypoint));
+  counterOf(policy, STEPS_EXPORT).value = budgetOf(data.length, limits);
   return loading(DATA_FILE, limits, policy, () => {
-    policy.setData(bufferOf(data));
-    const { mem, baseHeapPtr, dataAddr, dataHeapPtr } = policy;
+    // Where the statics end is known once the runtime has built its tables, which it does with its first value.
+    parseJson(policy, EMPTY);
+    const baseHeapPtr = heapStart(policy);
+    setHeapStart(policy, baseHeapPtr);
+    const dataAddr = parseJson(policy, data);
+    const dataHeapPtr = heapStart(policy);
+    if (dataHeapPtr < baseHeapPtr) throw new Error('its heap shrinks with its data');
     makeRoom(policy, Math.min(keepPages, maxPages - mem.buffer.byteLength / PAGE));
     const bytes = new Uint8Array(mem.buffer.slice(0, dataHeapPtr));
-    return { bytes, pages: mem.buffer.byteLength / PAGE, baseHeapPtr, dataAddr, dataHeapPtr };
+    const pages = mem.buffer.byteLength / PAGE;
+    return { bytes, pages, baseHeapPtr, entrypointId: id, dataAddr, dataHeapPtr };
   });
 }
 
-function checkPolicy(policy: LoadedPolicy, entrypoint: string): void {
-  const { minorVersion = 0, entrypoints } = policy;
-  if (minorVersion < MINOR_VERSION)
-    throw refused(WASM_FILE, `has ABI 1.${minorVersion}, where 1.2 is needed; build it with a newer OPA`);
+function checkedEntrypoint(policy: LoadedPolicy, entrypoint: string): number {
+  const missing = missingExport(policy);
+  if (missing !== null)
+    throw refused(WASM_FILE, `does not export ${missing}; build it with \`opa build -t wasm\``);
+  const [major, minor] = abiVersion(policy);
+  if (major !== 1 || !(minor >= MINOR_VERSION))
+    throw refused(WASM_FILE, `has ABI ${major}.${minor}, where 1.2 is needed; build it with a newer OPA`);
   const names = hostBuiltins(policy);
   if (names.length > 0)
     throw refused(
       WASM_FILE,
       `calls ${names.join(', ')}, which WebAssembly does not run; write it with other built-ins`,
     );
-  if (!Object.hasOwn(entrypoints, entrypoint))
-    throw refused(
-      WASM_FILE,
-      `lacks the entrypoint ${entrypoint}; compile it with \`opa build -t wasm -e ${entrypoint}\``,
-    );
+  const id = entrypointId(policy, entrypoint);
+  if (id !== null) return id;
+  throw refused(
+    WASM_FILE,
+    `lacks the entrypoint ${entrypoint}; compile it with \`opa build -t wasm -e ${entrypoint}\``,
+  );
 }
 
 function loading<T>(file: string, limits: EngineLimits, policy: LoadedPolicy | null, work: () => T): T {

@@ -1,18 +1,23 @@
+import { setImmediate as turn } from 'node:timers/promises';
 import { Denial } from '../reason.ts';
+import { evaluate, type LoadedPolicy, loadPolicy, PAGE } from './abi.ts';
 import { counterOf, failureOf, problemOf } from './failure.ts';
 import type { Image, ImageSource } from './image.ts';
-import type { EngineLimits } from './limits.ts';
+import { budgetOf, type EngineLimits } from './limits.ts';
 import { STEPS_EXPORT } from './meter.ts';
-import { bufferOf, type LoadedPolicy, loadPolicy, PAGE } from './sdk.ts';
 
 /** Where an instance comes from. */
-export interface PolicyImage extends Pick<ImageSource, 'module' | 'entrypoint' | 'limits'> {
+export interface PolicyImage extends Pick<ImageSource, 'module' | 'limits'> {
   readonly image: Image;
 }
 
-const MOST_STEPS = 2 ** 31 - 1;
+/** OPA writes the answer between some characters of its own, and some characters longer than JSON needs. */
+const ROOM_FOR_ESCAPES = 2;
 
-/** One instance of the SDK's with the bundle's data in its memory. Synchronous, not re-entrant. */
+/** Copied, into memory that the machine must first find, in 1 to 3 ms. */
+const SLICE = 1 << 20;
+
+/** One instance of the module with the bundle's data in its memory. Synchronous, not re-entrant. */
 export class Instance {
   readonly #policy: LoadedPolicy;
   readonly #steps: WebAssembly.Global;
@@ -21,11 +26,11 @@ export class Instance {
   #budget = 0;
   #reusable = true;
 
-  /** @throws Denial `policy_unavailable`: the host has no memory for it */
-  constructor(source: PolicyImage) {
+  /** @throws Denial `policy_unavailable`: the host has no memory for it; `policy_error`: its start function fails */
+  constructor(source: PolicyImage, policy: LoadedPolicy = restored(source)) {
     this.#source = source;
     this.#statics = source.image.bytes.subarray(0, source.image.baseHeapPtr);
-    this.#policy = restored(source);
+    this.#policy = policy;
     this.#steps = counterOf(this.#policy, STEPS_EXPORT);
   }
 
@@ -36,13 +41,13 @@ export class Instance {
    * @throws Denial `policy_error`, `policy_timeout`
    */
   evaluate(input: Uint8Array): unknown {
-    const { entrypoint, limits, image } = this.#source;
+    const { limits, image } = this.#source;
     this.#reusable = false;
     new Uint8Array(this.#policy.mem.buffer).set(this.#statics);
-    this.#budget = budgetOf(input, limits);
+    this.#budget = budgetOf(input.length, limits);
     this.#steps.value = this.#budget;
     try {
-      const resultSet = this.#policy.evaluate(bufferOf(input), entrypoint);
+      const resultSet = evaluate(this.#policy, image, input, answerBytes(limits));
       this.#reusable = this.#policy.mem.buffer.byteLength === image.pages * PAGE;
       return resultSet;
     } catch (cause) {
@@ -60,19 +65,33 @@ export class Instance {
   }
 }
 
-function budgetOf(input: Uint8Array, { steps, stepsPerByte }: EngineLimits): number {
-  return Math.min(steps + stepsPerByte * input.length, MOST_STEPS);
+/** The same as the constructor, a slice of the image in each turn of the event loop. */
+export async function prepareInstance(source: PolicyImage): Promise<Instance> {
+  const { bytes } = source.image;
+  const policy = loaded(source);
+  for (let at = 0; at < bytes.length; at += SLICE) {
+    await turn();
+    new Uint8Array(policy.mem.buffer).set(bytes.subarray(at, at + SLICE), at);
+  }
+  return new Instance(source, policy);
 }
 
-/** As if the SDK had been given the data, without their being parsed again. */
-function restored({ module, image, limits }: PolicyImage): LoadedPolicy {
+function answerBytes(limits: EngineLimits): number {
+  return ROOM_FOR_ESCAPES * limits.answerBytes;
+}
+
+/** As if it had been given the data, without their being parsed again. */
+function restored(source: PolicyImage): LoadedPolicy {
+  const policy = loaded(source);
+  new Uint8Array(policy.mem.buffer).set(source.image.bytes);
+  return policy;
+}
+
+function loaded({ module, image, limits }: PolicyImage): LoadedPolicy {
   try {
-    const policy = loadPolicy(module, image.pages, limits.maxPages);
-    new Uint8Array(policy.mem.buffer).set(image.bytes);
-    policy.dataAddr = image.dataAddr;
-    policy.dataHeapPtr = image.dataHeapPtr;
-    return policy;
+    return loadPolicy(module, image.pages, limits.maxPages);
   } catch (cause) {
+    if (!(cause instanceof RangeError)) throw failureOf(cause, null);
     const problem = problemOf(cause);
     throw new Denial('policy_unavailable', `no memory for another instance of the policy: ${problem}`, {
       problem,

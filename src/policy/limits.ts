@@ -18,7 +18,7 @@ export interface EngineLimits {
  * most of 1 MiB.
  */
 export const ENGINE_LIMITS: EngineLimits = {
-  steps: 2_000_000,
+  steps: 1_200_000,
   stepsPerByte: 16,
   maxPages: 1024,
   keepPages: 128,
@@ -33,4 +33,11 @@ export function limitsOf({ steps, memory_pages }: Pick<BundleMeta, 'steps' | 'me
     steps: steps ?? ENGINE_LIMITS.steps,
     maxPages: memory_pages ?? ENGINE_LIMITS.maxPages,
   };
+}
+
+const MOST_STEPS = 2 ** 31 - 1;
+
+/** Steps for a JSON text of so many bytes, which the policy must read before it can do anything else. */
+export function budgetOf(bytes: number, { steps, stepsPerByte }: EngineLimits): number {
+  return Math.min(steps + stepsPerByte * bytes, MOST_STEPS);
 }

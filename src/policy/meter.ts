@@ -1,19 +1,26 @@
 import { InputError } from '../reason.ts';
 import { recursionHeads } from './call-graph.ts';
 import { ByteReader, ByteWriter, concat } from './wasm-bytes.ts';
-import { type Outline, outlineOf } from './wasm-instructions.ts';
+import { type Outline, outlineOf, type Stretch } from './wasm-instructions.ts';
 
 /**
  * Gives a compiled policy a bound on its work, since WebAssembly has none: each entry to a function and each turn of a
- * loop takes one step from an exported counter, and a counter below zero traps. Steps and not time, so that the same
+ * loop takes one step from an exported counter, and one more for each `STEP_BYTES` of code that it can run; a counter
+ * below zero traps. Steps and not time, so that the same
  * input comes to the same end on every machine. Calls within calls are bounded for the same reason: how deep the
  * machine's own stack goes depends on how well its compiler has done so far.
  *
  * Works on the binary format of WebAssembly 2.0 without vectors; what else a module holds is refused.
  */
 
-/** Name of the counter among the exports: a mutable i32, 2^31 - 1 at the start, to be set before each evaluation. */
+/** Name of the counter among the exports: a mutable i32, `START_STEPS` first, to be set before each evaluation. */
 export const STEPS_EXPORT = 'lemma_steps';
+
+/** For the module's start function, and what is asked of it before its data are known. */
+export const START_STEPS = 1_000_000;
+
+/** Most of what OPA's compiler makes is shorter; code that somebody writes by hand can have millions without a loop. */
+const STEP_BYTES = 512;
 
 /** A mutable i32: turns of recursion under way. Over `MAX_CALLS` after a trap for that reason. */
 export const CALLS_EXPORT = 'lemma_calls';
@@ -39,7 +46,7 @@ interface Section {
 
 /** What is put into the code. */
 interface Counters {
-  readonly step: Uint8Array;
+  step(stretch: Stretch): Uint8Array;
   readonly enter: Uint8Array;
   readonly leave: Uint8Array;
 }
@@ -90,7 +97,7 @@ export function meter(wasm: Uint8Array, { counting = true } = {}): Uint8Array {
 
 function withGlobals(section: Uint8Array): Uint8Array {
   const global = (value: number) => [I32, 1, 0x41, ...leb(value, true), END];
-  return appended(section, [global(0x7fffffff), global(0)]);
+  return appended(section, [global(START_STEPS), global(0)]);
 }
 
 function withExports(section: Uint8Array, first: number): Uint8Array {
@@ -102,20 +109,22 @@ function withExports(section: Uint8Array, first: number): Uint8Array {
 
 function countersAt(first: number): Counters {
   const [steps, calls] = [leb(first), leb(first + 1)];
-  // counter -= 1; if (counter < 0) unreachable
-  const step = [...added(steps, 0x6b), 0x23, ...steps, 0x41, 0, 0x48, 0x04, 0x40, 0x00, END];
+  // counter -= cost; if (counter < 0) unreachable
+  const below = [0x23, ...steps, 0x41, 0, 0x48, 0x04, 0x40, 0x00, END];
+  const step = (cost: number) => Uint8Array.from([...added(steps, 0x6b, cost), ...below]);
+  const one = step(1);
   // calls += 1; if (calls > MAX_CALLS) unreachable
   const over = [0x23, ...calls, 0x41, ...leb(MAX_CALLS, true), 0x4a, 0x04, 0x40, 0x00, END];
   return {
-    step: Uint8Array.from(step),
+    step: ({ length }) => (length < STEP_BYTES ? one : step(1 + Math.floor(length / STEP_BYTES))),
     enter: Uint8Array.from([...added(calls, 0x6a), ...over]),
     leave: Uint8Array.from(added(calls, 0x6b)),
   };
 }
 
-/** A global with one more or one less, by the opcode of the addition or subtraction. */
-function added(global: readonly number[], opcode: number): number[] {
-  return [0x23, ...global, 0x41, 1, opcode, 0x24, ...global];
+/** A global with so much more or less, by the opcode of the addition or subtraction. */
+function added(global: readonly number[], opcode: number, amount = 1): number[] {
+  return [0x23, ...global, 0x41, ...leb(amount, true), opcode, 0x24, ...global];
 }
 
 function functionsIn(code: Uint8Array, sections: readonly Section[], imported: number): Func[] {
@@ -140,8 +149,9 @@ function meteredCode(functions: readonly Func[], counters: Counters): Uint8Array
 
 /** In order of their place. */
 function editsOf({ body, start, outline, type, recurs }: Func, { step, enter, leave }: Counters): Edit[] {
-  const entry: Edit = { at: start, cut: 0, put: step };
-  const turns = outline.loops.map((at): Edit => ({ at, cut: 0, put: step }));
+  const counted = (stretch: Stretch): Edit => ({ at: stretch.at, cut: 0, put: step(stretch) });
+  const entry = counted(outline.entry);
+  const turns = outline.loops.map(counted);
   if (!recurs) return [entry, ...turns];
   if (type === undefined) throw refused('has a function with several results; build it with `opa build`');
   // The whole body becomes a block, so that every way out of the function leads past the end of it.

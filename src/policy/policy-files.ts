@@ -64,14 +64,35 @@ export function reasonsOf(rego: Sources): Record<string, string> {
 export async function sourcesIn(folder: string, under: string): Promise<Sources> {
   const entries = await readdir(folder, { recursive: true, withFileTypes: true });
   const names = entries
-    .filter((entry) => entry.isFile() && (isRego(entry.name) || entry.name === 'data.json'))
+    .filter((entry) => entry.isFile() && isSource(entry.name))
     .map((entry) => relative(folder, join(entry.parentPath, entry.name)).replaceAll('\\', '/'))
     .sort();
+  const texts = await Promise.all(names.map((name) => textOf(join(folder, name))));
   return new Map(
-    await Promise.all(
-      names.map(async (name) => [`${under}/${name}`, await readFile(join(folder, name), 'utf8')] as const),
-    ),
+    names.flatMap((name, i) => {
+      const text = texts[i] ?? null;
+      return text === null ? [] : [[`${under}/${name}`, text] as const];
+    }),
   );
+}
+
+/** Null for a file that was removed after its name was read. */
+async function textOf(path: string): Promise<string | null> {
+  try {
+    return await readFile(path, 'utf8');
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return null;
+    throw error;
+  }
+}
+
+/** What a folder of policies is made of. */
+export function isPolicyFile(name: string): boolean {
+  return isSource(name) || name === MANIFEST_FILE;
+}
+
+function isSource(name: string): boolean {
+  return isRego(name) || name === 'data.json';
 }
 
 export function isRego(path: string): boolean {

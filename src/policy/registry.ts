@@ -64,7 +64,8 @@ export class PolicyRegistry {
 
   /**
    * Puts bundles into force, all of them or none; what runs stays on any failure. They are verified, compiled and
-   * archived first, then exchanged within one turn of the event loop. Calls wait for each other.
+   * archived first, then exchanged within one turn of the event loop. Those that are in force already stay as they are,
+   * if they are still trusted. Calls wait for each other.
    *
    * @throws Denial `bundle_rejected`: not trusted, expired, one profile twice, a module that does not load, a known
    * revision with another content; `bundle_rollback`: an older serial, or the same with another content
@@ -121,8 +122,11 @@ export class PolicyRegistry {
       checkTrust(bundle, trust);
       this.#checkOrder(bundle);
     }
-    const candidates = await Promise.all(bundles.map(compiled));
-    for (const bundle of bundles) await this.#archive.put(bundle);
+    const fresh = bundles.filter(({ name, sha256 }) => this.#active.get(name)?.ref.sha256 !== sha256);
+    const candidates: Candidate[] = [];
+    // One after the other: what each takes of the event loop must not add up.
+    for (const bundle of fresh) candidates.push(await compiled(bundle));
+    for (const bundle of fresh) await this.#archive.put(bundle);
     for (const candidate of candidates) this.#exchange(candidate);
   }
 

@@ -54,10 +54,19 @@ const LAST_SATURATING = 7;
 /** From this on an alignment says that the index of another memory follows. */
 const OTHER_MEMORY = 64;
 
+/** Code that runs at most once from where it begins: what stands in a loop within it is that loop's. */
+export interface Stretch {
+  readonly at: number;
+  /** Bytes. */
+  readonly length: number;
+}
+
 /** Where a function's code can be changed. */
 export interface Outline {
-  /** Behind each `loop` and its block type: where a turn begins. */
-  readonly loops: readonly number[];
+  /** The function without its loops. */
+  readonly entry: Stretch;
+  /** Each turn begins behind the `loop` and its block type. */
+  readonly loops: readonly Stretch[];
   /** Each `return`, and the label that ends the function from there. */
   readonly returns: readonly { readonly at: number; readonly label: number }[];
   /** Numbers of the functions that it calls by name; some more than once. */
@@ -72,7 +81,12 @@ export interface Outline {
  * @throws InputError for an instruction that is not known
  */
 export function outlineOf(code: Uint8Array, from: number): Outline {
-  const loops: number[] = [];
+  const entry = { at: from, length: 0 };
+  const loops: { at: number; length: number }[] = [];
+  /** The stretch of each block that is open, the innermost last. */
+  const open = [entry];
+  let stretch = entry;
+  let counted = from;
   const returns: { at: number; label: number }[] = [];
   const calls: number[] = [];
   let callsIndirectly = false;
@@ -82,14 +96,32 @@ export function outlineOf(code: Uint8Array, from: number): Outline {
     const start = at;
     const opcode = code[at] ?? 0;
     at = behindImmediates(code, at + 1, opcode);
-    if (opcode <= IF && opcode >= BLOCK) label++;
-    if (opcode === LOOP) loops.push(at);
-    else if (opcode === END) label--;
-    else if (opcode === RETURN) returns.push({ at: start, label });
+    if (opcode <= IF && opcode >= BLOCK) {
+      label++;
+      if (opcode === LOOP) {
+        count(at);
+        stretch = { at, length: 0 };
+        loops.push(stretch);
+      }
+      open.push(stretch);
+    } else if (opcode === END) {
+      label--;
+      open.pop();
+      const outer = open.at(-1) ?? entry;
+      if (outer === stretch) continue;
+      count(at);
+      stretch = outer;
+    } else if (opcode === RETURN) returns.push({ at: start, label });
     else if (opcode === CALL) calls.push(u32At(code, start + 1));
     else if (opcode === CALL_INDIRECT) callsIndirectly = true;
   }
-  return { loops, returns, calls, callsIndirectly };
+  count(at);
+  return { entry, loops, returns, calls, callsIndirectly };
+
+  function count(until: number): void {
+    stretch.length += until - counted;
+    counted = until;
+  }
 }
 
 function behindImmediates(code: Uint8Array, at: number, opcode: number): number {

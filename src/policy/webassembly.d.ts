@@ -9,7 +9,9 @@ declare namespace WebAssembly {
     static imports(module: Module): { module: string; name: string; kind: string }[];
   }
   class Memory {
+    constructor(descriptor: MemoryDescriptor);
     readonly buffer: ArrayBuffer;
+    grow(pages: number): number;
   }
   class Global {
     value: number;

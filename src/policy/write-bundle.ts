@@ -5,23 +5,41 @@ import { WASM_FILE } from '../schema/bundle.ts';
 import type { Bundle } from './bundle.ts';
 
 /**
- * Puts each bundle, unpacked, into the folder of its name, where another bundle or nothing stands. It is made beside
- * the old one first, so that a reader never finds half of it.
+ * Puts each bundle, unpacked, into the folder of its name, where another bundle or nothing stands. All of them are made
+ * beside the old ones first, then exchanged one right after the other: a reader never finds half of one, and hardly ever
+ * some old and some new.
  *
  * @throws InputError, before anything is written: what stands there is no bundle (such as the policies themselves)
  */
 export async function writeBundles(out: string, bundles: readonly Bundle[]): Promise<void> {
   for (const { name } of bundles) await refuseOther(join(out, name));
-  for (const { name, files } of bundles) await replaceFolder(join(out, name), files);
+  await replaceFolders(bundles.map(({ name, files }) => ({ folder: join(out, name), files })));
 }
 
-/** Puts the files into the folder, in the place of all that stands there. Never half of it. */
-export async function replaceFolder(folder: string, files: ReadonlyMap<string, Uint8Array>): Promise<void> {
-  const fresh = join(dirname(folder), `.${basename(folder)}.new`);
-  await rm(fresh, { recursive: true, force: true });
-  await writeFiles(fresh, files);
-  await rm(folder, { recursive: true, force: true });
-  await rename(fresh, folder);
+interface Folder {
+  readonly folder: string;
+  readonly files: ReadonlyMap<string, Uint8Array>;
+}
+
+/** Puts the files into each folder, in the place of all that stands there. Never half of one. */
+export async function replaceFolders(folders: readonly Folder[]): Promise<void> {
+  const places = folders.map(({ folder, files }) => ({ folder, files, ...besides(folder) }));
+  for (const { folder, files, fresh, old } of places) {
+    // What an earlier run left half done.
+    for (const left of [fresh, old]) await rm(left, { recursive: true, force: true });
+    await writeFiles(fresh, files);
+    await mkdir(folder, { recursive: true });
+  }
+  for (const { folder, fresh, old } of places) {
+    await rename(folder, old);
+    await rename(fresh, folder);
+  }
+  for (const { old } of places) await rm(old, { recursive: true, force: true });
+}
+
+function besides(folder: string): { fresh: string; old: string } {
+  const beside = (end: string) => join(dirname(folder), `.${basename(folder)}.${end}`);
+  return { fresh: beside('new'), old: beside('old') };
 }
 
 async function refuseOther(folder: string): Promise<void> {

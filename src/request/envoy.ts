@@ -57,7 +57,8 @@ function headerLines(http: HttpRequestMessage): HeaderLine[] {
 
 /** ASCII lower case only: `toLowerCase` would also turn the Kelvin sign into a `k`. Space and tab surround a value. */
 function line(name: string, value: string): HeaderLine {
-  return [name.replace(/[A-Z]/g, (letter) => letter.toLowerCase()), value.replace(/^[ \t]+|[ \t]+$/g, '')];
+  const lower = /[A-Z]/.test(name) ? name.replace(/[A-Z]/g, (letter) => letter.toLowerCase()) : name;
+  return [lower, /^[ \t]|[ \t]$/.test(value) ? value.replace(/^[ \t]+|[ \t]+$/g, '') : value];
 }
 
 function byteString(bytes: Uint8Array): string {
@@ -65,6 +66,8 @@ function byteString(bytes: Uint8Array): string {
 }
 
 function utf8Bytes(text: string): string {
+  // ASCII, as nearly all headers are, is its own bytes.
+  if (Buffer.byteLength(text, 'utf8') === text.length) return text;
   return Buffer.from(text, 'utf8').toString('latin1');
 }
 
@@ -169,19 +172,32 @@ function rewritten(decision: Decision): Map<string, string> {
   return fields;
 }
 
-/** Every name that Lemma speaks to an upstream under, with an empty value where it has nothing to say. */
+/** Every name that Lemma speaks to an upstream under. */
+export const IDENTITY_HEADERS = [
+  'x-lemma-subject',
+  'x-lemma-runtime-id',
+  'x-lemma-agent-id',
+  'x-lemma-workspace-id',
+  'x-lemma-run-id',
+  'x-lemma-scope',
+  'x-lemma-decision-id',
+  'x-lemma-observed',
+] as const;
+
+/** Each with its value, which is empty where there is nothing to say. */
 function identity(decision: Decision): (readonly [name: string, value: string])[] {
   const actor: Partial<Actor> = decision.actor ?? {};
-  return [
-    ['x-lemma-subject', actor.subject ?? ''],
-    ['x-lemma-runtime-id', actor.runtime_id ?? ''],
-    ['x-lemma-agent-id', actor.agent_id ?? ''],
-    ['x-lemma-workspace-id', actor.workspace_id ?? ''],
-    ['x-lemma-run-id', actor.run_id ?? ''],
-    ['x-lemma-scope', (actor.scope ?? []).join(' ')],
-    ['x-lemma-decision-id', decision.decision_id],
-    ['x-lemma-observed', decision.observed ? decision.reason : ''],
-  ];
+  const values: Record<(typeof IDENTITY_HEADERS)[number], string> = {
+    'x-lemma-subject': actor.subject ?? '',
+    'x-lemma-runtime-id': actor.runtime_id ?? '',
+    'x-lemma-agent-id': actor.agent_id ?? '',
+    'x-lemma-workspace-id': actor.workspace_id ?? '',
+    'x-lemma-run-id': actor.run_id ?? '',
+    'x-lemma-scope': (actor.scope ?? []).join(' '),
+    'x-lemma-decision-id': decision.decision_id,
+    'x-lemma-observed': decision.observed ? decision.reason : '',
+  };
+  return IDENTITY_HEADERS.map((name) => [name, values[name]]);
 }
 
 /**
@@ -198,8 +214,9 @@ function headersToRemove(
   const spoofed = request.headers
     .map(([name]) => name)
     .filter((name) => owned.has(name.replaceAll('_', '-')));
-  const wanted = [...decision.strip, ...(effects?.request_headers_to_remove ?? []), ...spoofed];
-  const names = new Set(wanted.map((name) => name.toLowerCase()));
+  const policys = (effects?.request_headers_to_remove ?? []).map((name) => name.toLowerCase());
+  // The client's names as they were read: changed once more, a name would be another's, and its own would stay.
+  const names = new Set([...decision.strip, ...policys, ...spoofed]);
   return [...names].filter((name) => !set.has(name) && !name.startsWith(':') && name !== 'host');
 }
 

@@ -47,7 +47,8 @@ export function checkSizes(headers: readonly HeaderLine[]): void {
  * `permitted` are the override headers that the route map lets pass. Throws header_ambiguous, credential_ambiguous.
  */
 export function readCredentials(request: AuthzRequest, permitted: readonly string[]): Presented {
-  const { headers } = request;
+  const { headers, ambiguous } = request;
+  if (ambiguous !== undefined) throw new Denial('header_ambiguous', ambiguous);
   checkSingle(headers);
   checkHosts(request);
   for (const name of OVERRIDES) {

@@ -13,7 +13,9 @@ export interface Stripped {
   readonly rewrite: readonly (readonly [name: string, value: string])[];
 }
 
-const CREDENTIALS = new Set(['x-lemma-credential', 'x-lemma-proof', 'x-lemma-pop']);
+/** What a client shows of itself. */
+export const CREDENTIAL_HEADERS = ['x-lemma-credential', 'x-lemma-proof', 'x-lemma-pop'] as const;
+const CREDENTIALS: ReadonlySet<string> = new Set(CREDENTIAL_HEADERS);
 
 /**
  * Every client-sent `x-lemma-*` and its spelling with underscores; the credential, the PoP and `Bearer lm_at_…` unless
@@ -31,7 +33,7 @@ export function strippedHeaders(request: AuthzRequest, route: Route | null): Str
   return { strip: [...strip], rewrite };
 }
 
-function isLemmaHeader(name: string): boolean {
+export function isLemmaHeader(name: string): boolean {
   return name.replaceAll('_', '-').startsWith('x-lemma-');
 }
 

@@ -2,6 +2,7 @@ import type { FromSchema } from 'json-schema-to-ts';
 import {
   BYTES32_PATTERN,
   ID_PATTERN,
+  KEY_USES,
   LEMMA_ID_PATTERN,
   METHOD_PATTERN,
   PROFILES,
@@ -34,6 +35,7 @@ export const API_ERRORS = {
   internal_error: 500,
   state_not_ready: 503,
   store_unavailable: 503,
+  insufficient_storage: 507,
 } as const;
 export type ApiErrorCode = keyof typeof API_ERRORS;
 
@@ -129,6 +131,26 @@ export const killSchema = {
   properties: { reason: { ...note, description: 'Kept with the event' } },
 } as const;
 
+export const rotateKeySchema = {
+  type: 'object',
+  additionalProperties: false,
+  required: ['use'],
+  properties: {
+    use: { enum: KEY_USES, description: 'What the key signs: roots, checkpoints of the log, bundles' },
+    reason: { ...note, description: 'Kept with the event' },
+  },
+} as const;
+
+export const retireKeySchema = {
+  type: 'object',
+  additionalProperties: false,
+  required: ['kid'],
+  properties: {
+    kid: { ...thumbprint, description: 'RFC 7638 thumbprint of a key that signs no more' },
+    reason: { ...note, description: 'Kept with the event' },
+  },
+} as const;
+
 /** Exactly one of `lemma_id` and `key`. */
 export const revokeSchema = {
   type: 'object',
@@ -206,6 +228,18 @@ export const decisionsQuerySchema = {
   },
 } as const;
 
+export const exportQuerySchema = {
+  type: 'object',
+  additionalProperties: false,
+  properties: {
+    proven: {
+      enum: ['true', 'false'],
+      description:
+        'true: with checkpoints and what else `lemma decisions verify` needs, as lines of their own',
+    },
+  },
+} as const;
+
 export const decisionParamsSchema = {
   type: 'object',
   additionalProperties: false,
@@ -230,6 +264,9 @@ export const explainQuerySchema = {
 export type BootstrapBody = FromSchema<typeof bootstrapSchema, { keepDefaultedPropertiesOptional: true }>;
 export type IssueProofBody = FromSchema<typeof issueProofSchema, { keepDefaultedPropertiesOptional: true }>;
 export type KillBody = FromSchema<typeof killSchema>;
+export type RotateKeyBody = FromSchema<typeof rotateKeySchema>;
+export type RetireKeyBody = FromSchema<typeof retireKeySchema>;
+export type ExportQuery = FromSchema<typeof exportQuerySchema>;
 export type RevokeBody = FromSchema<typeof revokeSchema>;
 export type AuthorizeBody = FromSchema<typeof authorizeSchema>;
 export type RuntimesQuery = FromSchema<typeof runtimesQuerySchema>;

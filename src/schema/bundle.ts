@@ -40,7 +40,8 @@ export const bundleMetaSchema = {
       type: 'integer',
       minimum: 1,
       maximum: 2_147_483_647,
-      description: 'what one evaluation may take: function entries and loop turns; default 2,000,000',
+      description:
+        'what one evaluation may take: function entries and loop turns, and their length; default 1,200,000',
     },
     memory_pages: {
       type: 'integer',

@@ -40,3 +40,7 @@ export const jwkSchema = {
     alg: { type: 'string' },
   },
 } as const;
+
+/** What the deployment's own keys sign: roots (issuer), checkpoints of the decision log, bundles. */
+export const KEY_USES = ['authority', 'checkpoint', 'bundle'] as const;
+export type KeyUse = (typeof KEY_USES)[number];

@@ -14,6 +14,10 @@ const keys = { type: 'array', minItems: 1, items: jwkSchema } as const;
 /** RFC 9110 field name. */
 export const HEADER_PATTERN = "^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}$";
 export const DURATION_PATTERN = '^[1-9][0-9]{0,8}(?:s|m|h|d|w)$';
+/** A client's SPIFFE ID, or all of a path: `spiffe://acme/ns/prod/*`. */
+export const PEER_PATTERN = '^spiffe://[a-z0-9._-]{1,255}(?:/[A-Za-z0-9._-]{1,255})*(?:/\\*)?$';
+/** Permissions of a socket file, octal. */
+export const MODE_PATTERN = '^0?[0-7]{3}$';
 export const SIZE_PATTERN = '^[1-9][0-9]{0,14}(?:B|[KMGT]i?B)?$';
 
 const trustSchema = {
@@ -97,6 +101,44 @@ const apiSchema = {
 } as const;
 
 const address = 'host:port, [::1]:port or unix:///path; port 0 takes a free one';
+const file = { type: 'string', minLength: 1 } as const;
+
+const tlsSchema = {
+  type: 'object',
+  additionalProperties: false,
+  required: ['cert', 'key'],
+  description: 'Serve TLS 1.2 and 1.3 only. The files are read again when they change',
+  properties: {
+    cert: { ...file, description: 'Certificate chain, PEM' },
+    key: { ...file, description: 'Its private key, PEM' },
+    client_ca: { ...file, description: 'Clients must have a certificate of one of these authorities, PEM' },
+    peers: {
+      type: 'array',
+      minItems: 1,
+      uniqueItems: true,
+      items: { type: 'string', pattern: PEER_PATTERN },
+      description:
+        'SPIFFE IDs of the clients that may connect (…/* for all below a path); default: any of client_ca',
+    },
+  },
+} as const;
+
+/** The long form of an address: its own keys apply to that listener alone. */
+const listenerParts = {
+  additionalProperties: false,
+  required: ['address'],
+  properties: {
+    address: { type: 'string', description: address },
+    tls: tlsSchema,
+    mode: {
+      type: 'string',
+      pattern: MODE_PATTERN,
+      default: '0660',
+      description: 'Permissions of a unix socket, octal',
+    },
+  },
+} as const;
+const listener = { type: ['string', 'object'], ...listenerParts } as const;
 
 export const configSchema = {
   $schema: 'http://json-schema.org/draft-07/schema#',
@@ -110,21 +152,22 @@ export const configSchema = {
       description: 'Where it listens',
       properties: {
         grpc: {
-          type: ['string', 'array'],
+          type: ['string', 'array', 'object'],
           minItems: 1,
-          items: { type: 'string' },
+          items: listener,
+          ...listenerParts,
           default: '127.0.0.1:9191',
-          description: `Envoy ext_authz over gRPC, one address or several (${address})`,
+          description: `Envoy ext_authz over gRPC, one address or several (${address}), or {address, tls, mode}`,
         },
         decision: {
-          type: 'string',
+          ...listener,
           default: '127.0.0.1:8181',
-          description: `REST mirror and authorize: what enforcement points call (${address})`,
+          description: `REST mirror and authorize: what enforcement points call (${address}), or {address, tls, mode}`,
         },
         control: {
-          type: 'string',
+          ...listener,
           default: '127.0.0.1:8080',
-          description: `Control plane and metrics; never for enforcement points (${address})`,
+          description: `Control plane and metrics; never for enforcement points (${address}), or {address, tls, mode}`,
         },
       },
     },
@@ -164,7 +207,7 @@ export const configSchema = {
           pattern: DURATION_PATTERN,
           default: '90d',
           description:
-            'How long records are kept at least: a number and s, m, h, d or w. Nothing is pruned yet',
+            'How long records are kept at least: a number and s, m, h, d or w. Then whole spans go, at a signed checkpoint',
         },
         max_bytes: {
           type: ['string', 'integer'],
@@ -173,6 +216,72 @@ export const configSchema = {
           default: '20GB',
           description:
             'Size of the database at which durable decisions stop (audit_unavailable): bytes, or a number and KB, MB, GB, TB, KiB, MiB, GiB, TiB',
+        },
+        when_full: {
+          enum: ['deny', 'prune'],
+          default: 'deny',
+          description:
+            'When the database is at 90 % of max_bytes with records younger than keep: deny (warn, then stop) or prune the oldest, keep or not',
+        },
+      },
+    },
+    limits: {
+      type: 'object',
+      additionalProperties: false,
+      description: 'What is more than this is denied before it is looked at (overloaded, rate_limited)',
+      properties: {
+        concurrency: {
+          type: 'integer',
+          minimum: 1,
+          maximum: 100_000,
+          default: 512,
+          description:
+            'Decisions under way at once at most, those that wait for their record included; fewer while that makes commits long',
+        },
+        queue: {
+          type: 'integer',
+          minimum: 0,
+          maximum: 100_000,
+          default: 256,
+          description:
+            'Requests that may wait for their turn however long it takes, within twenty times queue_ms',
+        },
+        queue_ms: {
+          type: 'integer',
+          minimum: 1,
+          maximum: 60_000,
+          default: 10,
+          description:
+            'Milliseconds that a request may wait once more come than can wait, until none was denied for a second',
+        },
+        log_ms: {
+          type: 'integer',
+          minimum: 1,
+          maximum: 60_000,
+          default: 500,
+          description:
+            'Requests with a PoP, whose records must be durable, are denied while one has waited this long for the disk',
+        },
+        per_source: {
+          type: 'object',
+          additionalProperties: false,
+          required: ['rate'],
+          description:
+            "For each caller's address (an IPv6 network of 64 bits is one) that an enforcement point reports; default: none",
+          properties: {
+            rate: {
+              type: 'integer',
+              minimum: 1,
+              maximum: 1_000_000,
+              description: 'Requests a second',
+            },
+            burst: {
+              type: 'integer',
+              minimum: 1,
+              maximum: 1_000_000,
+              description: 'Requests at once; default: those of two seconds',
+            },
+          },
         },
       },
     },
@@ -240,9 +349,37 @@ export interface FirewallApi {
   readonly inject: { readonly header: string; readonly value_file: string } | null;
 }
 
+/** Files of a listener's TLS, absolute. `client_ca` null: clients show no certificate. `peers` null: any of them. */
+export interface TlsFiles {
+  readonly cert: string;
+  readonly key: string;
+  readonly client_ca: string | null;
+  readonly peers: readonly string[] | null;
+}
+
+/** Where and how one server listens. `mode` are the permissions of a unix socket. */
+export interface Listener {
+  readonly address: string;
+  readonly tls: TlsFiles | null;
+  readonly mode: number;
+}
+
+/** Beyond these a request is denied unread. `per_source` null: no limit of that kind. */
+export interface Limits {
+  readonly concurrency: number;
+  readonly queue: number;
+  readonly queue_ms: number;
+  readonly log_ms: number;
+  readonly per_source: { readonly rate: number; readonly burst: number } | null;
+}
+
 /** The effective configuration: defaults filled in, paths absolute, durations in ms, sizes in bytes. */
 export interface Config {
-  readonly listen: { readonly grpc: readonly string[]; readonly decision: string; readonly control: string };
+  readonly listen: {
+    readonly grpc: readonly Listener[];
+    readonly decision: Listener;
+    readonly control: Listener;
+  };
   readonly data: string;
   readonly org: string;
   readonly env: string;
@@ -250,7 +387,12 @@ export interface Config {
   readonly public_url: string | null;
   readonly trust: readonly TrustEntry[];
   readonly runtimes: readonly RuntimeEntry[];
-  readonly log: { readonly keep_ms: number; readonly max_bytes: number };
+  readonly log: {
+    readonly keep_ms: number;
+    readonly max_bytes: number;
+    readonly when_full: 'deny' | 'prune';
+  };
+  readonly limits: Limits;
   readonly routes: readonly Route[];
   /** Lower-case header names. */
   readonly permit_method_override: readonly string[];

@@ -14,7 +14,7 @@ export interface BodySeen {
 
 /** A request for authorization, the same whichever border it came over (architecture.md). */
 export interface AuthzRequest {
-  readonly border: 'grpc' | 'rest' | 'authorize' | 'firewall';
+  readonly border: 'grpc' | 'rest' | 'authorize' | 'firewall' | 'forward-auth';
   readonly method: string;
   /** `http`, `https`, or empty when unknown. */
   readonly scheme: string;
@@ -32,6 +32,10 @@ export interface AuthzRequest {
   readonly runtimeId?: string;
   /** What the agent signed, where a gateway decides on another target than it received (firewall). */
   readonly signed?: { readonly scheme: string; readonly host: string; readonly target: string };
+  /** Why the border could not read it in one way only, for operators: it is denied `header_ambiguous`. */
+  readonly ambiguous?: string;
+  /** Who the client certificate of the enforcement point names (SPIFFE ID, DNS name or subject); absent without one. */
+  readonly enforcementPoint?: string;
   /** W3C trace id (32 hex), when the request carries one. */
   readonly traceId: string | null;
 }

@@ -2,6 +2,7 @@ import { API_ERRORS, TRACE_MODES } from '../schema/api.ts';
 import {
   BYTES32_PATTERN,
   ID_PATTERN,
+  KEY_USES,
   LEMMA_ID_PATTERN,
   PROFILES,
   SUBJECT_PATTERN,
@@ -104,6 +105,22 @@ export const decisions = answerOf({
   decisions: { type: 'array', items: { type: 'object' }, description: 'Stored lines; times in milliseconds' },
   next_cursor: cursor,
 });
+
+const keyItem = {
+  type: 'object',
+  required: ['use', 'kid', 'x', 'status', 'since', 'until'],
+  properties: {
+    use: { enum: KEY_USES },
+    kid: { type: 'string', pattern: BYTES32_PATTERN },
+    x: { type: 'string', pattern: BYTES32_PATTERN },
+    status: { enum: ['current', 'previous', 'retired'] },
+    since: time,
+    until: { ...time, type: ['string', 'null'], description: 'When it stopped signing, or was retired' },
+  },
+} as const;
+
+export const key = answerOf({ key: keyItem });
+export const keys = answerOf({ keys: { type: 'array', items: keyItem } });
 
 const trace = {
   type: ['object', 'null'],

@@ -1,20 +1,27 @@
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import type { Authority } from '../authority/authority.ts';
+import type { BackupStream } from '../authority/backup.ts';
+import type { KeyRing } from '../authority/key-ring.ts';
 import type { Operators } from '../authority/operators.ts';
 import { notFound } from '../authority/refusal.ts';
+import { backupHandlers } from './backup-api.ts';
 import { authorizeHandler, CONTROL_BODY_LIMIT, type Decide } from './decide-routes.ts';
 import { type DecisionLogReader, decisionHandlers } from './decisions-api.ts';
 import { addGuarded, type OperatorHandler } from './guard.ts';
 import { addHealth } from './health.ts';
-import { createHttp, type HttpServer, listen } from './http.ts';
+import { createHttp, type HttpServer, type ListenOptions, listen } from './http.ts';
+import { keyHandlers } from './keys-api.ts';
 import type { Metrics } from './metrics.ts';
 import { openApi } from './openapi.ts';
 import { OPERATIONS, type OperationId } from './operations.ts';
 import { runtimeHandlers } from './runtimes-api.ts';
+import type { Tls } from './tls.ts';
 
 export interface ControlApi extends DecisionLogReader {
   readonly authority: Authority;
+  readonly keys: Pick<KeyRing, 'list' | 'rotate' | 'retire'>;
+  readonly backup: () => Promise<BackupStream>;
   readonly operators: Operators;
   readonly decide: Decide;
   readonly ready: () => boolean;
@@ -22,6 +29,7 @@ export interface ControlApi extends DecisionLogReader {
   readonly log: Logger;
   /** The package's, for `/openapi.json`. */
   readonly version: string;
+  readonly tls?: Tls | null;
 }
 
 type Guarded = {
@@ -30,8 +38,8 @@ type Guarded = {
 
 /** The control plane: verbs and the decision log behind the operator's key; health, metrics and the API's description open. */
 export function controlApp(api: ControlApi): FastifyInstance {
-  const { log, operators, ready, metrics } = api;
-  const app = createHttp({ log, bodyLimit: CONTROL_BODY_LIMIT });
+  const { log, operators, ready, metrics, tls = null } = api;
+  const app = createHttp({ log, bodyLimit: CONTROL_BODY_LIMIT, tls });
   app.addHook('onResponse', async (request, reply) => {
     const { method, routeOptions } = request;
     const ms = Math.round(reply.elapsedTime);
@@ -51,8 +59,10 @@ export function controlApp(api: ControlApi): FastifyInstance {
 }
 
 /** @throws InputError (`listen.control`) when the address cannot be used. */
-export function startControlServer(options: ControlApi & { readonly address: string }): Promise<HttpServer> {
-  return listen(controlApp(options), options.address, 'listen.control');
+export function startControlServer(
+  options: ControlApi & ListenOptions & { readonly address: string },
+): Promise<HttpServer> {
+  return listen(controlApp(options), options.address, 'listen.control', options);
 }
 
 function guardedHandlers(api: ControlApi): Record<Guarded, OperatorHandler> {
@@ -60,6 +70,8 @@ function guardedHandlers(api: ControlApi): Record<Guarded, OperatorHandler> {
   const authorize = authorizeHandler(decide);
   return {
     ...runtimeHandlers(authority),
+    ...keyHandlers(api.keys),
+    ...backupHandlers(api.backup),
     ...decisionHandlers(api),
     authorize(operator, request, reply) {
       const { id } = request.params as { readonly id: string };

@@ -10,6 +10,7 @@ import {
 import type { Decision } from '../schema/decision.ts';
 import type { AuthzRequest } from '../schema/request.ts';
 import { reader } from './read.ts';
+import { peerOf } from './tls.ts';
 
 export type Decide = (request: AuthzRequest) => Promise<Decision>;
 
@@ -21,10 +22,16 @@ export const CONTROL_BODY_LIMIT = 256 * 1024;
 const readParams = reader<RuntimeParams>(runtimeParamsSchema);
 const readAuthorize = reader<AuthorizeBody>(authorizeSchema);
 
+/** With the enforcement point that asks, where it showed a certificate. */
+export function seenBy({ raw }: FastifyRequest, asked: AuthzRequest): AuthzRequest {
+  const enforcementPoint = peerOf(raw.socket);
+  return enforcementPoint === null ? asked : { ...asked, enforcementPoint };
+}
+
 /** Envoy's Check in JSON: 200 with the CheckResponse, whatever the verdict; its `status.code` says it. */
 export function checkHandler(decide: Decide) {
   return async (request: FastifyRequest) => {
-    const asked = toRequest(checkRequestFromJson(request.body ?? null), 'rest');
+    const asked = seenBy(request, toRequest(checkRequestFromJson(request.body ?? null), 'rest'));
     return checkResponseToJson(toResponse(await decide(asked), asked));
   };
 }
@@ -33,7 +40,7 @@ export function checkHandler(decide: Decide) {
 export function authorizeHandler(decide: Decide) {
   return async (request: FastifyRequest, reply: FastifyReply) => {
     const { id } = readParams(request.params);
-    const asked = toAuthorizeRequest(readAuthorize(request.body), id);
+    const asked = seenBy(request, toAuthorizeRequest(readAuthorize(request.body), id));
     const { status, body } = toAnswer(await decide(asked), asked);
     return reply.code(status).send(body.success ? body : { ...body, request_id: request.id });
   };

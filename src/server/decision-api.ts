@@ -1,28 +1,32 @@
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import { authorizeHandler, checkHandler, DECIDE_BODY_LIMIT, type Decide } from './decide-routes.ts';
+import { addForwardAuth, routedAs } from './forward-auth.ts';
 import { addHealth } from './health.ts';
-import { createHttp, type HttpServer, listen } from './http.ts';
+import { createHttp, type HttpServer, type ListenOptions, listen } from './http.ts';
 import { OPERATIONS, routePath } from './operations.ts';
+import type { Tls } from './tls.ts';
 
 export interface DecisionApi {
   readonly decide: Decide;
   readonly ready: () => boolean;
   readonly log: Logger;
+  readonly tls?: Tls | null;
 }
 
-/** What enforcement points call: the mirror of Envoy's Check, authorize, health. */
-export function decisionApp({ decide, ready, log }: DecisionApi): FastifyInstance {
-  const app = createHttp({ log, bodyLimit: DECIDE_BODY_LIMIT });
+/** What enforcement points call: the mirror of Envoy's Check, authorize, forward-auth, health. */
+export function decisionApp({ decide, ready, log, tls = null }: DecisionApi): FastifyInstance {
+  const app = createHttp({ log, bodyLimit: DECIDE_BODY_LIMIT, routedAs, proxied: true, tls });
   app.post(routePath(OPERATIONS.check), checkHandler(decide));
   app.post(routePath(OPERATIONS.authorize), authorizeHandler(decide));
+  addForwardAuth(app, decide);
   addHealth(app, ready);
   return app;
 }
 
 /** @throws InputError (`listen.decision`) when the address cannot be used. */
 export function startDecisionServer(
-  options: DecisionApi & { readonly address: string },
+  options: DecisionApi & ListenOptions & { readonly address: string },
 ): Promise<HttpServer> {
-  return listen(decisionApp(options), options.address, 'listen.decision');
+  return listen(decisionApp(options), options.address, 'listen.decision', options);
 }

@@ -7,7 +7,9 @@ import {
   decisionParamsSchema,
   decisionsQuerySchema,
   type ExplainQuery,
+  type ExportQuery,
   explainQuerySchema,
+  exportQuerySchema,
   PAGE_LIMIT,
 } from '../schema/api.ts';
 import type { RecordPage, RecordQuery, Tenant } from '../store/model.ts';
@@ -17,7 +19,8 @@ import { reader } from './read.ts';
 /** How the decision log is read. Each is given the operator's own tenant, and must show nothing beyond it. */
 export interface DecisionLogReader {
   readonly queryDecisions: (query: RecordQuery) => Promise<RecordPage>;
-  readonly exportDecisions: (tenant: Tenant) => AsyncIterable<{ readonly line: string }>;
+  /** `proven`: with what `verifyChain` needs. */
+  readonly exportDecisions: (tenant: Tenant, proven: boolean) => AsyncIterable<{ readonly line: string }>;
   /** Null where the tenant has no such decision. */
   readonly explain: (
     decisionId: string,
@@ -31,6 +34,7 @@ const PIECE = 64 * 1024;
 
 const readQuery = reader<DecisionsQuery>(decisionsQuerySchema);
 const readExplainQuery = reader<ExplainQuery>(explainQuerySchema);
+const readExport = reader<ExportQuery>(exportQuerySchema);
 const readParams = reader<DecisionParams>(decisionParamsSchema);
 
 export function decisionHandlers({
@@ -52,11 +56,14 @@ export function decisionHandlers({
       if (explanation === null) throw notFound('decision');
       return { success: true, explanation };
     },
-    async exportDecisions({ org, env }, _request, reply) {
-      const lines = exportDecisions({ org, env })[Symbol.asyncIterator]();
+    async exportDecisions({ org, env }, request, reply) {
+      const proven = readExport(request.query).proven === 'true';
+      const lines = exportDecisions({ org, env }, proven)[Symbol.asyncIterator]();
       // The first one is waited for: a store that cannot be read is an error still, not a torn answer.
       const first = await lines.next();
       const pieces = Readable.from(inPieces(first, lines), { objectMode: false, highWaterMark: PIECE });
+      // A client that hung up before the first piece leaves a generator that never began, and so never ends.
+      pieces.once('close', () => void lines.return?.());
       return reply.type('application/x-ndjson').send(pieces);
     },
   };

@@ -1,25 +1,23 @@
-import { randomBytes } from 'node:crypto';
-import {
-  type Deadline,
-  type MethodDefinition,
-  Server,
-  ServerCredentials,
-  type ServerUnaryCall,
-  type ServiceDefinition,
-  type sendUnaryData,
-  status,
-  type UntypedServiceImplementation,
-} from '@grpc/grpc-js';
+import type { Server } from '@grpc/grpc-js';
 import { ReflectionService } from '@grpc/reflection';
 import { HealthImplementation, type ServingStatus } from 'grpc-health-check';
 import { addressProblem, parseAddress } from '../config/address.ts';
+import { type Admission, mentionsPop } from '../pdp/admission.ts';
+import { Abandoned } from '../pdp/lane.ts';
 import { InputError } from '../reason.ts';
 import { toRequest, toResponse } from '../request/envoy.ts';
-import type { CheckRequestMessage, CheckResponseMessage } from '../schema/check.ts';
 import type { Decision } from '../schema/decision.ts';
 import type { AuthzRequest } from '../schema/request.ts';
+import { encodeCheckResponse } from './check-answer.ts';
+import { decodeCheckRequest } from './check-wire.ts';
+import { failed } from './failed.ts';
+import type { Method, UnaryMethod } from './grpc-call.ts';
+import { createListener, type Listener } from './grpc-listener.ts';
+import { type ServiceHost, serviceHost } from './grpc-services.ts';
+import { GrpcError, STATUS } from './grpc-wire.ts';
 import { AUTHORIZATION, checkMethod, loadProtos, reflectable } from './proto.ts';
 import { bindSocket } from './socket.ts';
+import type { Tls, TlsGuard } from './tls.ts';
 
 /** Time that the caller still waits, from `grpc-timeout`; null when it named none. */
 export interface CallDeadline {
@@ -29,7 +27,13 @@ export interface CallDeadline {
 export interface GrpcOptions {
   /** `host:port` (`[::1]:9191` for IPv6; port 0 takes a free one) or `unix:///path`. */
   readonly address: string;
+  /** Permissions of a unix socket; default: for its user and group. */
+  readonly mode?: number;
+  /** Null or absent: HTTP/2 in the clear. */
+  readonly tls?: Tls | null;
   readonly decide: (request: AuthzRequest, deadline: CallDeadline) => Promise<Decision>;
+  /** Holds each Check until its turn comes, before it is read; default: at once. */
+  readonly inTurn?: Admission['inTurn'];
   /** What health says: asked on each health call, and twice a second for those who watch. */
   readonly ready: () => boolean;
   readonly log: {
@@ -43,12 +47,12 @@ export interface GrpcOptions {
 export interface GrpcServer {
   /** As bound: a port 0 is replaced by the real one. */
   readonly address: string;
+  /** Null without TLS. */
+  readonly tls: TlsGuard | null;
   /** Health says NOT_SERVING, clients get GOAWAY, requests under way finish, then all closes. Idempotent. */
   drain(): Promise<void>;
 }
 
-/** Bodies travel inside the message; more than Envoy's `max_request_bytes` of any sane configuration. */
-const MAX_MESSAGE_BYTES = 16 * 1024 * 1024;
 const HEALTH_REFRESH_MS = 500;
 
 /**
@@ -58,89 +62,65 @@ const HEALTH_REFRESH_MS = 500;
  * @throws InputError when the address cannot be used.
  */
 export async function startGrpc(options: GrpcOptions): Promise<GrpcServer> {
-  const server = new Server({
-    'grpc.max_receive_message_length': MAX_MESSAGE_BYTES,
-    'grpc.max_send_message_length': MAX_MESSAGE_BYTES,
-  });
   const protos = loadProtos();
-  const streams = new Set<Endable>();
-  const method = checkMethod(protos);
-  server.addService(rawService(method), { check: checkHandler(method, options) });
-  const health = addHealth(server, options.ready, streams);
-  new ReflectionService(reflectable(protos)).addToServer(rememberingStreams(server, streams));
-  try {
-    const address = await bind(server, options);
-    options.log.info({ address }, 'gRPC authorization is listening');
-    return { address, drain: once(() => drain(server, health, streams, options.drainMs ?? 10_000)) };
-  } catch (error) {
+  const check = checkMethod(protos);
+  const methods = new Map<string, Method>();
+  methods.set(check.path, { kind: 'unary', call: checkHandler(options) });
+  const health = addHealth(methods, options.ready);
+  new ReflectionService(reflectable(protos)).addToServer(asServer(serviceHost(methods)));
+  const listener = createListener(methods, {
+    tls: options.tls,
+    onFlood: (peer) =>
+      options.log.error({ peer }, 'a gRPC client reset too many calls: its connection is closed'),
+    onError: (error) => options.log.error({ err: error }, 'a gRPC connection could not be accepted'),
+  });
+  const stop = async () => {
     health.stop();
-    server.forceShutdown();
+    await listener.close(options.drainMs ?? 10_000);
+  };
+  try {
+    const address = await bind(listener, options);
+    options.log.info({ address }, 'gRPC authorization is listening');
+    return { address, tls: listener.tls, drain: once(stop) };
+  } catch (error) {
+    await stop();
     throw error;
   }
 }
 
-/** Bytes in, bytes out: decoding and encoding happen inside the handler, so that their failures are denials too. */
-function rawService(method: MethodDefinition<object, object>): ServiceDefinition {
-  const bytes = (buffer: Buffer) => buffer;
-  return {
-    check: {
-      ...method,
-      requestSerialize: bytes,
-      requestDeserialize: bytes,
-      responseSerialize: bytes,
-      responseDeserialize: bytes,
-    },
-  };
-}
-
-function checkHandler(method: MethodDefinition<object, object>, { decide, log }: GrpcOptions) {
-  const encode = (message: CheckResponseMessage) => method.responseSerialize(message);
-
-  async function answer(bytes: Buffer, remainingMs: number | null): Promise<Buffer> {
+/** Bytes in, bytes out: decoding and encoding happen in here, so that their failures are denials too. */
+function checkHandler({
+  decide,
+  log,
+  inTurn = (_border, _caller, work) => work(),
+}: GrpcOptions): UnaryMethod {
+  const check: UnaryMethod = async (bytes, { peer, remainingMs }) => {
     let request = toRequest({});
     try {
-      request = toRequest(method.requestDeserialize(bytes) as CheckRequestMessage);
-      return encode(toResponse(await decide(request, { remainingMs }), request));
+      const asked = toRequest(decodeCheckRequest(bytes));
+      request = peer === null ? asked : { ...asked, enforcementPoint: peer };
+      return encodeCheckResponse(toResponse(await decide(request, { remainingMs }), request));
     } catch (error) {
       const decision = failed();
       log.error({ err: error, decision_id: decision.decision_id }, 'Check failed and was denied');
-      return encode(toResponse(decision, request));
+      return encodeCheckResponse(toResponse(decision, request));
     }
-  }
-
-  return (call: ServerUnaryCall<Buffer, Buffer>, callback: sendUnaryData<Buffer>): void => {
-    const remainingMs = remaining(call.getDeadline());
-    // Nobody waits for it any more.
-    if (call.cancelled || (remainingMs !== null && remainingMs <= 0)) {
-      callback({ code: status.DEADLINE_EXCEEDED, details: 'the deadline had passed before work began' });
-      return;
-    }
-    answer(call.request, remainingMs).then(
-      (response) => callback(null, response),
-      (error: unknown) => callback({ code: status.INTERNAL, details: String(error) }),
-    );
   };
+  const refusal = lastOf((denial: Decision) => encodeCheckResponse(toResponse(denial, toRequest({}))));
+  return (bytes, caller) =>
+    inTurn('grpc', { ...caller, durable: mentionsPop(bytes) }, () => check(bytes, caller), refusal).catch(
+      (error: unknown) => {
+        throw error instanceof Abandoned ? new GrpcError(STATUS.deadlineExceeded, error.message) : error;
+      },
+    );
 }
 
-function remaining(deadline: Deadline): number | null {
-  const at = Number(deadline);
-  return Number.isFinite(at) ? at - Date.now() : null;
-}
-
-/** A denial that `decide` never saw: its id stands in the operator's log, not in the decision log. */
-function failed(): Decision {
-  return {
-    decision_id: `dec_${randomBytes(16).toString('base64url')}`,
-    verdict: 'deny',
-    reason: 'internal_error',
-    reasons: ['internal_error'],
-    stage: 'request',
-    actor: null,
-    result: null,
-    strip: [],
-    rewrite: [],
-    observed: false,
-    taintOnResponse: false,
+/** Remembers its last answer: requests that are shed together are denied in the same words. */
+function lastOf<In extends object, Out>(make: (of: In) => Out): (of: In) => Out {
+  let last: { readonly of: In; readonly out: Out } | undefined;
+  return (of) => {
+    if (last?.of !== of) last = { of, out: make(of) };
+    return last.out;
   };
 }
 
@@ -148,9 +128,7 @@ interface Health {
   stop(): void;
 }
 
-type AddService = Pick<Server, 'addService'>;
-
-function addHealth(server: Server, ready: () => boolean, streams: Set<Endable>): Health {
+function addHealth(methods: Map<string, Method>, ready: () => boolean): Health {
   const health = new HealthImplementation();
   let stopped = false;
   let last: ServingStatus | null = null;
@@ -162,8 +140,7 @@ function addHealth(server: Server, ready: () => boolean, streams: Set<Endable>):
   };
   const timer = setInterval(refresh, HEALTH_REFRESH_MS).unref();
   refresh();
-  // The package types the whole Server, and calls only addService.
-  health.addToServer(before(refresh, rememberingStreams(server, streams)) as Server);
+  health.addToServer(asServer(serviceHost(methods, refresh)));
   return {
     stop() {
       stopped = true;
@@ -173,83 +150,29 @@ function addHealth(server: Server, ready: () => boolean, streams: Set<Endable>):
   };
 }
 
-/** Runs `hook` at the start of each call of the services added through it. */
-function before(hook: () => void, target: AddService): AddService {
-  return wrapping(target, (handler) => (call: unknown, callback: unknown) => {
-    hook();
-    handler(call, callback);
-  });
+/** The packages type the whole Server of grpc-js, and call only addService. */
+function asServer(host: ServiceHost): Server {
+  return host as Server;
 }
 
-interface Endable {
-  end(): void;
-}
-
-/** Keeps the server streams that stay open, so that a drain can end them instead of waiting for their clients. */
-function rememberingStreams(target: AddService, streams: Set<Endable>): AddService {
-  return wrapping(target, (handler) => (call: unknown, callback: unknown) => {
-    if (isStream(call)) {
-      streams.add(call);
-      call.once('close', () => streams.delete(call));
-      call.once('cancelled', () => streams.delete(call));
-    }
-    handler(call, callback);
-  });
-}
-
-type Handler = (call: unknown, callback: unknown) => void;
-
-function wrapping(target: AddService, wrap: (handler: Handler) => Handler): AddService {
-  return {
-    addService(service: ServiceDefinition, implementation: UntypedServiceImplementation) {
-      const handlers = Object.entries(implementation) as [string, Handler][];
-      const wrapped = Object.fromEntries(handlers.map(([name, handler]) => [name, wrap(handler)]));
-      target.addService(service, wrapped as UntypedServiceImplementation);
-    },
-  };
-}
-
-function isStream(call: unknown): call is Endable & { once(event: string, listener: () => void): void } {
-  return typeof call === 'object' && call !== null && 'end' in call && typeof call.end === 'function';
-}
-
-async function bind(server: Server, { address }: GrpcOptions): Promise<string> {
+async function bind(listener: Listener, { address, mode = 0o660 }: GrpcOptions): Promise<string> {
   const parsed = parseAddress(address);
   if (parsed === null) throw unusable(`${address} ${addressProblem(address)}`);
+  const listen = () =>
+    listener.listen(parsed).catch((error: unknown) => {
+      throw unusable(`${address} cannot be bound: ${error instanceof Error ? error.message : String(error)}`);
+    });
   if (parsed.kind === 'unix') {
-    await bindSocket(parsed.path, FIELD, () => listen(server, address));
+    await bindSocket({ path: parsed.path, mode, field: FIELD }, listen);
     return address;
   }
-  const port = await listen(server, address);
-  return address.replace(/\d+$/, String(port));
+  return address.replace(/\d+$/, String(await listen()));
 }
 
 const FIELD = 'listen.grpc';
 
-function listen(server: Server, address: string): Promise<number> {
-  return new Promise((resolve, reject) => {
-    server.bindAsync(address, ServerCredentials.createInsecure(), (error, port) => {
-      if (error) reject(unusable(`${address} cannot be bound: ${error.message}`));
-      else resolve(port);
-    });
-  });
-}
-
 function unusable(message: string): InputError {
   return new InputError([{ field: FIELD, message }]);
-}
-
-async function drain(server: Server, health: Health, streams: Set<Endable>, limitMs: number): Promise<void> {
-  health.stop();
-  const closed = new Promise<'closed'>((resolve) => server.tryShutdown(() => resolve('closed')));
-  for (const stream of streams) stream.end();
-  let timer: NodeJS.Timeout | undefined;
-  const limit = new Promise<'limit'>((resolve) => {
-    timer = setTimeout(resolve, limitMs, 'limit');
-  });
-  await Promise.race([closed, limit]);
-  clearTimeout(timer);
-  server.forceShutdown();
 }
 
 function once(run: () => Promise<void>): () => Promise<void> {

@@ -9,6 +9,13 @@ export interface MetricsSources {
   /** The active ones. */
   readonly bundles: () => readonly BundleRef[];
   readonly storeWritable: () => boolean;
+  readonly admission: () => {
+    readonly running: number;
+    readonly queued: number;
+    readonly abandoned: number;
+    readonly overloaded: number;
+    readonly rate_limited: number;
+  };
 }
 
 export interface Metrics {
@@ -57,6 +64,7 @@ export function createMetrics(sources: MetricsSources): Metrics {
     buckets: STAGE_BUCKETS,
     registers,
   });
+  const timedStages = TIMED_STAGES.map((stage) => [stage, stages.labels({ stage })] as const);
   addGauges(sources, registers);
   collectDefaultMetrics({ register: registry });
 
@@ -67,8 +75,9 @@ export function createMetrics(sources: MetricsSources): Metrics {
         return;
       }
       const { verdict, reason, border, profile } = record;
-      decisions.inc({ verdict, reason, border, profile: profile ?? 'none' });
-      for (const stage of TIMED_STAGES) stages.observe({ stage }, record.took_us[stage] / MICROSECONDS);
+      decisions.inc({ verdict, reason, border, profile: profile ?? 'none' }, record.requests ?? 1);
+      if (record.requests !== undefined) return;
+      for (const [stage, time] of timedStages) time.observe(record.took_us[stage] / MICROSECONDS);
     },
     timed:
       (decide) =>
@@ -95,6 +104,26 @@ function addGauges(sources: MetricsSources, registers: Registry[]): void {
       },
     });
   gauge('lemma_log_queue', 'Records that wait to be written', () => sources.log().queued);
+  gauge('lemma_decisions_running', 'Decisions under way', () => sources.admission().running);
+  gauge('lemma_decisions_queued', 'Requests that wait for their turn', () => sources.admission().queued);
+  addTotal(
+    'lemma_abandoned_total',
+    'Requests whose caller had gone before their turn came',
+    () => sources.admission().abandoned,
+    registers,
+  );
+  new Counter({
+    name: 'lemma_shed_total',
+    help: 'Requests that were denied before they were looked at; in the log a second later',
+    labelNames: ['reason'],
+    registers,
+    collect() {
+      const { overloaded, rate_limited } = sources.admission();
+      this.reset();
+      this.inc({ reason: 'overloaded' }, overloaded);
+      this.inc({ reason: 'rate_limited' }, rate_limited);
+    },
+  });
   gauge('lemma_gate_ready', '1 when the live state is loaded', () => sources.gate().ready);
   gauge('lemma_gate_runtimes', 'Registered runtimes in memory', () => sources.gate().runtimes);
   gauge('lemma_gate_nonces', 'Spent nonces in memory', () => sources.gate().nonces);

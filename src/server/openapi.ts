@@ -76,28 +76,28 @@ function parametersOf(schema: ObjectSchema | undefined, place: 'path' | 'query')
   }));
 }
 
-function responsesOf({ answer, errors, auth, decides }: Operation): Record<string, object> {
+function responsesOf({ answer, errors, auth, decides, denies }: Operation): Record<string, object> {
+  const denials = denies ?? (decides ? DENIALS : []);
   const codes = auth ? [...errors, 'auth_required' as const] : errors;
   const statuses = new Set<number>([
     ...codes.map((code) => API_ERRORS[code]),
-    ...(decides ? DENIALS : []),
-    API_ERRORS.internal_error,
+    ...denials,
+    ...(denies === undefined ? [API_ERRORS.internal_error] : []),
   ]);
   const content =
     'mediaType' in answer ? { [answer.mediaType]: { schema: { type: 'string' } } } : json(answer);
   return {
     '200': { description: 'Done', content },
     ...Object.fromEntries(
-      [...statuses].sort().map((status) => [String(status), errorResponse(status, codes, decides)]),
+      [...statuses].sort().map((status) => [String(status), errorResponse(status, codes, denials)]),
     ),
   };
 }
 
-function errorResponse(status: number, codes: Operation['errors'], decides: true | undefined): object {
+function errorResponse(status: number, codes: Operation['errors'], denials: readonly number[]): object {
   const named = codes.filter((code) => API_ERRORS[code] === status);
-  const denials =
-    decides && DENIALS.includes(status as (typeof DENIALS)[number]) ? ['a denial, by its reason'] : [];
-  const description = [...named, ...denials].join(', ') || 'internal_error';
+  const denied = denials.includes(status) ? ['a denial, by its reason'] : [];
+  const description = [...named, ...denied].join(', ') || 'internal_error';
   return { description, content: json({ $ref: '#/components/schemas/Error' }) };
 }
 

@@ -1,3 +1,4 @@
+import { FORWARD_AUTH_PREFIX, FORWARD_AUTH_PROXIES } from '../request/forward-auth.ts';
 import {
   type ApiErrorCode,
   authorizeSchema,
@@ -5,10 +6,13 @@ import {
   decisionParamsSchema,
   decisionsQuerySchema,
   explainQuerySchema,
+  exportQuerySchema,
   issueProofSchema,
   killSchema,
   PROOF_TTL,
+  retireKeySchema,
   revokeSchema,
+  rotateKeySchema,
   runtimeParamsSchema,
   runtimesQuerySchema,
 } from '../schema/api.ts';
@@ -18,6 +22,8 @@ import * as answer from './answers.ts';
 
 export interface Operation {
   readonly method: 'GET' | 'POST';
+  /** Served for every method that HTTP has; `method` is the usual one. */
+  readonly anyMethod?: true;
   /** As OpenAPI writes it: `{id}` is one segment. */
   readonly path: string;
   /** The listeners that serve it. Only the control listener asks for the operator's key. */
@@ -33,10 +39,19 @@ export interface Operation {
   readonly errors: readonly ApiErrorCode[];
   /** Also answers with the reason's status and the error shape: it decides. */
   readonly decides?: true;
+  /** The statuses of its denials, which are all that it knows beside 200. */
+  readonly denies?: readonly number[];
 }
 
 const INPUT = ['invalid_request', 'payload_too_large', 'unsupported_media_type'] as const;
 const RUNTIMES = '/api/wallet/runtimes';
+const KEYS = '/api/wallet/keys';
+
+const forwardAuthParamsSchema = {
+  type: 'object',
+  required: ['proxy'],
+  properties: { proxy: { enum: FORWARD_AUTH_PROXIES, description: 'Who asks' } },
+} as const;
 
 export const OPERATIONS = {
   bootstrap: {
@@ -139,8 +154,49 @@ export const OPERATIONS = {
     on: ['control'],
     auth: true,
     summary: 'The decision log, one stored line after the other',
+    query: exportQuerySchema,
     answer: { mediaType: 'application/x-ndjson' },
-    errors: ['store_unavailable'],
+    errors: ['invalid_request', 'store_unavailable'],
+  },
+  listKeys: {
+    method: 'GET',
+    path: KEYS,
+    on: ['control'],
+    auth: true,
+    summary: 'Public halves of the keys that sign, or signed, for this deployment',
+    answer: answer.keys,
+    errors: [],
+  },
+  rotateKey: {
+    method: 'POST',
+    path: `${KEYS}/rotate`,
+    on: ['control'],
+    auth: true,
+    summary: 'Has a new key sign from now on; the one before is trusted until it is retired',
+    body: rotateKeySchema,
+    answer: answer.key,
+    errors: [...INPUT, 'store_unavailable'],
+  },
+  retireKey: {
+    method: 'POST',
+    path: `${KEYS}/retire`,
+    on: ['control'],
+    auth: true,
+    summary:
+      'Takes the trust from a key that signs no more. Checkpoints that it signed are verified by it still',
+    body: retireKeySchema,
+    answer: answer.key,
+    errors: [...INPUT, 'not_found', 'conflict', 'store_unavailable'],
+  },
+  backup: {
+    method: 'POST',
+    path: '/api/wallet/backup',
+    on: ['control'],
+    auth: true,
+    summary:
+      'A copy of the store, made while it runs: an SQLite file without any private key, for `lemma restore`',
+    answer: { mediaType: 'application/vnd.sqlite3' },
+    errors: ['conflict', 'insufficient_storage', 'store_unavailable'],
   },
   check: {
     method: 'POST',
@@ -151,6 +207,19 @@ export const OPERATIONS = {
     body: { type: 'object', description: 'envoy.service.auth.v3.CheckRequest as proto3 JSON' },
     answer: answer.checked,
     errors: INPUT,
+  },
+  forwardAuth: {
+    method: 'GET',
+    anyMethod: true,
+    path: `${FORWARD_AUTH_PREFIX}{proxy}`,
+    on: ['decision'],
+    auth: false,
+    summary:
+      "Decides the request that a proxy's headers describe (for envoy: this one, its path after the prefix). Any method",
+    params: forwardAuthParamsSchema,
+    answer: { mediaType: 'text/plain' },
+    errors: ['not_found'],
+    denies: [401, 403],
   },
   health: {
     method: 'GET',

@@ -2,8 +2,13 @@ import { chmodSync, lstatSync, unlinkSync } from 'node:fs';
 import { connect } from 'node:net';
 import { InputError } from '../reason.ts';
 
-/** For its user and group: a proxy beside us may be in the group. */
-const SOCKET_MODE = 0o660;
+export interface SocketFile {
+  readonly path: string;
+  /** Permissions. */
+  readonly mode: number;
+  /** The configuration's, for errors. */
+  readonly field: string;
+}
 
 /**
  * Binds a unix socket. A socket file that nobody answers on is what a killed process left behind, and goes; anything
@@ -11,16 +16,19 @@ const SOCKET_MODE = 0o660;
  *
  * @throws InputError under `field`.
  */
-export async function bindSocket(path: string, field: string, bind: () => Promise<unknown>): Promise<void> {
+export async function bindSocket(
+  { path, mode, field }: SocketFile,
+  bind: () => Promise<unknown>,
+): Promise<void> {
   await clearStale(path, field);
   // Between bind and chmod only the umask guards the socket.
-  const umask = process.umask(0o007);
+  const umask = process.umask(0o777 & ~mode);
   try {
     await bind();
   } finally {
     process.umask(umask);
   }
-  chmodSync(path, SOCKET_MODE);
+  chmodSync(path, mode);
 }
 
 async function clearStale(path: string, field: string): Promise<void> {

@@ -9,17 +9,18 @@ const UNLIMITED_PAGES = 0xfffffffe;
 
 /**
  * Opens the database for this process alone, migrated, in WAL with a sync at every commit. The lock is the kernel's: it ends
- * with the process, however that ends. `now` (ms) is the birth time of a new one.
+ * with the process, however that ends. `now` (ms) is the birth time of a new one. A backup is no store until it is restored.
  *
  * Throws `StoreOpenError`.
  */
-export function openDatabase(path: string, now: number): Database {
+export function openDatabase(path: string, now: number, as: 'store' | 'backup' = 'store'): Database {
   prepareFile(path);
   let db: Database | undefined;
   try {
     db = new Sqlite(path, { timeout: LOCK_WAIT_MS });
     configure(db);
     migrate(db, now);
+    if (as === 'store') refuseBackup(db);
     return db;
   } catch (error) {
     db?.close();
@@ -48,7 +49,17 @@ function configure(db: Database): void {
   db.exec('BEGIN IMMEDIATE; COMMIT');
 }
 
-function openError(path: string, error: unknown): StoreOpenError {
+/** An old state that came back unseen would give back spent nonces, budgets and kills. */
+function refuseBackup(db: Database): void {
+  if (db.prepare("SELECT 1 FROM meta WHERE key = 'backup'").get() === undefined) return;
+  throw new StoreOpenError(
+    'is_backup',
+    `${db.name} is a backup: move it away, and bring it back with \`lemma restore\``,
+  );
+}
+
+/** What stands in the way of opening a database, as one error. */
+export function openError(path: string, error: unknown): StoreOpenError {
   if (error instanceof StoreOpenError) return error;
   const code = codeOf(error);
   if (code.startsWith('SQLITE_BUSY') || code.startsWith('SQLITE_LOCKED')) {

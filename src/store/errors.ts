@@ -1,5 +1,13 @@
 /** Why a database cannot be opened; each message says what to do about it. */
-export type OpenFailure = 'symlink' | 'not_a_file' | 'in_use' | 'newer_schema' | 'not_ours' | 'unusable';
+export type OpenFailure =
+  | 'symlink'
+  | 'not_a_file'
+  | 'in_use'
+  | 'newer_schema'
+  | 'older_schema'
+  | 'is_backup'
+  | 'not_ours'
+  | 'unusable';
 
 export class StoreOpenError extends Error {
   override readonly name = 'StoreOpenError';
@@ -33,7 +41,12 @@ export class StoreReadError extends Error {
   }
 }
 
-export type ConflictCode = 'runtime_differs' | 'runtime_killed' | 'bundle_differs' | 'bundle_unknown';
+export type ConflictCode =
+  | 'runtime_differs'
+  | 'runtime_killed'
+  | 'bundle_differs'
+  | 'bundle_unknown'
+  | 'key_retired';
 
 /** What is stored already forbids this. */
 export class StoreConflict extends Error {

@@ -1,5 +1,6 @@
 import type { Database } from 'better-sqlite3';
 import { StoreConflict } from './errors.ts';
+import { keyChanger } from './keys.ts';
 import type { EventPlace, RuntimeState, StoreEvent } from './model.ts';
 
 type Of<T extends StoreEvent['type']> = Extract<StoreEvent, { readonly type: T }>;
@@ -32,6 +33,7 @@ export function eventWriter(db: Database, epoch: number): (event: StoreEvent) =>
     'INSERT OR IGNORE INTO revocations (org, env, kind, value) VALUES (?, ?, ?, ?)',
   );
   const activate = db.prepare('UPDATE bundles SET activated_at = ?, activated_seq = ? WHERE sha256 = ?');
+  const changeKey = keyChanger(db);
   const hasBundle = db.prepare('SELECT 1 FROM bundles WHERE sha256 = ?').pluck();
 
   return (event) => {
@@ -49,7 +51,10 @@ export function eventWriter(db: Database, epoch: number): (event: StoreEvent) =>
         return append(event, null);
       case 'bundle':
         return activateBundle(event);
+      case 'restore':
+        return append(event, null);
       case 'key':
+        if (event.payload.change !== undefined) changeKey(event.payload.change, event.time);
         return append(event, null);
     }
   };

@@ -2,6 +2,7 @@ import type { Database } from 'better-sqlite3';
 import type { SpentNonce } from '../schema/decision.ts';
 import { listBundles } from './bundles.ts';
 import { expiredBefore } from './commit.ts';
+import { signingKeys } from './keys.ts';
 import { metaOf } from './meta.ts';
 import type {
   BudgetState,
@@ -22,10 +23,11 @@ type RuntimeRow = Omit<Runtime, 'keys'> & { readonly keys: string | null };
 
 /** What the gate needs at start. `now` in milliseconds. */
 export function load(db: Database, now: number): Snapshot {
-  const { store_id, birth, epoch } = metaOf(db);
+  const { store_id, birth, epoch, fenced_at } = metaOf(db);
   return {
     store_id,
     birth,
+    fenced_at,
     last: { epoch, seq: lastSeq(db) },
     runtimes: db
       .prepare<unknown[], RuntimeRow>(`SELECT ${RUNTIME_COLUMNS} FROM runtimes r ${WITH_STATE}`)
@@ -43,6 +45,7 @@ export function load(db: Database, now: number): Snapshot {
       .all(expiredBefore(now)),
     budgets: db.prepare<unknown[], BudgetState>('SELECT lemma_id, used, expires_at FROM budgets').all(),
     chains: db.prepare<unknown[], ChainHead>('SELECT node, seq, hash FROM chains').all(),
+    signing_keys: signingKeys(db),
     latest_record: latestRecord(db),
     bundles: listBundles(db),
   };

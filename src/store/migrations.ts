@@ -62,6 +62,14 @@ const MIGRATIONS: readonly string[] = [
     activated_at INTEGER, activated_seq INTEGER, UNIQUE (name, revision)
   ) STRICT;
   `,
+  `
+  CREATE TABLE prunings (node TEXT PRIMARY KEY, seq INTEGER NOT NULL, document TEXT NOT NULL) STRICT, WITHOUT ROWID;
+  CREATE TABLE signing_keys (
+    use TEXT NOT NULL CHECK (use IN ('authority', 'checkpoint', 'bundle')), kid TEXT NOT NULL, x TEXT NOT NULL,
+    status TEXT NOT NULL CHECK (status IN ('current', 'previous', 'retired')),
+    since INTEGER NOT NULL, until INTEGER, endorsement TEXT, PRIMARY KEY (use, kid)
+  ) STRICT, WITHOUT ROWID;
+  `,
 ];
 
 /** The schema that this version writes. */
@@ -73,13 +81,7 @@ export const SCHEMA_VERSION = MIGRATIONS.length;
  * Throws `StoreOpenError` for a newer schema, or a database of somebody else.
  */
 export function migrate(db: Database, now: number): void {
-  const from = versionOf(db);
-  if (from > SCHEMA_VERSION) {
-    throw new StoreOpenError(
-      'newer_schema',
-      `${db.name} was written by a newer Lemma (schema ${from}; this one knows up to ${SCHEMA_VERSION}): update Lemma, or restore a backup from before`,
-    );
-  }
+  const from = checkSchema(db);
   if (from === 0) db.transaction(() => found(db, now)).immediate();
   for (const [index, sql] of MIGRATIONS.entries()) {
     if (index < from) continue;
@@ -88,6 +90,16 @@ export function migrate(db: Database, now: number): void {
       db.prepare("UPDATE meta SET value = ? WHERE key = 'schema'").run(String(index + 1));
     }).immediate();
   }
+}
+
+/** The schema that a database has; 0: it is empty. Throws `StoreOpenError` for a newer one, or a database of somebody else. */
+export function checkSchema(db: Database): number {
+  const version = versionOf(db);
+  if (version <= SCHEMA_VERSION) return version;
+  throw new StoreOpenError(
+    'newer_schema',
+    `${db.name} was written by a newer Lemma (schema ${version}; this one knows up to ${SCHEMA_VERSION}): update Lemma, or restore a backup from before`,
+  );
 }
 
 function versionOf(db: Database): number {

@@ -1,4 +1,4 @@
-import type { Profile } from '../schema/common.ts';
+import type { KeyUse, Profile } from '../schema/common.ts';
 import type { SpentNonce, Verdict } from '../schema/decision.ts';
 
 /** What the store keeps. Times are milliseconds since 1970 unless a member says seconds. */
@@ -51,7 +51,29 @@ interface Payloads {
   readonly taint: { readonly runtime_id: string; readonly taint_epoch: number } & Extra;
   readonly status: { readonly runtime_id: string; readonly status: 'active' | 'inactive' } & Extra;
   readonly bundle: { readonly sha256: string } & Extra;
-  readonly key: Extra;
+  readonly key: { readonly change?: KeyChange } & Extra;
+  readonly restore: { readonly taken_at: number } & Extra;
+}
+
+/** `current`: the one of its use that signs; what was it before is `previous`. `retired` is for ever. */
+export interface KeyChange {
+  readonly use: KeyUse;
+  /** RFC 7638 thumbprint. */
+  readonly kid: string;
+  /** The public key, base64url. */
+  readonly x: string;
+  readonly to: 'current' | 'retired';
+  /** What the key that signs now says of others of its use, as they are after this change. */
+  readonly endorse?: readonly { readonly kid: string; readonly signature: string }[];
+}
+
+/** A public key that signed, or signs, for this deployment. `until`: when it stopped signing, or was retired. */
+export interface SigningKey extends Pick<KeyChange, 'use' | 'kid' | 'x'> {
+  readonly status: 'current' | 'previous' | 'retired';
+  readonly since: number;
+  readonly until: number | null;
+  /** By the current key of its use (src/authority/endorse.ts); null for that one itself. */
+  readonly endorsement: string | null;
 }
 
 /**
@@ -60,7 +82,8 @@ interface Payloads {
  * Its effect, in the same transaction: `register` adds the runtime (identical data again: no new event; other data, or
  * a killed runtime: `StoreConflict`). `kill` is for ever. `taint` raises, never lowers. `status` fails on a killed
  * runtime. `kill`, `taint` and `status` also hold for a runtime that is not registered here (it may be
- * registered by file). `bundle` activates a stored bundle. `key` is only remembered.
+ * registered by file). `bundle` activates a stored bundle. `key` is remembered, and with a `change` keeps the history of
+ * public keys (a retired key: `StoreConflict`). `restore`: the store is an older state, and its epoch a new one.
  */
 export type StoreEvent = {
   [T in keyof Payloads]: Tenant & { readonly type: T; readonly payload: Payloads[T]; readonly time: number };
@@ -147,6 +170,36 @@ export interface Checkpoint {
   readonly signature: string;
 }
 
+/**
+ * A signed statement that the records of a node up to `seq` were pruned: its chain goes on from `hash`. A later one
+ * takes the place of the one before. `time` in milliseconds.
+ */
+export type Pruning = Checkpoint;
+
+/** Where a node's chain ends, and its latest checkpoint (null: none). */
+export interface ChainEnd extends ChainHead {
+  readonly checkpoint: number | null;
+}
+
+/** The log at one moment: its last position, each chain's end (seq 0: only traces of it are left), what was pruned. */
+export interface LogEnd {
+  readonly position: number;
+  readonly chains: readonly ChainEnd[];
+  readonly prunings: readonly Pruning[];
+}
+
+/** What a copy says of itself, so that nobody takes it for the store. `taken_at` in milliseconds. */
+export interface BackupMark extends Tenant {
+  readonly v: 1;
+  readonly taken_at: number;
+}
+
+/** How full the database is. `used` and `limit` in bytes; free pages within the file are not used. Null: no limit. */
+export interface StoreSize {
+  readonly used: number;
+  readonly limit: number | null;
+}
+
 /** `since` inclusive, `until` exclusive. `cursor` is a `next_cursor`; `limit` 1 to 1000. */
 export interface RecordQuery extends Tenant {
   readonly runtime_id?: string;
@@ -169,9 +222,17 @@ export interface RecordPage {
   readonly next_cursor: string | null;
 }
 
+/** `line` is the stored one, or, of a record that is withheld, where it stands in the chain (src/store/withheld.ts). */
+export interface StreamedRecord {
+  readonly position: number;
+  readonly node: string;
+  readonly seq: number;
+  readonly line: string;
+}
+
 /** Lines in the order of commit. `next`: the position to go on from, also where the page is empty. */
 export interface RecordStream {
-  readonly records: { readonly position: number; readonly line: string }[];
+  readonly records: readonly StreamedRecord[];
   readonly next: number;
   readonly done: boolean;
 }
@@ -200,6 +261,8 @@ export interface Snapshot {
   readonly store_id: string;
   /** When this database was created: what happened before, it cannot know. */
   readonly birth: number;
+  /** When this state was restored from a backup; what happened between the two, it cannot know. Null: it never was. */
+  readonly fenced_at: number | null;
   readonly last: EventPlace;
   readonly runtimes: readonly Runtime[];
   /** States of runtimes that are not registered here. */
@@ -208,6 +271,7 @@ export interface Snapshot {
   readonly nonces: readonly SpentNonce[];
   readonly budgets: readonly BudgetState[];
   readonly chains: readonly ChainHead[];
+  readonly signing_keys: readonly SigningKey[];
   /** The latest time that any record carries; 0 where there is none. */
   readonly latest_record: number;
   readonly bundles: readonly BundleInfo[];

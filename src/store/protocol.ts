@@ -1,10 +1,14 @@
+import type { Copied } from './backup.ts';
 import type { WireError } from './errors.ts';
 import type {
+  BackupMark,
   BundleInfo,
   Checkpoint,
   Committed,
   EventPlace,
+  LogEnd,
   NewBundle,
+  Pruning,
   RecordBatch,
   RecordQuery,
   RecordStream,
@@ -12,10 +16,12 @@ import type {
   Snapshot,
   StoredEvent,
   StoreEvent,
+  StoreSize,
   StoreStats,
   Tenant,
   Within,
 } from './model.ts';
+import type { Prunable } from './pruning.ts';
 import type { Place, QueryStep } from './query.ts';
 
 /** What the client may ask of the worker, and what it answers. */
@@ -24,6 +30,11 @@ export interface Calls {
   readonly commit: Call<{ readonly batch: RecordBatch; readonly now: number }, Committed>;
   readonly putBundle: Call<NewBundle, void>;
   readonly putCheckpoint: Call<Checkpoint, void>;
+  readonly putPruning: Call<Pruning, void>;
+  readonly removePruned: Call<{ readonly node: string; readonly limit: number }, number>;
+  readonly logEnd: Call<null, LogEnd>;
+  readonly prunable: Call<{ readonly node: string; readonly before: number | null }, Prunable | null>;
+  readonly size: Call<null, StoreSize>;
   readonly load: Call<{ readonly now: number }, Snapshot>;
   readonly runtimes: Call<
     { readonly tenant: Tenant; readonly after: string; readonly limit: number },
@@ -40,7 +51,7 @@ export interface Calls {
   >;
   readonly recordById: Call<{ readonly decision_id: string; readonly within: Within }, string[]>;
   readonly stream: Call<
-    { readonly within: Within; readonly after: number; readonly limit: number },
+    { readonly within: Within; readonly after: number; readonly limit: number; readonly whole: boolean },
     RecordStream
   >;
   readonly checkpoints: Call<
@@ -54,6 +65,9 @@ export interface Calls {
   readonly getBundle: Call<{ readonly sha256: string }, (BundleInfo & NewBundle) | null>;
   readonly stats: Call<null, StoreStats>;
   readonly limit: Call<{ readonly maxBytes: number | null }, void>;
+  readonly seal: Call<{ readonly mark: BackupMark; readonly checkpoints: readonly Checkpoint[] }, void>;
+  /** Answered when the copy is done; other requests are served meanwhile. */
+  readonly copy: Call<{ readonly path: string }, Copied>;
   readonly close: Call<null, void>;
 }
 
@@ -72,9 +86,13 @@ export const WRITE_KINDS = [
   'commit',
   'putBundle',
   'putCheckpoint',
+  'putPruning',
+  'removePruned',
 ] as const satisfies readonly Kind[];
 export type WriteKind = (typeof WRITE_KINDS)[number];
-export type OtherKind = Exclude<Kind, WriteKind>;
+/** Requests that are answered later than those that came with them. */
+export type SlowKind = 'copy';
+export type OtherKind = Exclude<Kind, WriteKind | SlowKind>;
 
 const WRITES: ReadonlySet<Kind> = new Set(WRITE_KINDS);
 
@@ -89,6 +107,7 @@ type RequestOf<K extends Kind> = {
 }[K];
 export type Request = RequestOf<Kind>;
 export type WriteRequest = RequestOf<WriteKind>;
+export type SlowRequest = RequestOf<SlowKind>;
 
 export type Answer =
   | { readonly id: number; readonly ok: true; readonly value: unknown }

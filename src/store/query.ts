@@ -1,5 +1,6 @@
 import type { Database } from 'better-sqlite3';
-import type { RecordQuery, RecordStream, Within } from './model.ts';
+import type { RecordQuery, RecordStream, Tenant, Within } from './model.ts';
+import { withheldLine } from './withheld.ts';
 
 /**
  * Entries that one step of a query may look at, so that a rare filter over a long log never keeps the writer waiting:
@@ -26,6 +27,10 @@ const FILTERS = ['runtime_id', 'agent_id', 'workspace_id', 'subject', 'verdict',
 
 interface Row extends Place {
   readonly line: Buffer;
+}
+interface StreamRow extends Row, Tenant {
+  readonly node: string;
+  readonly seq: number;
 }
 
 type Bound = Record<string, string | number>;
@@ -87,17 +92,33 @@ export function recordById(db: Database, decisionId: string, within: Within): st
   return rows.all({ decisionId, ...boundTenant(within) }).map(lineOf);
 }
 
-/** The next records in the order of commit. A page looks at a bounded stretch of the log, and may be empty. */
-export function streamRecords(db: Database, within: Within, after: number, limit: number): RecordStream {
+/**
+ * The next records in the order of commit. A page looks at a bounded stretch of the log, and may be empty. `whole`: a
+ * record of another tenant is withheld, not left out.
+ */
+export function streamRecords(
+  db: Database,
+  within: Within,
+  after: number,
+  limit: number,
+  whole: boolean,
+): RecordStream {
   const last = Number(db.prepare('SELECT coalesce(max(position), 0) FROM records').pluck().get());
   const end = Math.min(last, after + SCAN_ENTRIES);
-  const rows = db.prepare<unknown[], Row>(
-    `SELECT time, position, line FROM records WHERE position > @after AND position <= @end ${tenantOf(within)}
-     ORDER BY position LIMIT @limit`,
+  const shown = whole ? 'any' : within;
+  const rows = db.prepare<unknown[], StreamRow>(
+    `SELECT time, position, node, seq, org, env, line FROM records
+     WHERE position > @after AND position <= @end ${tenantOf(shown)} ORDER BY position LIMIT @limit`,
   );
-  const { page, full } = take(rows.iterate({ after, end, limit, ...boundTenant(within) }), limit);
-  const records = page.map((row) => ({ position: row.position, line: lineOf(row) }));
-  const seen = full ? (records.at(-1)?.position ?? end) : end;
+  const { page, full } = take(rows.iterate({ after, end, limit, ...boundTenant(shown) }), limit);
+  const records = page.map(({ position, node, seq, org, env, line }) => {
+    const text = line.toString('utf8');
+    const own = within === 'any' || (within.org === org && within.env === env);
+    return { position, node, seq, line: own ? text : withheldLine(node, seq, text) };
+  });
+  // Over what was pruned, or a number that somebody made up, in one step.
+  const beyond = db.prepare('SELECT min(position) FROM records WHERE position > ?').pluck().get(end);
+  const seen = full ? (records.at(-1)?.position ?? end) : Math.max(end, Number(beyond ?? 0) - 1);
   return { records, next: Math.max(seen, after), done: seen >= last };
 }
 
@@ -110,8 +131,8 @@ function boundTenant(within: Within): Bound {
   return within === 'any' ? {} : { org: within.org, env: within.env };
 }
 
-function take(rows: Iterable<Row>, limit: number): { page: Row[]; full: boolean } {
-  const page: Row[] = [];
+function take<R extends Row>(rows: Iterable<R>, limit: number): { page: R[]; full: boolean } {
+  const page: R[] = [];
   let bytes = 0;
   for (const row of rows) {
     page.push(row);

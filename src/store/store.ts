@@ -2,13 +2,17 @@ import { extname, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import { InputError } from '../reason.ts';
+import type { Copied } from './backup.ts';
 import { fromWire, messageOf, StoreClosedError, StoreWriteError } from './errors.ts';
 import type {
+  BackupMark,
   BundleInfo,
   Checkpoint,
   Committed,
   EventPlace,
+  LogEnd,
   NewBundle,
+  Pruning,
   RecordBatch,
   RecordPage,
   RecordQuery,
@@ -17,6 +21,7 @@ import type {
   Snapshot,
   StoredEvent,
   StoreEvent,
+  StoreSize,
   StoreStats,
   Tenant,
   Within,
@@ -30,6 +35,7 @@ import {
   type Result,
   type WorkerOptions,
 } from './protocol.ts';
+import type { Prunable } from './pruning.ts';
 import type { Place } from './query.ts';
 
 export interface StoreOptions {
@@ -62,8 +68,25 @@ export interface Store {
   queryRecords(query: RecordQuery): Promise<RecordPage>;
   /** Lines of one decision, the verdict last; empty where `within` has no such decision. */
   recordById(decisionId: string, within: Within): Promise<string[]>;
-  /** Up to `limit` lines in the order of commit after a position (0: from the start). */
-  streamRecords(within: Within, after: number, limit: number): Promise<RecordStream>;
+  /**
+   * Up to `limit` lines in the order of commit after a position (0: from the start). `whole` (false): with a place-holder
+   * for each record of another tenant, so that the chain can be followed.
+   */
+  streamRecords(within: Within, after: number, limit: number, whole?: boolean): Promise<RecordStream>;
+  logEnd(): Promise<LogEnd>;
+  /** A node's checkpoints after a record, by record, `limit` at most. */
+  checkpointsAfter(node: string, seq: number, limit: number): Promise<Checkpoint[]>;
+  /** The span of a node's log that may go next: all of it from before `before` (ms; null: of any age). */
+  prunable(node: string, before: number | null): Promise<Prunable | null>;
+  /** Remembers a cut; nothing goes yet. */
+  putPruning(pruning: Pruning): Promise<void>;
+  /** Takes out up to `limit` of what a cut has left over, records first; how many went. */
+  removePruned(node: string, limit: number): Promise<number>;
+  size(): Promise<StoreSize>;
+  /** Copies the database to a new file while it is written to. Rejects with `StoreReadError`. */
+  copy(path: string): Promise<Copied>;
+  /** Makes this store, a copy that nothing else has open, a backup; close it then. */
+  seal(mark: BackupMark, checkpoints: readonly Checkpoint[]): Promise<void>;
   /** Events of this runtime and of its whole tenant, up to `each` (10) before and after `time`. */
   eventsAround(tenant: Tenant, runtimeId: string, time: number, each?: number): Promise<StoredEvent[]>;
   eventsAfter(seq: number, limit: number): Promise<StoredEvent[]>;
@@ -97,7 +120,17 @@ export async function openStore({ path, clock, maxBytes = null }: StoreOptions):
     commitRecords: (batch) => call('commit', { batch, now: clock() }),
     queryRecords: (query) => queryRecords(call, query),
     recordById: (decision_id, within) => call('recordById', { decision_id, within }),
-    streamRecords: async (within, after, limit) => call('stream', { within, after, limit: pageLimit(limit) }),
+    streamRecords: async (within, after, limit, whole = false) =>
+      call('stream', { within, after, limit: pageLimit(limit), whole }),
+    logEnd: () => call('logEnd', null),
+    checkpointsAfter: async (node, seq, limit) =>
+      call('checkpoints', { node, after: { node, seq }, limit: pageLimit(limit) }),
+    prunable: (node, before) => call('prunable', { node, before }),
+    putPruning: (pruning) => call('putPruning', pruning),
+    removePruned: async (node, limit) => call('removePruned', { node, limit: pageLimit(limit) }),
+    size: () => call('size', null),
+    copy: (path) => call('copy', { path: resolve(path) }),
+    seal: (mark, signed) => call('seal', { mark, checkpoints: signed }),
     eventsAround: (tenant, runtime_id, time, each = 10) =>
       call('eventsAround', { tenant, runtime_id, time, each }),
     eventsAfter: async (after, limit) => call('eventsAfter', { after, limit: pageLimit(limit) }),

@@ -1,5 +1,6 @@
 import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import type { Database } from 'better-sqlite3';
+import { copyDatabase, sealCopy } from './backup.ts';
 import { getBundle, putBundle } from './bundles.ts';
 import { recordWriter } from './commit.ts';
 import { limitPages, openDatabase } from './database.ts';
@@ -19,10 +20,12 @@ import {
   type OtherKind,
   type Request,
   type Result,
+  type SlowRequest,
   type WorkerOptions,
   type WriteKind,
   type WriteRequest,
 } from './protocol.ts';
+import { logEnd, prunable, putPruning, removePruned, sizeOf } from './pruning.ts';
 import { queryStep, recordById, streamRecords } from './query.ts';
 
 /** The thread that alone touches the database: what has queued up is written in one transaction, then answered. */
@@ -46,10 +49,24 @@ function start(port: MessagePort, options: WorkerOptions): void {
   const serve = server(db, options.maxBytes);
   port.on('message', (first: Request) => {
     const requests = drain(port, first);
-    send(port, { type: 'answers', answers: serve(requests) });
+    const slow = requests.filter(isSlow);
+    send(port, { type: 'answers', answers: serve(requests.filter((request) => !isSlow(request))) });
+    for (const request of slow) void copy(port, db, request);
     if (requests.some(({ kind }) => kind === 'close')) port.close();
   });
   send(port, { type: 'ready', error: null });
+}
+
+function isSlow(request: Request): request is SlowRequest {
+  return request.kind === 'copy';
+}
+
+async function copy(port: MessagePort, db: Database, { id, args }: SlowRequest): Promise<void> {
+  const answer: Answer = await copyDatabase(db, args.path).then(
+    (value) => ({ id, ok: true, value }),
+    (error: unknown) => ({ id, ok: false, error: toWire(error, 'read') }),
+  );
+  send(port, { type: 'answers', answers: [answer] });
 }
 
 function send(port: MessagePort, message: Message): void {
@@ -67,7 +84,10 @@ function drain(port: MessagePort, first: Request): Request[] {
 }
 
 /** Writes first, so that a read sees every write that was asked for before it. */
-function server(db: Database, initialLimit: number | null): (requests: readonly Request[]) => Answer[] {
+function server(
+  db: Database,
+  initialLimit: number | null,
+): (requests: readonly Exclude<Request, SlowRequest>[]) => Answer[] {
   const counts: GroupCounts = { transactions: 0, failed: 0, writes: 0 };
   let maxBytes = initialLimit;
   const reserve = (pages: number): void => limitPages(db, maxBytes, pages);
@@ -80,6 +100,8 @@ function server(db: Database, initialLimit: number | null): (requests: readonly 
     commit: ({ batch, now }) => records.write(batch, now),
     putBundle: (bundle) => putBundle(db, bundle),
     putCheckpoint: (checkpoint) => putCheckpoint(db, checkpoint),
+    putPruning: (pruning) => putPruning(db, pruning),
+    removePruned: ({ node, limit }) => removePruned(db, node, limit),
   };
   const others: Handlers<OtherKind> = {
     load: ({ now }) => load(db, now),
@@ -88,7 +110,10 @@ function server(db: Database, initialLimit: number | null): (requests: readonly 
     eventsAround: ({ tenant, runtime_id, time, each }) => eventsAround(db, tenant, runtime_id, time, each),
     query: ({ query, from }) => queryStep(db, query, from),
     recordById: ({ decision_id, within }) => recordById(db, decision_id, within),
-    stream: ({ within, after, limit }) => streamRecords(db, within, after, limit),
+    stream: ({ within, after, limit, whole }) => streamRecords(db, within, after, limit, whole),
+    logEnd: () => logEnd(db),
+    prunable: ({ node, before }) => prunable(db, node, before),
+    size: () => sizeOf(db, maxBytes),
     checkpoints: ({ node, after, limit }) => checkpoints(db, node, after, limit),
     getBundle: ({ sha256 }) => getBundle(db, sha256),
     stats: () => ({ ...counts }),
@@ -96,6 +121,7 @@ function server(db: Database, initialLimit: number | null): (requests: readonly 
       maxBytes = args.maxBytes;
       reserve(0);
     },
+    seal: ({ mark, checkpoints: signed }) => sealCopy(db, mark, signed),
     close: () => {
       // Folds the WAL into the file; where that fails, the WAL stays and is as durable.
       db.close();
@@ -117,9 +143,9 @@ function server(db: Database, initialLimit: number | null): (requests: readonly 
   };
 }
 
-type OtherRequest = Exclude<Request, WriteRequest>;
+type OtherRequest = Exclude<Request, WriteRequest | SlowRequest>;
 
-function isWriteRequest(request: Request): request is WriteRequest {
+function isWriteRequest(request: WriteRequest | OtherRequest): request is WriteRequest {
   return isWriteKind(request.kind);
 }
 

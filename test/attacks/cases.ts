@@ -7,11 +7,11 @@ import {
   credential,
   encode,
   header,
+  hereOrigin,
   keyNamed,
   keys,
   link,
   NOW,
-  ORIGIN,
   proving,
   request,
   sign,
@@ -171,6 +171,7 @@ function chainAndKeys(): Row[] {
     ['two roots', 'chain_order_invalid', bearing([root, root, delegation, runtime])],
     ['two runtimes', 'chain_order_invalid', bearing([root, delegation, runtime, runtime])],
     ['two runs', 'chain_order_invalid', bearing([root, delegation, runtime, run, run])],
+    ['the delegation twice', 'chain_parent_mismatch', bearing([root, delegation, delegation, runtime])],
     [
       'a delegation under the runtime',
       'chain_order_invalid',
@@ -178,6 +179,7 @@ function chainAndKeys(): Row[] {
     ],
     ['three delegations', 'allow', bearing(delegations(3))],
     ['four delegations', 'chain_too_deep', bearing(delegations(4))],
+    ['a thousand ancestors', 'schema_invalid', bearing([...Array(1000).fill({}), runtime])],
     ['six ancestors', 'chain_too_deep', bearing([root, root, root, delegation, delegation, runtime, run])],
     [
       'a delegation spliced onto another root',
@@ -214,7 +216,7 @@ function chainAndKeys(): Row[] {
     [
       'an audience that the parent lacks',
       'audience_escalation',
-      bearing(runtimeWith({ audience: [ORIGIN, 'https://evil.example'] })),
+      bearing(runtimeWith({ audience: [hereOrigin(), 'https://evil.example'] })),
     ],
     [
       'a longer life than the parent',
@@ -273,6 +275,7 @@ function chainAndKeys(): Row[] {
         bearing(runtimeWith({ claims: { budget: { operations } } })),
       ],
     ),
+    ['no taint epoch', 'schema_invalid', bearing(runtimeWith({ claims: { taint_epoch: undefined } }))],
     ['a negative taint epoch', 'schema_invalid', bearing(runtimeWith({ claims: { taint_epoch: -1 } }))],
     ['empty bounds', 'schema_invalid', bearing(runtimeWith({ claims: { bounds: {} } }))],
     [
@@ -409,6 +412,11 @@ function encodings(): Row[] {
       request({ headers: [['x-lemma-credential', '@'.repeat(21_847)]] }),
     ],
     [
+      'a credential of 64 KiB',
+      'payload_too_large',
+      request({ headers: [['x-lemma-credential', 'A'.repeat(65_536)]] }),
+    ],
+    [
       'an unused-bit change in a key',
       'schema_invalid',
       bearing(runtimeWith({ key: `${toBase64url(keys.runtime.public).slice(0, 42)}B` })),
@@ -495,6 +503,13 @@ function popAndHttp(): Row[] {
     get(put('x-lemma-pop', (pop) => pop.replace(from, to)));
   const update = (options: Parameters<typeof proving>[2] = {}) =>
     proving(links, keys.runtime, { method: 'PUT', text: '{"title":"x"}', ...options });
+  const purging = (text: string, coding?: string) =>
+    proving(chain({ run: { scope: ['documents.admin'] } }), keys.run, {
+      method: 'POST',
+      path: '/v1/purge/all',
+      text,
+      headers: coding === undefined ? [] : [['content-encoding', coding]],
+    });
   const ambiguousPaths = [
     'v1/documents/42',
     '/v1//documents/42',
@@ -536,6 +551,16 @@ function popAndHttp(): Row[] {
       'X-Original-URL',
       'X-Rewrite-URL',
     ].map((name): Row => [`${name}`, 'header_ambiguous', bearing(links, { headers: [[name, 'DELETE']] })]),
+    [
+      'a method override behind 2,000 other headers',
+      'header_ambiguous',
+      bearing(links, {
+        headers: [
+          ...Array.from({ length: 2_000 }, (_, i) => [`f${i}`, ''] as const),
+          ['x-http-method-override', 'DELETE'],
+        ],
+      }),
+    ],
     ...ambiguousPaths.map(
       (path): Row => [`the path ${JSON.stringify(path)}`, 'path_ambiguous', bearing(links, { path })],
     ),
@@ -664,10 +689,10 @@ function popAndHttp(): Row[] {
     ['a dictionary with a third member', 'pop_invalid', get(put('x-lemma-pop', (pop) => `${pop}, more=1`))],
     ['a member twice', 'pop_invalid', get(put('x-lemma-pop', (pop) => `${pop}, ${pop.split(', ').at(-1)}`))],
     ['a PoP that is no dictionary', 'pop_invalid', get(put('x-lemma-pop', () => '((('))],
-    ['60 s old', 'allow', proving(links, keys.runtime, { created: NOW - 60 })],
-    ['61 s old', 'pop_stale', proving(links, keys.runtime, { created: NOW - 61 })],
-    ['30 s ahead', 'allow', proving(links, keys.runtime, { created: NOW + 30 })],
-    ['31 s ahead', 'pop_stale', proving(links, keys.runtime, { created: NOW + 31 })],
+    ['a PoP 60 s old', 'allow', proving(links, keys.runtime, { created: NOW - 60 })],
+    ['a PoP 61 s old', 'pop_stale', proving(links, keys.runtime, { created: NOW - 61 })],
+    ['a PoP 30 s ahead', 'allow', proving(links, keys.runtime, { created: NOW + 30 })],
+    ['a PoP 31 s ahead', 'pop_stale', proving(links, keys.runtime, { created: NOW + 31 })],
     ['a PoP over a body', 'allow', update()],
     [
       'a body swapped',
@@ -686,6 +711,9 @@ function popAndHttp(): Row[] {
       'pop_invalid',
       update({ change: put('content-digest', () => 'sha-512=:AAAA:') }),
     ],
+    ['a compressed body where the policy needs JSON', 'context_missing', purging('{"all":true}', 'gzip')],
+    ['a body with a key twice where the policy needs JSON', 'context_missing', purging('{"a":1,"a":2}')],
+    ['a body as the policy needs it', 'allow', purging('{"all":true}')],
     [
       'a body that the PoP does not cover',
       'pop_body_mismatch',

@@ -51,6 +51,7 @@ export function tempFolder(): { path: string; remove(): void } {
 
 /** A real authority over a real store in a folder of its own. */
 export interface World {
+  readonly folder: string;
   readonly authority: Authority;
   readonly store: Store;
   readonly gate: Gate;
@@ -88,6 +89,7 @@ async function worldIn(path: string, remove: () => void): Promise<World> {
     home: HOME,
     host: 'localhost',
     keys,
+    issuer: () => keys.issuer,
     store,
     gate,
     clock: () => world.now,
@@ -96,6 +98,7 @@ async function worldIn(path: string, remove: () => void): Promise<World> {
     onError: (error) => errors.push(error),
   });
   const world: World = {
+    folder: path,
     authority,
     store,
     gate,

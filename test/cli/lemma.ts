@@ -5,6 +5,7 @@ import { createServer, type IncomingMessage } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { createInterface } from 'node:readline';
 import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 
@@ -29,6 +30,28 @@ export async function lemma(
   child.stdin.end();
   const [out, err] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'close')]);
   return { code: child.exitCode, out, err };
+}
+
+/** Starts the program as a user would, one that goes on until it is told to end. */
+export function lemmaGoing(folder: string, args: readonly string[]) {
+  const child = spawn(process.execPath, [MAIN, ...args], { cwd: folder, env: { PATH: process.env.PATH } });
+  child.stdin.end();
+  const closed = once(child, 'close');
+  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+  const errors = text(child.stderr);
+  return {
+    /** The next line of the answer; throws with what stands in the other stream when it has ended. */
+    async line(): Promise<string> {
+      const { done, value } = await lines.next();
+      if (done !== true) return value;
+      throw new Error(`the program has ended: ${await errors}`);
+    },
+    async end(signal: NodeJS.Signals): Promise<Run> {
+      child.kill(signal);
+      await closed;
+      return { code: child.exitCode, out: '', err: await errors };
+    },
+  };
 }
 
 export function emptyFolder() {

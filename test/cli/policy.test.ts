@@ -12,8 +12,7 @@ import { packRegoOnly, regoOnlyOf } from '../../src/policy/rego-only.ts';
 import { writeTar } from '../../src/policy/tar.ts';
 import { PATIENT_MS, wasmBuilt } from '../policy/compiler/support.ts';
 import { allowedInput } from '../policy/support.ts';
-import { bearing, chain, keyNamed } from '../support/kit.ts';
-import { type Running, running } from '../support/running.ts';
+import { keyNamed } from '../support/kit.ts';
 import { emptyFolder, lemma } from './lemma.ts';
 
 const PACKAGE = fileURLToPath(new URL('../../', import.meta.url));
@@ -157,6 +156,16 @@ describe('lemma policy', function () {
 
     it('fails below the threshold of coverage', async () => {
       assert.equal((await asJson('test', '--threshold', '99.99')).error_code, 'coverage_low');
+    });
+
+    it('names the rules that no test makes true, with their places', async () => {
+      edit('low/decision.rego', 'admitted if {', 'admitted if input.v == 99\n\nadmitted if {');
+      const { data } = await asJson('test', '--coverage');
+      const { problems } = data.coverage as { problems: { code: string; file: string; row: number }[] };
+      assert.deepEqual(
+        problems.map(({ code, file, row }) => [code, file, row]),
+        [['rule_uncovered', 'policies/low/decision.rego', 46]],
+      );
     });
 
     it('passes at a threshold that is held', async () => {
@@ -441,40 +450,6 @@ describe('lemma policy', function () {
     it('is misused with a profile that there is none of', async () => {
       const { code } = await policy('eval', '--profile', 'medium', '--input', 'input.json');
       assert.equal(code, 2);
-    });
-  });
-
-  describe("an author's path, from an edited threshold to the next decision", () => {
-    let service: Running;
-    let home: ReturnType<typeof emptyFolder>;
-    beforeEach(async () => {
-      home = emptyFolder();
-      service = await running({ folder: home.path });
-    });
-    afterEach(async () => {
-      await service?.stop();
-      home?.remove();
-    });
-
-    it('leads to decisions of the new revision, and leaves the old ones as they were', async () => {
-      const earlier = (await service.grpc(bearing(chain()))).decisionId;
-      edit('low/data.json', '30000', '20000');
-      assert.equal((await policy('check')).code, 0);
-      assert.equal((await policy('test')).code, 1);
-      edit('low/decision_test.rego', /3000([01])/g, '2000$1');
-      assert.equal((await policy('test', '--coverage')).code, 0);
-      const built = await asJson('build', '--out', 'out', '--sign-key', 'author.key', '--serial', '2');
-
-      await service.stop();
-      const bundles = { source: at('out'), keys: [built.data.signed_by] };
-      service = await running({ folder: home.path, config: { bundles } });
-      const later = (await service.grpc(bearing(chain()))).decisionId;
-
-      const [low] = built.data.bundles as { revision: string }[];
-      const [then, now] = [await service.explain(earlier), await service.explain(later)];
-      assert.deepEqual([now.verdict, now.bundle?.revision], ['allow', low?.revision]);
-      const { revision } = await readBundleDir(at('given/low'));
-      assert.deepEqual([then.bundle?.revision, then.evaluated_again?.equal], [revision, true]);
     });
   });
 });

@@ -49,6 +49,7 @@ describe('serve', () => {
         interactive: false,
       },
       report: (result: Result) => void events.emit('up', result),
+      complain: assert.fail,
     };
   }
 
@@ -59,6 +60,7 @@ describe('serve', () => {
       addresses: { grpc: ['127.0.0.1:1'], decision: '127.0.0.1:2', control: '127.0.0.1:3', firewall: null },
       operatorKeyFile: join(folder.path, '.lemma/operator.key'),
       reload,
+      reloadBundles: async () => [],
       stop: async () => {
         told.stopped = true;
       },

@@ -37,6 +37,47 @@ const CASES: readonly Case[] = [
     ],
   },
   {
+    name: 'peers without an authority to name them',
+    files: {
+      ...main(
+        "listen:\n  control:\n    address: 127.0.0.1:0\n    tls: {cert: c, key: k, peers: ['spiffe://a/b']}\n",
+      ),
+      c: '',
+      k: '',
+    },
+    lines: ['lemma.yaml:4: listen.control.tls.peers: needs client_ca: without it no client shows who it is'],
+  },
+  {
+    name: 'a peer that is no SPIFFE ID',
+    files: {
+      ...main(
+        'listen:\n  grpc:\n    - {address: 127.0.0.1:0, tls: {cert: c, key: c, client_ca: c, peers: [envoy]}}\n',
+      ),
+      c: '',
+    },
+    lines: [
+      'lemma.yaml:3: listen.grpc[0].tls.peers[0]: must be a SPIFFE ID, or all below one: spiffe://acme/ns/prod/*',
+    ],
+  },
+  {
+    name: 'files of TLS that are not there',
+    files: main('listen: {decision: {address: 127.0.0.1:0, tls: {cert: /c, key: /k}}}\n'),
+    lines: [
+      'lemma.yaml:1: listen.decision.tls.cert: no such file: /c',
+      'lemma.yaml:1: listen.decision.tls.key: no such file: /k',
+    ],
+  },
+  {
+    name: 'permissions of a socket that are none',
+    files: main("listen: {control: {address: 'unix:///tmp/c.sock', mode: rw}}\n"),
+    lines: ['lemma.yaml:1: listen.control.mode: must be octal permissions in quotes: "0660"'],
+  },
+  {
+    name: 'a long form without its address',
+    files: main('listen: {control: {mode: "0600"}}\n'),
+    lines: ['lemma.yaml:1: listen.control.address: is missing'],
+  },
+  {
     name: 'a duplicate key, and what else is wrong',
     files: main('org: a\norg: b\nenv: B\n'),
     lines: [

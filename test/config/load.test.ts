@@ -10,10 +10,11 @@ const trust = (...homes: string[]) =>
 
 describe('a configuration with nothing said', () => {
   it('listens on the default loopback ports', () => {
+    const plain = (address: string) => ({ address, tls: null, mode: 0o660 });
     assert.deepEqual(load({}).config.listen, {
-      grpc: ['127.0.0.1:9191'],
-      decision: '127.0.0.1:8181',
-      control: '127.0.0.1:8080',
+      grpc: [plain('127.0.0.1:9191')],
+      decision: plain('127.0.0.1:8181'),
+      control: plain('127.0.0.1:8080'),
     });
   });
 
@@ -67,12 +68,18 @@ describe('precedence', () => {
   it('puts the file before the default', () => assert.equal(config.node, 'from-file'));
 
   it('reaches into parts that the file does not have', () => {
-    assert.equal(load({}, { env: { LEMMA_LISTEN_DECISION: '[::1]:0' } }).config.listen.decision, '[::1]:0');
+    assert.equal(
+      load({}, { env: { LEMMA_LISTEN_DECISION: '[::1]:0' } }).config.listen.decision.address,
+      '[::1]:0',
+    );
   });
 
   it('takes several addresses in one text', () => {
     const { listen } = load({}, { flags: { 'listen.grpc': '127.0.0.1:0, unix:///tmp/lemma.sock' } }).config;
-    assert.deepEqual(listen.grpc, ['127.0.0.1:0', 'unix:///tmp/lemma.sock']);
+    assert.deepEqual(
+      listen.grpc.map(({ address }) => address),
+      ['127.0.0.1:0', 'unix:///tmp/lemma.sock'],
+    );
   });
 });
 
@@ -145,10 +152,18 @@ describe('a routes file', () => {
   });
 });
 
+describe('limits', () => {
+  it('are filled in, a burst of two seconds among them', () => {
+    const { limits } = load({ 'lemma.yaml': 'limits: {queue_ms: 20, per_source: {rate: 50}}' }).config;
+    const per_source = { rate: 50, burst: 100 };
+    assert.deepEqual(limits, { concurrency: 512, queue: 256, queue_ms: 20, log_ms: 500, per_source });
+  });
+});
+
 describe('quantities', () => {
   it('are milliseconds and bytes once loaded', () => {
     const { log } = load({ 'lemma.yaml': 'log: {keep: 36h, max_bytes: 5GiB}' }).config;
-    assert.deepEqual(log, { keep_ms: 36 * 3_600_000, max_bytes: 5 * 2 ** 30 });
+    assert.deepEqual(log, { keep_ms: 36 * 3_600_000, max_bytes: 5 * 2 ** 30, when_full: 'deny' });
   });
 
   it('take plain bytes as a number too', () => {
@@ -189,6 +204,8 @@ describe('the revision', () => {
   it('stays when only the writing changes', () =>
     assert.equal(revision('org: acme'), revision('{"org": "acme"} # so')));
   it('changes with a value', () => assert.notEqual(revision('org: acme'), revision('org: other')));
+  it('is the same with other limits: nodes decide alike', () =>
+    assert.equal(revision('limits: {concurrency: 8}'), revision('limits: {concurrency: 9}')));
 });
 
 describe('a complaint that comes after loading', () => {
@@ -216,5 +233,33 @@ describe('a variable that looks like ours', () => {
 
   it('is left alone when a client of the service uses it', () => {
     assert.deepEqual(load({}, { env: { LEMMA_PROOF_FILE: 'x', LEMMA_OPERATOR_KEY: 'y' } }).warnings, []);
+  });
+});
+
+describe('a listener in its long form', () => {
+  const LONG = `listen:
+  grpc:
+    - { address: 'unix:///tmp/lemma.sock', mode: '0600' }
+    - address: 127.0.0.1:0
+      tls: { cert: tls/server.pem, key: tls/server.key, client_ca: tls/ca.pem, peers: ['spiffe://acme/envoy/*'] }
+  control: { address: '127.0.0.1:0' }
+`;
+  const files = { 'lemma.yaml': LONG, 'tls/server.pem': '', 'tls/server.key': '', 'tls/ca.pem': '' };
+
+  it('has the files of its TLS from the folder of the configuration', () => {
+    const { config, folder } = load(files);
+    assert.deepEqual(config.listen.grpc[1]?.tls, {
+      cert: join(folder, 'tls/server.pem'),
+      key: join(folder, 'tls/server.key'),
+      client_ca: join(folder, 'tls/ca.pem'),
+      peers: ['spiffe://acme/envoy/*'],
+    });
+  });
+
+  it('has the permissions of its socket', () => assert.equal(load(files).config.listen.grpc[0]?.mode, 0o600));
+
+  it('is looked at again when a file of its TLS changes', () => {
+    const { files: watched, folder } = load(files);
+    assert.ok(watched.includes(join(folder, 'tls/server.pem')));
   });
 });

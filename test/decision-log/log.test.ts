@@ -24,8 +24,14 @@ describe('decision-log: log', () => {
   afterEach(() => at.end());
 
   function open(over: Partial<LogOptions> = {}): DecisionLog {
-    const signer = (bytes: Uint8Array) => toBase64url(signEd25519(bytes, SEED));
-    return openLog({ store, node: 'n1', keyid: 'node-key', signer, clock: () => NOW, ...over });
+    const sign = (bytes: Uint8Array) => toBase64url(signEd25519(bytes, SEED));
+    return openLog({
+      store,
+      node: 'n1',
+      key: () => ({ keyid: 'node-key', sign }),
+      clock: () => NOW,
+      ...over,
+    });
   }
 
   async function lines(): Promise<string[]> {
@@ -120,6 +126,19 @@ describe('decision-log: log', () => {
     );
   });
 
+  it('keeps a reader no longer than it wants to wait, while the disk does not answer', async () => {
+    const disk = Promise.withResolvers<void>();
+    const commitRecords: Store['commitRecords'] = (batch) =>
+      disk.promise.then(() => store.commitRecords(batch));
+    const log = open({ store: { commitRecords, putCheckpoint: (one) => store.putCheckpoint(one) } });
+    log.append(body('d1'), { durable: false });
+    await log.settled(1);
+    assert.equal(log.stats().written, 0);
+    disk.resolve();
+    await log.settled();
+    assert.equal(log.stats().written, 1);
+  });
+
   it('drops behind records over the limit, counts them, and says so in the next line', async () => {
     const log = open({ queueLimit: 5 });
     for (let n = 0; n < 8; n += 1) log.append(body(`d${n}`), { durable: false });
@@ -203,12 +222,12 @@ describe('decision-log: log', () => {
 
   it('goes on where a checkpoint cannot be signed, and signs a later one', async () => {
     let asked = 0;
-    const signer = (bytes: Uint8Array) => {
+    const sign = (bytes: Uint8Array) => {
       asked += 1;
       if (asked === 1) throw new Error('no key');
       return toBase64url(signEd25519(bytes, SEED));
     };
-    const log = open({ checkpointEvery: 1, signer });
+    const log = open({ checkpointEvery: 1, key: () => ({ keyid: 'node-key', sign }) });
     await log.append(body('d1'), { durable: true });
     await log.append(body('d2'), { durable: true });
     await log.close();

@@ -2,11 +2,12 @@ import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { publicKeyOf, signEd25519 } from '#runtime';
 import { toBase64url } from '../../src/crypto/base64url.ts';
-import { signCheckpoint } from '../../src/decision-log/checkpoint.ts';
+import { signCheckpoint, signPruning } from '../../src/decision-log/checkpoint.ts';
 import { toNewRecord } from '../../src/decision-log/record.ts';
 import { verifyChain } from '../../src/decision-log/verify.ts';
 import { FIRST_PREV, sealLine } from '../../src/store/chain.ts';
 import type { Checkpoint } from '../../src/store/model.ts';
+import { withheldLine } from '../../src/store/withheld.ts';
 import { recordBody } from './fixture.ts';
 
 const SEED = new Uint8Array(32).fill(9);
@@ -43,6 +44,12 @@ describe('decision-log: verify', () => {
     checkpoint = await sign(COUNT, links.at(-1)?.hash ?? '');
   });
 
+  async function pruningAt(seq: number, seed = SEED): Promise<string> {
+    const sign = (bytes: Uint8Array) => toBase64url(signEd25519(bytes, seed));
+    const cut = { node: 'n1', seq, hash: links[seq - 1]?.hash ?? '' };
+    return JSON.stringify({ pruned: await signPruning(cut, 1, { keyid: 'k', sign }) });
+  }
+
   async function faults(
     of: readonly string[],
     checkpoints: readonly Checkpoint[] = [checkpoint],
@@ -54,12 +61,23 @@ describe('decision-log: verify', () => {
 
   it('finds nothing in a true chain', async () => {
     const report = await verifyChain(lines, [checkpoint], KEYS);
-    const summary = { node: 'n1', first: 1, last: COUNT, hash: checkpoint.hash, lost: 0, vouched: COUNT };
+    const { hash } = checkpoint;
+    const summary = {
+      node: 'n1',
+      first: 1,
+      last: COUNT,
+      hash,
+      lost: 0,
+      vouched: COUNT,
+      pruned: null,
+      withheld: 0,
+    };
     assert.deepEqual(report, {
       ok: true,
       lines: COUNT,
       chains: [summary],
       faults: [],
+      faultCount: 0,
       signaturesChecked: true,
     });
   });
@@ -122,10 +140,34 @@ describe('decision-log: verify', () => {
     assert.deepEqual([report.ok, report.signaturesChecked], [true, false]);
   });
 
-  it('lets a log begin right after a checkpoint only', async () => {
+  it('lets a log begin late where a signed statement says that it was pruned, and just there', async () => {
+    const pruned = await pruningAt(4);
+    assert.deepEqual(await faults([pruned, ...lines.slice(4)]), []);
+    assert.deepEqual(await faults([pruned, ...lines.slice(2)]), []);
+    assert.deepEqual(await faults([pruned, ...lines.slice(5)]), ['dropped 5 @2']);
+    assert.deepEqual(await faults([pruned, ...lines.slice(2).toSpliced(1, 1)]), ['dropped 4 @3']);
+  });
+
+  it('takes no checkpoint for such a statement', async () => {
     const begin = await sign(4, links[3]?.hash ?? '');
-    assert.deepEqual(await faults(lines.slice(4), [begin, checkpoint]), []);
-    assert.deepEqual(await faults(lines.slice(5), [begin, checkpoint]), ['dropped 1 @1']);
+    assert.deepEqual(await faults(lines.slice(4), [begin, checkpoint]), ['dropped 1 @1']);
+  });
+
+  it('takes no such statement that another key signed', async () => {
+    const pruned = await pruningAt(4, new Uint8Array(32).fill(1));
+    assert.deepEqual(await faults([pruned, ...lines.slice(4)]), [
+      'checkpoint_invalid 4 @null',
+      'dropped 1 @2',
+    ]);
+  });
+
+  it('names a first record that does not follow the cut', async () => {
+    const other = chain(COUNT, 3).map(({ line }) => line);
+    assert.deepEqual(await faults([await pruningAt(4), ...other.slice(4)], []), ['edited 4 @2']);
+  });
+
+  it('misses the record after the cut', async () => {
+    assert.deepEqual(await faults([await pruningAt(4)], []), ['cut 5 @null']);
   });
 
   it('follows the chains of several nodes in one export', async () => {
@@ -155,5 +197,80 @@ describe('decision-log: verify', () => {
         assert.notDeepEqual(await faults(changed), []);
       }),
     );
+  });
+
+  it('names the decision of a record, where the record is there', async () => {
+    const edited = await verifyChain(
+      lines.with(4, lineAt(5).replace('"allow"', '"deny"')),
+      [checkpoint],
+      KEYS,
+    );
+    const dropped = await verifyChain(lines.toSpliced(4, 1), [checkpoint], KEYS);
+    assert.deepEqual([edited.faults[0]?.decision_id, dropped.faults[0]?.decision_id], ['d5', null]);
+  });
+
+  it('keeps the first thousand faults of a log that is all wrong, and counts the others', async () => {
+    const report = await verifyChain(Array.from({ length: 2500 }, () => 'nonsense'));
+    assert.deepEqual([report.faults.length, report.faultCount, report.ok], [1000, 2500, false]);
+  });
+
+  describe('of an export with what proves it', () => {
+    const end = (seq: number) => JSON.stringify({ end: { v: 1, position: seq, heads: [headAt(seq)] } });
+    const headAt = (seq: number) => ({ node: 'n1', seq, hash: links[seq - 1]?.hash ?? '' });
+    const vouchedAt = async (seq: number) =>
+      JSON.stringify({ checkpoint: await sign(seq, headAt(seq).hash) });
+    let proven: string[];
+    before(async () => {
+      const middle = [...lines.slice(0, 6), await vouchedAt(6), ...lines.slice(6)];
+      proven = [...middle, await vouchedAt(COUNT), end(COUNT)];
+    });
+
+    async function found(of: readonly string[]): Promise<string[]> {
+      const report = await verifyChain(of, [], KEYS, { complete: true });
+      return report.faults.map(({ kind, seq, line }) => `${kind} ${seq} @${line}`);
+    }
+
+    it('finds nothing in a true one', async () => assert.deepEqual(await found(proven), []));
+
+    it('finds a cut at any line', async () => {
+      for (let length = 0; length < proven.length; length += 1) {
+        const faults = await found(proven.slice(0, length));
+        assert.ok(
+          faults.some((fault) => fault.startsWith('cut')),
+          `cut at ${length}: ${faults}`,
+        );
+      }
+    });
+
+    it('finds a cut whose end was mended', async () => {
+      assert.deepEqual(await found([...proven.slice(0, 5), end(5)]), ['unvouched 1 @null']);
+    });
+
+    it('finds records that were taken out between the checkpoints, however it is mended', async () => {
+      assert.deepEqual(await found([...proven.slice(0, 6), ...proven.slice(7, 9), ...proven.slice(13)]), [
+        'cut 9 @null',
+        'unvouched 1 @null',
+      ]);
+    });
+
+    it('names the record where the end has another hash', async () => {
+      const other = end(COUNT).replace(headAt(COUNT).hash, headAt(1).hash);
+      assert.deepEqual(await found([...proven.slice(0, -1), other]), [`edited ${COUNT} @null`]);
+    });
+
+    it('does not take records alone for it', async () => {
+      assert.deepEqual(await found(lines), ['cut null @null', 'unvouched 1 @null']);
+    });
+
+    it('follows the chain past what is withheld, and counts it', async () => {
+      const withheld = withheldLine('n1', 3, lineAt(3));
+      const report = await verifyChain(proven.with(2, withheld), [], KEYS, { complete: true });
+      assert.deepEqual([report.faults, report.chains[0]?.withheld], [[], 1]);
+    });
+
+    it('finds a place-holder that does not fit its neighbours', async () => {
+      const withheld = withheldLine('n1', 3, lineAt(3)).replace(headAt(3).hash, headAt(4).hash);
+      assert.deepEqual(await found(proven.with(2, withheld)), ['edited 3 @4']);
+    });
   });
 });

@@ -12,6 +12,8 @@ import { DOCUMENT, H2C, HEADERS, HOSTS, HTTP2, METHODS, TARGETS } from '../suppo
 import { type Answer, denialOf, send, sendHttp2, sendRaw } from '../support/envoy-client.ts';
 import { type Relay, startRelay } from '../support/envoy-relay.ts';
 import {
+  checkForwarded,
+  headerOf,
   lemmaConfig,
   logLines,
   needEnvoy,
@@ -20,8 +22,9 @@ import {
   type Scene,
   startScene,
 } from '../support/envoy-scene.ts';
-import { type Seen, startUpstream, type Upstream } from '../support/envoy-upstream.ts';
+import { startUpstream, type Upstream } from '../support/envoy-upstream.ts';
 import {
+  asSignature,
   bearing,
   chain,
   header,
@@ -48,8 +51,6 @@ const IDENTITY = {
 
 const chainOf = (runtime_id: string) => chain({ runtime: { claims: { runtime_id } } });
 const statusAndCode = (answer: Answer) => [answer.status, denialOf(answer).error];
-const headerOf = (seen: Seen | undefined, name: string) =>
-  seen?.headers.find(([key]) => key === name)?.[1] ?? null;
 
 const writing = (text = '{"a":1}', more: Parameters<typeof proving>[2] = {}) =>
   proving(chain(), keys.runtime, { method: 'PUT', path: DOCUMENT, text, ...more });
@@ -58,14 +59,6 @@ const writing = (text = '{"a":1}', more: Parameters<typeof proving>[2] = {}) =>
 function swapped(original: WireRequest): WireRequest {
   const bytes = fromBase64url(original.body ?? '') ?? new Uint8Array();
   return { ...original, body: toBase64url(bytes.map((byte) => byte ^ 1)) };
-}
-
-/** The PoP as RFC 9421's own fields say it, under the label `lemma`. */
-function asSignature(headers: Record<string, string>): void {
-  const [, input, signature] = /^input=(.*), signature=(.*)$/.exec(headers['x-lemma-pop'] ?? '') ?? [];
-  delete headers['x-lemma-pop'];
-  headers['signature-input'] = `lemma=${input}`;
-  headers.signature = `lemma=${signature}`;
 }
 
 /** A real Envoy with the sample configuration, the whole service, an upstream. Lemma's clock is the vectors'. */
@@ -622,22 +615,9 @@ describe('Envoy, Lemma and an upstream', () => {
 
   describe('at the end of it all', () => {
     it('each request that reached the upstream was decided on, as it was forwarded', async () => {
-      const records = await recordsOf(scene.lemma);
-      const ours = upstream.history.filter(({ target }) => target !== '/page');
-      const decidedOn = (seen: Seen) => {
-        const record = records.get(headerOf(seen, 'x-lemma-decision-id') ?? '');
-        const { method, host, path } = record?.request ?? {};
-        return { verdict: record?.verdict, method, host, path };
-      };
-      ok(ours.length > 50);
-      deepEqual(
-        ours.map(decidedOn),
-        ours.map((seen) => ({
-          verdict: 'allow',
-          method: seen.method,
-          host: headerOf(seen, 'host'),
-          path: seen.target.split('?')[0],
-        })),
+      await checkForwarded(
+        scene.lemma,
+        upstream.history.filter(({ target }) => target !== '/page'),
       );
     });
   });

@@ -66,21 +66,21 @@ describe('explain, of decisions through the real gRPC port', () => {
       await stop();
       await start();
       first = (await service.grpc(ask('x_own'))).decisionId;
-      bundles = await publish(temporary.make(), told, { serial: 2 });
+      bundles = await publish(temporary.make(), told, { serial: 3 });
       await service.reload({ bundles });
       earlier = (await service.grpc(ask('x_own'))).decisionId;
-      await publish(bundles.source, told, { serial: 3 });
+      await publish(bundles.source, told, { serial: 4 });
       await service.reload({ bundles });
     });
 
     it('decides with the new one', async () => {
       const { decisionId } = await service.grpc(ask('x_own'));
-      assert.equal((await service.explain(decisionId)).bundle?.revision, 'low-3');
+      assert.equal((await service.explain(decisionId)).bundle?.revision, 'low-4');
     });
 
     it('evaluates an old decision with its own revision, and equal', async () => {
       const { bundle, evaluated_again } = await service.explain(earlier);
-      assert.deepEqual([bundle?.revision, evaluated_again?.equal], ['low-2', true]);
+      assert.deepEqual([bundle?.revision, evaluated_again?.equal], ['low-3', true]);
     });
 
     it('keeps the verdict of a policy that would say otherwise now', async () => {

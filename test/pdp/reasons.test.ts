@@ -41,8 +41,6 @@ const LATER: Partial<Record<ReasonCode, string>> = {
   freshness_stale: 'leases: with the store in this process, the state has no age',
   legacy_disabled: 'legacy tokens: none is issued, so each is token_invalid',
   token_expired: 'legacy tokens: none is issued, so none can end',
-  rate_limited: 'limits for each caller',
-  overloaded: 'shedding',
 };
 
 describe('reason codes, through the real gRPC port', () => {
@@ -208,6 +206,23 @@ describe('reason codes, through the real gRPC port', () => {
   it("x_own: a code of the policy's author", async () => {
     const { verdict, http, grpc } = await telling('x_own');
     assert.deepEqual({ verdict, http, grpc }, { verdict: 'x_own', http: 403, grpc: 7 });
+  });
+
+  produces('overloaded', 'more at once than can be under way, and wait', async () => {
+    const { grpc } = await service({ config: { limits: { concurrency: 1, queue: 0, queue_ms: 1 } } });
+    const answers = await Promise.all(Array.from({ length: 500 }, () => grpc(writing(links()))));
+    return answers.find(({ verdict }) => verdict !== 'allow') ?? (await grpc(bearing(links())));
+  });
+
+  produces('rate_limited', 'one source, twice at once', async () => {
+    const { app } = await service({ config: { limits: { per_source: { rate: 1, burst: 1 } } } });
+    const client = connect(app.addresses.grpc[0] ?? '');
+    ends.push(async () => client.close());
+    const { attributes } = toCheckRequest(bearing(links()));
+    const source = { address: { socket_address: { address: '192.0.2.1' } } };
+    const ask = () => client.check({ attributes: { ...attributes, source } });
+    await ask();
+    return verdictOf(await ask());
   });
 
   produces('policy_unavailable', 'no policy is loaded', async () =>

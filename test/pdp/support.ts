@@ -139,8 +139,7 @@ export async function composed(folder: string, options: ComposedOptions = {}): P
       putCheckpoint: (checkpoint) => store.putCheckpoint(checkpoint),
     },
     node: 'n1',
-    keyid: 'k',
-    signer: () => 'unsigned',
+    key: () => ({ keyid: 'k', sign: () => 'unsigned' }),
     clock,
   });
   const gate = createGate();
@@ -156,7 +155,7 @@ export async function composed(folder: string, options: ComposedOptions = {}): P
   const archive = memoryArchive();
   const policies = new PolicyRegistry(archive);
   if (options.withoutPolicies !== true) await policies.activate(await loadEmbedded(), EMBEDDED_TRUST);
-  const settings = settingsOf(config, revision, { x: toBase64url(keyNamed('own').public) }, []);
+  const settings = settingsOf(config, revision, [{ x: toBase64url(keyNamed('own').public) }], []);
   const onError = (error: unknown) => {
     throw error;
   };

@@ -71,7 +71,7 @@ describe('the trace of a decision', function () {
 
     it('is of the revision of then, after another one was activated', async () => {
       const earlier = await decided(bearing(chain()));
-      await service.reload({ bundles: await publish(temporary.make(), told, { serial: 2 }) });
+      await service.reload({ bundles: await publish(temporary.make(), told, { serial: 3 }) });
       const later = await decided(bearing(chain(), { path: '/v1/documents/42?tell=x_own' }));
       const files: string[][] = [];
       for (const id of [earlier, later]) {

@@ -170,7 +170,7 @@ describe('bounds on memory and input', () => {
 
   it('are the same for each of many evaluations that grow the memory', async () => {
     const engine = await compileEngine(fixture('probe'), {
-      limits: { ...ENGINE_LIMITS, keepPages: 8, maxPages: 256 },
+      limits: { ...ENGINE_LIMITS, steps: 4_000_000, keepPages: 8, maxPages: 256 },
     });
     const codes = Array.from({ length: 30 }, () => codeOf(() => engine.evaluate(bytes({ wrong: 'large' }))));
     assert.deepEqual(new Set(codes), new Set(['none']));

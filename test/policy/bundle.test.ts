@@ -158,6 +158,14 @@ describe('bundle', () => {
       assert.throws(() => withFile(probe, '.manifest', twice), inputError(/\.manifest: has a key twice/));
     });
 
+    it('a manifest that is too large', () => {
+      const padded = bytes(`${' '.repeat(BUNDLE_LIMITS.manifestBytes)}{}`);
+      assert.throws(
+        () => withFile(probe, '.manifest', padded),
+        inputError(/\.manifest: has more than 262144/),
+      );
+    });
+
     it('every wrong member of a manifest at once', () => {
       const wrong = { revision: 'Not This', rego_version: 0, more: 1 };
       assert.throws(

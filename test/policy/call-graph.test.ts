@@ -6,6 +6,7 @@ type Graph = readonly { readonly calls: readonly number[]; readonly indirect?: b
 
 function headsOf(graph: Graph, inTables: readonly number[] = [], imported = 0): ReadonlySet<number> {
   const outlines = graph.map(({ calls, indirect = false }) => ({
+    entry: { at: 0, length: 0 },
     loops: [],
     returns: [],
     calls,

@@ -2,27 +2,12 @@ import assert from 'node:assert/strict';
 import { compileEngine, type Engine } from '../../src/policy/engine.ts';
 import { ENGINE_LIMITS } from '../../src/policy/limits.ts';
 import { Denial } from '../../src/reason.ts';
+import { ATTACKS, type Attack } from './hostile-attacks.ts';
 import { ALLOWED, bytes, fixture, say } from './support.ts';
 
-type Attack = readonly [attack: string, size: number, code: string, problem: RegExp];
-
-const STEPS = /^steps$/;
 const MEMORY = /^memory$/;
 /** More steps than the memory has room for. */
 const RICH = { ...ENGINE_LIMITS, steps: 200_000_000, maxPages: 256 };
-
-/** What each does within the default limits. */
-const ATTACKS: readonly Attack[] = [
-  ['comprehension', 1_000, 'policy_timeout', STEPS],
-  ['regex_rest', 10_000, 'policy_timeout', STEPS],
-  ['regex_many', 1_000, 'policy_timeout', STEPS],
-  ['walk', 900, 'policy_timeout', STEPS],
-  ['nesting', 20_000, 'policy_error', /nested calls/],
-  ['strings', 1_000, 'policy_timeout', STEPS],
-  ['data', 500, 'policy_timeout', STEPS],
-  ['range', 1_000_000, 'policy_timeout', STEPS],
-  ['answer', 20_000, 'policy_error', /1024 characters/],
-];
 
 const GREEDY: readonly Attack[] = [
   ['comprehension', 1_000, 'policy_timeout', MEMORY],

@@ -17,6 +17,10 @@ function maker() {
   return { state, make };
 }
 
+function instancesOf(make: () => Fake, keepSpare: boolean): Instances<Fake> {
+  return new Instances(make(), { now: make, soon: async () => make() }, keepSpare);
+}
+
 function fail(instances: Instances<Fake>): void {
   const taken = instances.take();
   taken.reusable = false;
@@ -26,14 +30,14 @@ function fail(instances: Instances<Fake>): void {
 describe('instances of a policy', () => {
   /** With all that it makes by itself. */
   async function settled(make: () => Fake, keepSpare: boolean): Promise<Instances<Fake>> {
-    const instances = new Instances(make, keepSpare);
+    const instances = instancesOf(make, keepSpare);
     await turn();
     return instances;
   }
 
   it('are made one in a turn, with a spare', async () => {
     const { state, make } = maker();
-    new Instances(make, true);
+    instancesOf(make, true);
     assert.equal(state.made, 1);
     await turn();
     assert.equal(state.made, 2);

@@ -4,8 +4,8 @@ import { setImmediate as turn } from 'node:timers/promises';
 import type { Worker } from 'node:worker_threads';
 import { type Bundle, fileOf } from '../../src/policy/bundle.ts';
 import { compileEngine, type Engine } from '../../src/policy/engine.ts';
-import { INLINE_DATA_BYTES } from '../../src/policy/load-image.ts';
 import { memoryArchive, PolicyRegistry } from '../../src/policy/registry.ts';
+import { INLINE_DATA_BYTES } from '../../src/policy/thread.ts';
 import { plainPolicy } from './plain.ts';
 import { ALLOWED, bytes, denial, fixture, inputError, republished, say, withFile } from './support.ts';
 

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { fileURLToPath } from 'node:url';
 import { type Compiler, openCompiler } from '../../src/policy/compiler/compiler.ts';
-import { lint } from '../../src/policy/lint.ts';
+import { lint, review } from '../../src/policy/lint.ts';
 import { sourcesIn } from '../../src/policy/policy-files.ts';
-import { PATIENT_MS, wasmBuilt } from './compiler/support.ts';
+import { PATIENT_MS, resultOf, wasmBuilt } from './compiler/support.ts';
 
 const POLICIES = fileURLToPath(new URL('../../policies/', import.meta.url));
 
@@ -19,11 +19,18 @@ describe('the lint of policies', function () {
   });
   after(() => compiler?.close());
 
+  async function linted(files: ReadonlyMap<string, string>) {
+    const policies = { files, under: 'policies' };
+    const parsed = resultOf(await review(compiler, policies));
+    assert.ok(parsed !== null);
+    return lint(compiler, { ...policies, parsed });
+  }
+
   /** The default policies with one file edited; absent files are empty before. */
   async function edited(file: string, edit: (text: string) => string): Promise<string[]> {
     const path = `policies/${file}`;
     const files = new Map([...defaults, [path, edit(defaults.get(path) ?? '')] as const]);
-    const found = await lint(compiler, { files, under: 'policies' });
+    const found = await linted(files);
     return found.map((problem) => `${problem.file}:${problem.row}:${problem.col} ${problem.code}`);
   }
 
@@ -54,7 +61,10 @@ describe('the lint of policies', function () {
     const found = await edited('critical/decision.rego', (text) =>
       text.replace('contains "run_required"', 'contains "x_run"'),
     );
-    assert.deepEqual(found, ['policies/lib/decide.rego:6:1 lint_reason_unproduced']);
+    assert.deepEqual(
+      found.filter((line) => line.includes('reason')),
+      ['policies/lib/decide.rego:6:1 lint_reason_unproduced'],
+    );
   });
 
   it('says nothing of codes where one is computed', async () => {
@@ -87,17 +97,53 @@ describe('the lint of policies', function () {
     const files = new Map(defaults);
     files.set('policies/low/data.json', '{"table": {"a": 1}, "settings": {}}');
     files.set('policies/low/decision.rego', `${defaults.get('policies/low/decision.rego')}${rule}`);
-    const found = await lint(compiler, { files, under: 'policies' });
+    const found = await linted(files);
     assert.equal(
       found.some(({ code }) => code === 'lint_data_unread'),
       false,
     );
   });
 
-  it('finds a rule that no test evaluates', async () => {
-    const found = await edited(decision, (text) => `${text}\nidle if input.v == 99\n`);
-    assert.deepEqual(found, ['policies/low/decision.rego:57:1 lint_rule_untested']);
+  const UNTESTED = ['policies/low/decision.rego:57:1 lint_rule_untested'];
+  const DENIAL = '\ndeny contains "x_odd" if input.v == 99\n';
+
+  it('finds a rule that no test refers to', async () => {
+    assert.deepEqual(await edited(decision, (text) => `${text}\nidle if input.v == 99\n`), UNTESTED);
   });
+
+  it('finds a denial whose code no test names', async () => {
+    assert.deepEqual(await edited(decision, (text) => `${text}${DENIAL}`), UNTESTED);
+  });
+
+  async function withTest(test: string): Promise<string[]> {
+    const files = new Map(defaults);
+    files.set('policies/low/decision.rego', `${defaults.get('policies/low/decision.rego')}${DENIAL}`);
+    files.set('policies/low/odd_test.rego', `package lemma.odd_test\n\n${test}\n`);
+    return (await linted(files)).map(({ code }) => code);
+  }
+
+  it('takes a denial as tested whose code a test of it names', async () => {
+    assert.deepEqual(await withTest('test_odd if "x_odd" in data.lemma.low.decision.reasons'), []);
+  });
+
+  it('takes a code as named that a fixture holds', async () => {
+    const test = 'odd := "x_odd"\n\ntest_odd if odd in data.lemma.low.decision.reasons';
+    assert.deepEqual(await withTest(test), []);
+  });
+
+  it('takes a rule as referred to where the reference is computed', async () => {
+    const test = 'test_odd if {\n\tsome profile in ["low"]\n\t"x_odd" in data.lemma[profile].deny\n}';
+    assert.deepEqual(await withTest(test), []);
+  });
+
+  for (const [what, test] of [
+    ['the tests of another profile', 'test_odd if "x_odd" in data.lemma.high.decision.reasons'],
+    ['a rule that is no test', 'odd if "x_odd" in data.lemma.low.decision.reasons'],
+    ['a test that is left out', 'todo_test_odd if "x_odd" in data.lemma.low.decision.reasons'],
+  ] as const)
+    it(`is not content with a code that is named by ${what}`, async () => {
+      assert.deepEqual(await withTest(test), ['lint_rule_untested']);
+    });
 
   for (const stray of ['low/deep/more.rego', 'other/more.rego'])
     it(`finds a file that no bundle holds: ${stray}`, async () => {

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { CALLS_EXPORT, MAX_CALLS, meter, STEPS_EXPORT } from '../../src/policy/meter.ts';
+import { CALLS_EXPORT, MAX_CALLS, meter, START_STEPS, STEPS_EXPORT } from '../../src/policy/meter.ts';
 import { inputError } from './support.ts';
 
 /** The part of the API that only this test needs. */
@@ -10,15 +10,23 @@ interface Wasm {
 const { Module, Instance } = (globalThis as unknown as { WebAssembly: Wasm }).WebAssembly;
 
 const HEADER = [0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00];
-const section = (id: number, ...items: number[]) => [id, items.length, ...items];
+const leb = (value: number): number[] =>
+  value < 0x80 ? [value] : [(value & 0x7f) | 0x80, ...leb(value >> 7)];
+const section = (id: number, ...items: number[]) => [id, ...leb(items.length), ...items];
 const TYPE = section(1, 1, 0x60, 0, 0);
 const FUNCTION = section(3, 1, 0);
 const GLOBAL = section(6, 1, 0x7f, 1, 0x41, 7, 0x0b);
 const EXPORT = section(7, 1, 1, 0x66, 0, 0);
-const code = (...body: number[]) => section(10, 1, body.length + 2, 0, ...body, 0x0b);
+const code = (...body: number[]) => section(10, 1, ...leb(body.length + 2), 0, ...body, 0x0b);
 
 /** `for (i = global; i != 0; i--) {}`: seven turns. */
 const COUNTED = code(0x03, 0x40, 0x23, 0, 0x41, 1, 0x6b, 0x24, 0, 0x23, 0, 0x0d, 0, 0x0b);
+/** Three turns of `drop`s, 2,048 bytes and some of them. */
+const LONG = code(
+  ...[0x41, 3, 0x24, 0, 0x03, 0x40],
+  ...new Array<number[]>(700).fill([0x41, 0, 0x1a]).flat(),
+  ...[0x23, 0, 0x41, 1, 0x6b, 0x24, 0, 0x23, 0, 0x0d, 0, 0x0b],
+);
 const ENDLESS = code(0x03, 0x40, 0x0c, 0, 0x0b);
 const EMPTY = code();
 /** `if (global == 0) return; global -= 1; f()`, the return out of a block in a block. */
@@ -69,8 +77,8 @@ describe('step counter', () => {
     assert.throws(run, /unreachable/);
   });
 
-  it('starts with as many steps as there can be', () => {
-    assert.equal(metered(EMPTY).steps.value, 2 ** 31 - 1);
+  it('starts with as many steps as its start function may take', () => {
+    assert.equal(metered(EMPTY).steps.value, START_STEPS);
   });
 
   it('counts one step for each turn of a recursion', () => {
@@ -93,10 +101,16 @@ describe('step counter', () => {
     assert.equal(1_000_000 - steps.value, MAX_CALLS + 1);
   });
 
+  it('counts long code as more than one step', () => {
+    const { run, steps } = metered(LONG);
+    run();
+    assert.equal(START_STEPS - steps.value, 1 + 3 * 5);
+  });
+
   it('counts nothing when it is told so', () => {
     const { run, steps } = metered(COUNTED, false);
     run();
-    assert.equal(steps.value, 2 ** 31 - 1);
+    assert.equal(steps.value, START_STEPS);
   });
 
   it('refuses bulk operations on memory', () => {

@@ -1,4 +1,4 @@
-import { deepEqual, equal, match, ok, rejects } from 'node:assert/strict';
+import assert, { deepEqual, equal, match, ok, rejects } from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { connect as connectHttp2 } from 'node:http2';
@@ -16,6 +16,7 @@ import {
 } from '@grpc/grpc-js';
 import { loadSync, type MessageTypeDefinition } from '@grpc/proto-loader';
 import fc from 'fast-check';
+import { createLane } from '../../src/pdp/lane.ts';
 import { checkRequestFromJson, toRequest } from '../../src/request/envoy.ts';
 import type { CheckRequestMessage } from '../../src/schema/check.ts';
 import type { Decision } from '../../src/schema/decision.ts';
@@ -299,6 +300,37 @@ describe('server/grpc', () => {
     });
     const code = await rawCheck(server.address, { 'grpc-timeout': '0m' });
     deepEqual([code, decided], [String(status.DEADLINE_EXCEEDED), 0]);
+  });
+
+  it('does not decide for a caller that gave up before its turn came', async () => {
+    const asked: string[] = [];
+    const first = Promise.withResolvers<void>();
+    const lane = createLane(() => ({ concurrency: 1, queue: 1, queue_ms: 60_000 }));
+    const server = await start({
+      inTurn: (_border, caller, work) => lane.run(caller, { work, shed: () => assert.fail('shed') }),
+      decide: async (request) => {
+        asked.push(request.target);
+        if (request.target === '/a') await first.promise;
+        return allowed();
+      },
+    });
+    const http = (path: string) => ({ attributes: { request: { http: { path } } } });
+    const to = client(server);
+    const held = check(to, http('/a'));
+    await rejects(check(to, http('/b'), { deadline: Date.now() + 50 }), { code: status.DEADLINE_EXCEEDED });
+    const last = check(to, http('/c'));
+    first.resolve();
+    await Promise.all([held, last]);
+    deepEqual(asked, ['/a', '/c']);
+  });
+
+  it('denies what is shed, and calls it no error', async () => {
+    const server = await start({
+      inTurn: async (_border, _caller, _work, answer) => answer(denied('overloaded')),
+      decide: () => assert.fail('decided'),
+    });
+    const answer = await check(client(server));
+    deepEqual([answer.status?.code, answer.denied_response?.status.code], [7, 503]);
   });
 
   it('takes metadata of 60,000 bytes', async () => {

@@ -43,6 +43,11 @@ describe('metrics', () => {
     assert.match(text, /lemma_decisions_amended_total\{reason="runtime_killed"\} 1/);
   });
 
+  it('count all requests that a record stands for', async () => {
+    const text = await exposed((all) => all.recorded(record({ reason: 'overloaded', requests: 41 })));
+    assert.match(text, /lemma_decisions_total\{[^}]*reason="overloaded"[^}]*\} 41/);
+  });
+
   it('time the stages, in seconds', async () => {
     const text = await exposed((all) => all.recorded(record()));
     assert.match(text, /lemma_stage_duration_seconds_sum\{stage="proof"\} 0\.0002/);
@@ -60,6 +65,11 @@ describe('metrics', () => {
       'lemma_log_lost_total 2',
       'lemma_log_written_total 3',
       'lemma_gate_runtimes 4',
+      'lemma_decisions_running 6',
+      'lemma_decisions_queued 7',
+      'lemma_abandoned_total 8',
+      'lemma_shed_total{reason="overloaded"} 9',
+      'lemma_shed_total{reason="rate_limited"} 10',
       'lemma_gate_nonces 5',
       'lemma_gate_ready 1',
       'lemma_store_writable 1',

@@ -1,5 +1,6 @@
 import { Writable } from 'node:stream';
 import { type Logger, pino } from 'pino';
+import { openKeyRing } from '../../src/authority/key-ring.ts';
 import { createOperators } from '../../src/authority/operators.ts';
 import type { Decision } from '../../src/schema/decision.ts';
 import type { AuthzRequest } from '../../src/schema/request.ts';
@@ -65,6 +66,22 @@ export function metrics() {
     gate: () => ({ ready: true, runtimes: 4, nonces: 5 }),
     bundles: () => [{ name: 'low', revision: 'r1', sha256: 'ab' }],
     storeWritable: () => true,
+    admission: () => ({ running: 6, queued: 7, abandoned: 8, overloaded: 9, rate_limited: 10 }),
+  });
+}
+
+function ringOf({ folder, keys, store }: World) {
+  return openKeyRing({
+    folder,
+    keys,
+    known: [],
+    store,
+    home: HOME,
+    clock: Date.now,
+    onChange: () => undefined,
+    onError: (error) => {
+      throw error;
+    },
   });
 }
 
@@ -74,6 +91,8 @@ export async function controlWorld(over: Partial<ControlApi> = {}) {
   const { log, lines } = memoryLog();
   const app = controlApp({
     authority: world.authority,
+    keys: await ringOf(world),
+    backup: () => Promise.reject(new Error('not asked for')),
     operators: createOperators({ ...HOME, key: KEY }),
     decide: scripted().decide,
     ready: () => true,

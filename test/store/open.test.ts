@@ -6,7 +6,7 @@ import { dirname, join } from 'node:path';
 import Sqlite from 'better-sqlite3';
 import { StoreClosedError, StoreOpenError } from '../../src/store/errors.ts';
 import { SCHEMA_VERSION } from '../../src/store/migrations.ts';
-import { NOW, type Workspace, workspace } from './fixture.ts';
+import { NOW, registered, type Workspace, workspace } from './fixture.ts';
 
 describe('store: opening', () => {
   let at: Workspace;
@@ -103,7 +103,10 @@ describe('store: opening', () => {
     db.close();
     await assert.rejects(
       at.open(),
-      refusal('newer_schema', /newer Lemma \(schema 2; this one knows up to 1\): update/),
+      refusal(
+        'newer_schema',
+        new RegExp(`schema ${SCHEMA_VERSION + 1}; this one knows up to ${SCHEMA_VERSION}\\): update`),
+      ),
     );
   });
 
@@ -120,6 +123,17 @@ describe('store: opening', () => {
     db.close();
     const snapshot = await (await at.open({ clock: () => NOW + 9 })).load();
     assert.equal(snapshot.birth, NOW);
+  });
+
+  it('migrates a store of the first schema, and keeps what is in it', async () => {
+    const first = await at.open();
+    await first.appendEvent(registered());
+    await first.close();
+    const db = new Sqlite(at.path);
+    db.exec("DROP TABLE prunings; DROP TABLE signing_keys; UPDATE meta SET value = '1' WHERE key = 'schema'");
+    db.close();
+    const { runtimes, signing_keys, last } = await (await at.open()).load();
+    assert.deepEqual([runtimes.length, signing_keys, last.seq], [1, [], 1]);
   });
 
   it('refuses a second opening in the same process, and the first goes on', async () => {

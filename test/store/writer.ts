@@ -5,7 +5,12 @@ import { recordBody } from '../decision-log/fixture.ts';
 /** A process to kill: appends durable records, each with a nonce, and prints an id once its record is acknowledged. */
 const [path = ''] = process.argv.slice(2);
 const store = await openStore({ path, clock: Date.now });
-const log = openLog({ store, node: 'n1', keyid: 'k', signer: () => 'unsigned', clock: Date.now });
+const log = openLog({
+  store,
+  node: 'n1',
+  key: () => ({ keyid: 'k', sign: () => 'unsigned' }),
+  clock: Date.now,
+});
 
 async function appendForEver(lane: number): Promise<never> {
   for (let n = 0; ; n += 1) {

@@ -1,9 +1,10 @@
+import { deepEqual, ok } from 'node:assert/strict';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { DecisionRecord } from '../../src/schema/decision.ts';
 import { installEnvoy, type RunningEnvoy, startEnvoy } from '../../tools/envoy/envoy.ts';
-import { startUpstream, type Upstream } from './envoy-upstream.ts';
+import { type Seen, startUpstream, type Upstream } from './envoy-upstream.ts';
 import { chain, keys, ORIGIN, proving } from './kit.ts';
 import { type Running, running, vectors } from './running.ts';
 
@@ -23,6 +24,7 @@ const routes = [
   { ...read, id: 'documents.forwarded', path: '/v1/forwarded/{id}', forward_credential: true },
   { ...read, id: 'documents.audited', path: '/v1/audited/{id}', risk: 'high' },
   { ...write, id: 'documents.upload', path: '/v1/uploads/{id}', body: 'none' },
+  { ...read, id: 'documents.observed', path: '/v1/observed/{id}', mode: 'observe' },
 ];
 
 /** lemma.yaml of a Lemma that listens for Envoy at these addresses. */
@@ -30,18 +32,28 @@ export function lemmaConfig(grpc: readonly string[]): Record<string, unknown> {
   return { listen: { grpc, decision: '127.0.0.1:0', control: '127.0.0.1:0' }, runtimes, routes };
 }
 
-let told = false;
+const told = new Set<string>();
 
-/** Path of a real Envoy. Without one the tests are skipped, aloud; in CI they fail. */
-export async function needEnvoy(context: Mocha.Context): Promise<string> {
+/** What `install` finds. Without it the tests are skipped, aloud; in CI they fail. */
+export async function needPart<T>(
+  context: Mocha.Context,
+  name: string,
+  install: () => Promise<T>,
+): Promise<T> {
   try {
-    return await installEnvoy();
+    return await install();
   } catch (error) {
     if (process.env.CI === 'true') throw error;
-    if (!told) console.warn(`SKIPPED, no real Envoy: ${error instanceof Error ? error.message : error}`);
-    told = true;
+    if (!told.has(name))
+      console.warn(`SKIPPED, no ${name}: ${error instanceof Error ? error.message : error}`);
+    told.add(name);
     return context.skip();
   }
+}
+
+/** Path of a real Envoy. */
+export function needEnvoy(context: Mocha.Context): Promise<string> {
+  return needPart(context, 'real Envoy', installEnvoy);
 }
 
 export function portOf(lemma: Running): number {
@@ -97,6 +109,30 @@ export async function recordsOf(lemma: Running): Promise<Map<string, DecisionRec
   await lemma.grpc(proving(chain(), keys.runtime));
   const { records } = await lemma.records();
   return new Map(records.map((record) => [record.decision_id, record]));
+}
+
+/** Each request that reached the upstream was let through by a decision on it, as the upstream saw it. */
+export async function checkForwarded(lemma: Running, reached: readonly Seen[]): Promise<void> {
+  const records = await recordsOf(lemma);
+  const decidedOn = (seen: Seen) => {
+    const record = records.get(headerOf(seen, 'x-lemma-decision-id') ?? '');
+    const { method, host, path } = record?.request ?? {};
+    return { passed: record?.verdict === 'allow' || record?.observed === true, method, host, path };
+  };
+  ok(reached.length > 50);
+  deepEqual(
+    reached.map(decidedOn),
+    reached.map((seen) => ({
+      passed: true,
+      method: seen.method,
+      host: headerOf(seen, 'host'),
+      path: seen.target.split('?')[0],
+    })),
+  );
+}
+
+export function headerOf(seen: Seen | undefined, name: string): string | null {
+  return seen?.headers.find(([key]) => key === name)?.[1] ?? null;
 }
 
 /** Lines of Envoy's access log until each of these words stands in one of them (5 s at most between two lines). */

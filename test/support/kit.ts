@@ -41,6 +41,33 @@ export const keys = {
   run: known('run'),
 };
 
+/** Where requests go: the origin that proofs are for, and the URL that an agent signs, which is a gateway's where one is asked. */
+export interface Place {
+  readonly origin: string;
+  signed(request: WireRequest): string;
+}
+
+const API: Place = {
+  origin: ORIGIN,
+  signed: ({ scheme, host, path }) => `${scheme}://${host}${path}`,
+};
+let place = API;
+
+/** What `make` makes, of links and requests, is for another place. */
+export function at<T>(there: Place, make: () => T): T {
+  place = there;
+  try {
+    return make();
+  } finally {
+    place = API;
+  }
+}
+
+/** The origin of the place that links are made for. */
+export function hereOrigin(): string {
+  return place.origin;
+}
+
 type Fields = { [member: string]: unknown };
 export type Type = 'root' | 'delegation' | 'runtime' | 'run';
 
@@ -80,7 +107,7 @@ export function link(type: Type, parent: Lemma | null, signer: Key, holder: Key,
     issuer: signer.id,
     subject: SUBJECT,
     key: toBase64url(holder.public),
-    audience: [ORIGIN],
+    audience: [place.origin],
     scope: d.scope,
     issued_at: d.from,
     not_before: d.from,
@@ -92,7 +119,9 @@ export function link(type: Type, parent: Lemma | null, signer: Key, holder: Key,
         : { ...d.claims, ...(claims as Fields | undefined) },
     ...rest,
   };
-  for (const [name, value] of Object.entries(unsigned)) if (value === undefined) delete unsigned[name];
+  for (const members of [unsigned, unsigned.claims as Fields | undefined])
+    for (const [name, value] of Object.entries(members ?? {}))
+      if (value === undefined) delete members?.[name];
   return sign(unsigned, signer);
 }
 
@@ -181,7 +210,7 @@ export function proving(
   const body = text === undefined ? undefined : new TextEncoder().encode(text);
   const headers = signPop({
     method: base.method,
-    url: `${base.scheme}://${base.host}${base.path}`,
+    url: place.signed(base),
     proof: header(links),
     seed: leafKey.seed,
     created,
@@ -198,4 +227,12 @@ export function proving(
     headers: [...Object.entries(headers), ...more],
     ...(body === undefined ? {} : { body: Buffer.from(body).toString('base64url') }),
   };
+}
+
+/** The PoP as RFC 9421's own fields say it, under the label `lemma`. */
+export function asSignature(headers: Record<string, string>): void {
+  const [, input, signature] = /^input=(.*), signature=(.*)$/.exec(headers['x-lemma-pop'] ?? '') ?? [];
+  delete headers['x-lemma-pop'];
+  headers['signature-input'] = `lemma=${input}`;
+  headers.signature = `lemma=${signature}`;
 }

@@ -35,6 +35,7 @@ function route(action: string, methods: string[], risk: string) {
 
 /** What an agent has after its onboarding: requests of its own, each with a new nonce. */
 export interface Agent {
+  reading(): WireRequest;
   writing(nonce?: string): WireRequest;
 }
 
@@ -42,6 +43,9 @@ export interface Agent {
 export interface Serving {
   readonly folder: string;
   readonly operatorKey: string;
+  /** Origin of the control plane. */
+  readonly controlBase: string;
+  readonly addresses: { readonly grpc: readonly string[]; readonly control: string };
   /** Lines of standard error so far. */
   readonly notes: readonly string[];
   grpc(request: WireRequest): Promise<Verdict>;
@@ -101,6 +105,8 @@ export async function serving(folder: string, flags?: readonly string[]): Promis
   return {
     folder,
     operatorKey,
+    controlBase: `http://${data.addresses.control}`,
+    addresses: data.addresses,
     notes,
     control,
     grpc: async (one) => verdictOf(await client.check(toCheckRequest(one))),
@@ -146,6 +152,7 @@ export function servedConfig(): Record<string, unknown> {
 
 function agent(proof: string, seed: Uint8Array): Agent {
   return {
+    reading: () => request({ headers: [['x-lemma-credential', proof]] }),
     writing(nonce) {
       const one = request({ method: 'PUT' });
       const headers = signPop({

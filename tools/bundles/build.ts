@@ -8,7 +8,7 @@ import { EMBEDDED_FOLDER } from '../../src/policy/embedded.ts';
 import { makeBundle, resultOf } from '../../src/policy/make.ts';
 import { type Sources, sourcesIn } from '../../src/policy/policy-files.ts';
 import { regoOnly } from '../../src/policy/rego-only.ts';
-import { replaceFolder, writeBundles } from '../../src/policy/write-bundle.ts';
+import { replaceFolders, writeBundles } from '../../src/policy/write-bundle.ts';
 import { PROFILES } from '../../src/schema/common.ts';
 import { updateCapabilities } from './capabilities.ts';
 import { findCompiler } from './find.ts';
@@ -62,7 +62,9 @@ async function checkSources(compiler: Compiler, files: Sources): Promise<void> {
 
 async function write(bundles: readonly Bundle[]): Promise<void> {
   await writeBundles(EMBEDDED_FOLDER, bundles);
-  for (const bundle of bundles) await replaceFolder(join(REGO_ONLY, bundle.name), regoOnly(bundle).files);
+  await replaceFolders(
+    bundles.map((bundle) => ({ folder: join(REGO_ONLY, bundle.name), files: regoOnly(bundle).files })),
+  );
   await writeFile(PINS, pinsText(bundles));
 }
 

@@ -9,18 +9,11 @@ import (
 
 // check parses and compiles all Rego, as `opa check` does.
 func check(r *Request) (any, error) {
-	loaded, err := r.loaded(regoOnly)
+	modules, err := r.modules()
 	if err != nil {
 		return nil, err
 	}
-	compiler, err := r.compiler()
-	if err != nil {
-		return nil, err
-	}
-	if compiler.Compile(loaded.ParsedModules()); compiler.Failed() {
-		return nil, compiler.Errors
-	}
-	return nil, nil
+	return nil, r.compile(modules, nil)
 }
 
 // currentCapabilities is what `opa capabilities --current` prints.

@@ -15,6 +15,9 @@ type firstTracer struct {
 	seen map[*ast.Location]bool
 }
 
+// PassesOverUnification is asked for by tellNoUnification in build.ts.
+func (*firstTracer) PassesOverUnification() {}
+
 func (t *firstTracer) TraceEvent(event topdown.Event) {
 	at := placeOf(event)
 	if at == nil || t.seen[at] {
@@ -45,6 +48,7 @@ type RuleCoverage struct {
 	Row     int    `json:"row"`
 	Package string `json:"package"`
 	Name    string `json:"name"`
+	Default bool   `json:"default"`
 	Covered bool   `json:"covered"`
 }
 
@@ -66,6 +70,7 @@ func coverageOf(covered *cover.Cover, modules map[string]*ast.Module) any {
 				Row:     at.Row,
 				Package: module.Package.Path.String(),
 				Name:    rule.Head.Ref().String(),
+				Default: rule.Default,
 				Covered: !startsUncovered(report.Files[file], at),
 			})
 			return false

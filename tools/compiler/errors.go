@@ -41,6 +41,10 @@ func collect(err error, into *[]Problem) {
 		for _, each := range err {
 			collect(each, into)
 		}
+	case interface{ Unwrap() []error }:
+		for _, each := range err.Unwrap() {
+			collect(each, into)
+		}
 	case *ast.Error:
 		*into = append(*into, problemAt(err.Code, err.Message, err.Location, linesOf(err.Details)))
 	case *topdown.Error:

@@ -3,8 +3,10 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"slices"
 	"strings"
 	"testing/fstest"
@@ -26,6 +28,8 @@ type Request struct {
 	// A JSON Schema that types `input`.
 	Schema json.RawMessage `json:"schema"`
 	Strict bool            `json:"strict"`
+	// Of a review: the files that are neither typed by the schema nor held to the capabilities.
+	Tests []string `json:"tests"`
 
 	Entrypoints []string `json:"entrypoints"`
 	Revision    string   `json:"revision"`
@@ -58,11 +62,12 @@ func init() {
 		"build":        build,
 		"test":         test,
 		"eval":         evaluate,
-		"parse":        parse,
+		"review":       review,
 	}
 }
 
 func answerTo(text []byte) []byte {
+	forgetUnused()
 	result, err := perform(text)
 	answer := map[string]any{"ok": err == nil, "errors": problemsOf(err)}
 	if result != nil {
@@ -133,17 +138,36 @@ func (r *Request) capabilities() (*ast.Capabilities, error) {
 	return capabilities, nil
 }
 
-// loaded parses what lies below the roots; `only` leaves out what it refuses.
+// loaded reads what lies below the roots; `only` leaves out what it refuses.
 func (r *Request) loaded(only loader.Filter) (*loader.Result, error) {
 	capabilities, err := r.capabilities()
 	if err != nil {
 		return nil, err
 	}
-	return loader.NewFileLoader().
-		WithFS(r.fs()).
-		WithProcessAnnotation(true).
-		WithCapabilities(capabilities).
-		Filtered(r.roots(), only)
+	rego := []string{}
+	others := func(path string, info fs.FileInfo, depth int) bool {
+		if only != nil && only(path, info, depth) {
+			return true
+		}
+		isRego := !info.IsDir() && strings.HasSuffix(path, ".rego")
+		if isRego {
+			rego = append(rego, path)
+		}
+		return isRego
+	}
+	result, err := loader.NewFileLoader().WithFS(r.fs()).Filtered(r.roots(), others)
+	failures := []error{err}
+	modules := map[string]*loader.RegoFile{}
+	for _, path := range rego {
+		module, err := r.parsed(path, capabilities)
+		failures = append(failures, err)
+		modules[path] = &loader.RegoFile{Name: path, Parsed: module, Raw: []byte(r.Files[path])}
+	}
+	if err := errors.Join(failures...); err != nil {
+		return nil, err
+	}
+	maps.Copy(result.Modules, modules)
+	return result, nil
 }
 
 // compiler is set up as `opa check` and `opa test` set it up.

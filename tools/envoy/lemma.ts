@@ -14,7 +14,7 @@ import {
   issueRuntime,
 } from '../../src/proof/issue.ts';
 import { subjectOf } from '../../src/proof/ppid.ts';
-import { stopGroup } from './envoy.ts';
+import { stopGroup } from '../proxy/start.ts';
 
 const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
 const HOST = 'api.example.com';

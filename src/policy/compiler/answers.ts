@@ -40,7 +40,14 @@ export interface Limits {
 
 export interface CheckRequest extends Sources, Limits {}
 export type FormatRequest = Sources;
-export type ParseRequest = Sources;
+
+export interface ReviewRequest
+  extends Omit<Sources, 'paths'>,
+    Required<Pick<Limits, 'schema'>>,
+    Pick<Limits, 'capabilities'> {
+  /** Those of the files that may call all of OPA, and are not typed by the schema. */
+  readonly tests: readonly string[];
+}
 
 export interface BuildRequest extends Sources, Pick<Limits, 'capabilities'> {
   /** Slash separated, e.g. `lemma/low/decision`. */
@@ -124,6 +131,7 @@ export interface RuleCoverage {
   readonly row: number;
   readonly package: string;
   readonly name: string;
+  readonly default: boolean;
   readonly covered: boolean;
 }
 
@@ -149,8 +157,6 @@ export interface QueryResult {
 export interface Parsed {
   readonly packages: readonly { readonly file: string; readonly package: string }[];
   readonly rules: readonly RuleFacts[];
-  readonly data_refs: readonly Reference[];
-  readonly input_refs: readonly Reference[];
 }
 
 export interface RuleFacts {
@@ -161,13 +167,10 @@ export interface RuleFacts {
   readonly default: boolean;
   /** The constant of `name contains "…"`; null for any other rule. */
   readonly head_key: string | null;
+  /** Of a rule that is a constant, default or not; absent where it must be evaluated. */
+  readonly value?: unknown;
   /** References to `data` and `input`, up to their first variable. Sorted, each once. */
   readonly refs: readonly string[];
-}
-
-export interface Reference {
-  readonly file: string;
-  readonly row: number;
-  readonly col: number;
-  readonly ref: string;
+  /** Constants that are no part of a reference. Sorted, each once. */
+  readonly strings: readonly string[];
 }

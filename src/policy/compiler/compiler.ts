@@ -10,7 +10,7 @@ import type {
   Formatted,
   Limits,
   Parsed,
-  ParseRequest,
+  ReviewRequest,
   Sources,
   Tested,
   TestRequest,
@@ -18,7 +18,7 @@ import type {
 import { readCapabilities } from './capabilities.ts';
 import { nativeHost, versionOf } from './native-host.ts';
 import type { Capabilities, OpaHost, RawRequest } from './protocol.ts';
-import { answerOf, builtOf, evaluatedOf, formattedOf, parsedOf, testedOf } from './read-answer.ts';
+import { answerOf, builtOf, distinct, evaluatedOf, formattedOf, parsedOf, testedOf } from './read-answer.ts';
 import { textOf } from './sources.ts';
 import { ARTEFACT, wasmHost } from './wasm-host.ts';
 
@@ -41,8 +41,11 @@ export interface Compiler {
   /** Runs the rules `test_…`. The answer is `ok` also when some fail. */
   test(request: TestRequest): Promise<Answer<Tested>>;
   eval(request: EvalRequest): Promise<Answer<Evaluated>>;
-  /** `compiler_unavailable` from native `opa`. */
-  parse(request: ParseRequest): Promise<Answer<Parsed>>;
+  /**
+   * A check of policies and one of them with their tests, both strict, each problem once; then what a lint needs to know.
+   * Null from native `opa`.
+   */
+  review(request: ReviewRequest): Promise<Answer<Parsed | null>>;
   /** All built-ins and features of this OPA. */
   capabilities(): Promise<Answer<Capabilities>>;
   /** Ends the process; a call that is under way is answered with `compiler_failed`. */
@@ -109,8 +112,10 @@ export async function openCompiler(options: CompilerOptions = {}): Promise<Compi
       };
       return answerOf(await ask(raw, request), evaluatedOf);
     },
-    async parse(request) {
-      return answerOf(await ask({ op: 'parse', ...textOf(request) }, request), parsedOf);
+    async review(request) {
+      const raw: RawRequest = { op: 'review', ...textOf(request), ...limitsOf(await held(request)) };
+      const answer = await ask({ ...raw, strict: true, tests: request.tests }, request);
+      return answerOf({ ...answer, errors: distinct(answer.errors) }, parsedOf);
     },
     async capabilities() {
       return answerOf(await ask({ op: 'capabilities' }, {}), (result) => result as Capabilities);

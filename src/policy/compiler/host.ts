@@ -29,6 +29,8 @@ compiled.then(
 );
 
 process.on('disconnect', () => process.exit());
+// Ctrl-C at a terminal reaches this process too; the one that asks decides what it means.
+process.on('SIGINT', () => undefined);
 process.on('message', (call: HostCall) => {
   void answer(call).then((reply) => process.send?.(reply));
 });

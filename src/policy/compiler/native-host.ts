@@ -16,7 +16,8 @@ import {
 
 /**
  * The `opa` command behind the same calls, in a temporary folder for each. It answers the same, but for: no traces of
- * failed tests, no coverage by rule, no column where OPA writes none, and no `parse`.
+ * failed tests, no coverage by rule, no column where OPA writes none, and no facts for
+ * a lint.
  */
 export function nativeHost(binary: string, version: string): OpaHost {
   return {
@@ -81,7 +82,6 @@ async function perform(task: Task): Promise<RawAnswer> {
   for (const [path, text] of Object.entries(files)) await put(task.folder, path, text);
   switch (task.request.op) {
     case 'version':
-    case 'parse':
       return failed(
         'compiler_unavailable',
         `\`opa\` cannot ${task.request.op}: build the compiler with \`npm run compiler\` (needs Go 1.26)`,
@@ -90,6 +90,8 @@ async function perform(task: Task): Promise<RawAnswer> {
       return succeeded(JSON.parse((await opa(task, ['capabilities', '--current'])).stdout));
     case 'check':
       return check(task);
+    case 'review':
+      return review(task);
     case 'fmt':
       return format(task, files);
     case 'build':
@@ -111,6 +113,19 @@ async function check(task: Task): Promise<RawAnswer> {
   const detailsOf = ({ file, row, message }: RawProblem) =>
     inWords.find((each) => each.file === file && each.row === row && each.message === message)?.details ?? [];
   return refused(problems.map((problem) => ({ ...problem, details: detailsOf(problem) })));
+}
+
+async function review(task: Task): Promise<RawAnswer> {
+  const { request } = task;
+  const { files = {}, tests = [] } = request;
+  const own = Object.keys(files).filter((path) => path.endsWith('.rego') && !tests.includes(path));
+  const { schema: _, ...rest } = request;
+  const checks = [
+    ...(own.length > 0 ? [await check({ ...task, request: { ...request, paths: own } })] : []),
+    await check({ ...task, request: { ...rest, capabilities: null } }),
+  ];
+  const errors = checks.flatMap((answer) => answer.errors);
+  return errors.length > 0 ? refused(errors) : succeeded();
 }
 
 async function format(task: Task, files: { readonly [path: string]: string }): Promise<RawAnswer> {

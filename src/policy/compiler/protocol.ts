@@ -9,6 +9,7 @@ export interface RawRequest {
   readonly capabilities?: Capabilities | null;
   readonly schema?: object;
   readonly strict?: boolean;
+  readonly tests?: readonly string[];
   readonly entrypoints?: readonly string[];
   readonly revision?: string;
   readonly coverage?: boolean;
@@ -19,7 +20,7 @@ export interface RawRequest {
   readonly strict_builtin_errors?: boolean;
 }
 
-export type Op = 'version' | 'capabilities' | 'check' | 'fmt' | 'build' | 'test' | 'eval' | 'parse';
+export type Op = 'version' | 'capabilities' | 'check' | 'fmt' | 'build' | 'test' | 'eval' | 'review';
 export type TraceMode = 'notes' | 'fails' | 'full' | 'debug';
 
 /** OPA's own document: what a policy may call, and which features of the language it may use. */
@@ -91,7 +92,7 @@ const WORK = {
   build: 'the build',
   test: 'the tests',
   eval: 'evaluation',
-  parse: 'parsing',
+  review: 'the check',
 } as const satisfies Record<Op, string>;
 
 export function timedOut(op: Op, timeLimitMs: number): RawAnswer {

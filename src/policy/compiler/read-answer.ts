@@ -22,6 +22,17 @@ export function answerOf<T>(raw: RawAnswer, read: (result: unknown) => T): Answe
   return { ok: true, errors: [], result: read(raw.result) };
 }
 
+/** What two checks of the same files said, each problem once. */
+export function distinct(problems: readonly RawProblem[]): RawProblem[] {
+  const byPlace = new Map<string, RawProblem>();
+  for (const problem of problems) {
+    const { file, row, col, message } = problem;
+    const key = `${file}:${row}:${col}:${message}`;
+    if (!byPlace.has(key)) byPlace.set(key, problem);
+  }
+  return [...byPlace.values()];
+}
+
 function problemOf(raw: RawProblem): PolicyProblem {
   return { ...raw, hint: adviceOn(raw.message) };
 }
@@ -81,6 +92,6 @@ export function evaluatedOf(result: unknown): Evaluated {
   return { results, output, trace, traceCut, value: raw.results[0]?.expressions[0]?.value };
 }
 
-export function parsedOf(result: unknown): Parsed {
-  return result as Parsed;
+export function parsedOf(result: unknown): Parsed | null {
+  return (result ?? null) as Parsed | null;
 }

@@ -28,8 +28,9 @@ async function inProfile(compiler: Compiler, facts: Facts, profile: Profile): Pr
   return [found(CODE, rule, `the default decision of ${profile} does not deny`, HINT)];
 }
 
-/** OPA lets a default be a constant only, so that the rule can be evaluated alone. */
+/** A default that is no constant is a comprehension: OPA lets it refer to nothing, so that it can be evaluated alone. */
 async function defaultOf(compiler: Compiler, { files, parsed }: Facts, rule: RuleFacts): Promise<unknown> {
+  if (rule.value !== undefined) return rule.value;
   const next = Math.min(
     ...parsed.rules.filter((r) => r.file === rule.file && r.row > rule.row).map((r) => r.row),
   );

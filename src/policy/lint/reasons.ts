@@ -2,7 +2,7 @@ import { PROFILES } from '../../schema/common.ts';
 import type { PolicyProblem, RuleFacts } from '../compiler/answers.ts';
 import type { Compiler } from '../compiler/compiler.ts';
 import type { Facts } from '../lint.ts';
-import { isDenialCode, isRego, isTestFile } from '../policy-files.ts';
+import { isDenialCode, isRego, isTestFile, type Sources } from '../policy-files.ts';
 import { found } from './found.ts';
 
 /** Denial codes that are named and never given, or given and not known. */
@@ -30,12 +30,10 @@ async function findUnproduced(
     parsed.packages.some((p) => p.package === `data.lemma.${profile}`),
   );
   if (!whole || denials.some((rule) => rule.head_key === null)) return [];
-  const produced = new Set(denials.map((rule) => rule.head_key));
-  const rego = new Map([...files].filter(([path]) => isRego(path) && !isTestFile(path)));
+  const produced = new Set<unknown>(denials.map((rule) => rule.head_key));
   const all: PolicyProblem[] = [];
   for (const rule of listed) {
-    const answer = await compiler.eval({ files: rego, query: `${rule.package}.precedence` });
-    const codes = answer.ok && Array.isArray(answer.result.value) ? answer.result.value : [];
+    const codes = await codesOf(compiler, files, rule);
     for (const code of codes) {
       if (produced.has(code)) continue;
       const place = { file: rule.file, row: rowOf(files.get(rule.file) ?? '', rule.row, code) };
@@ -44,6 +42,13 @@ async function findUnproduced(
     }
   }
   return all;
+}
+
+async function codesOf(compiler: Compiler, files: Sources, rule: RuleFacts): Promise<unknown[]> {
+  if (rule.value !== undefined) return Array.isArray(rule.value) ? rule.value : [];
+  const rego = new Map([...files].filter(([path]) => isRego(path) && !isTestFile(path)));
+  const answer = await compiler.eval({ files: rego, query: `${rule.package}.precedence` });
+  return answer.ok && Array.isArray(answer.result.value) ? answer.result.value : [];
 }
 
 function rowOf(text: string, from: number, code: unknown): number {

@@ -4,10 +4,12 @@ import type { PolicyProblem } from '../compiler/answers.ts';
 import type { Facts } from '../lint.ts';
 import { isTestFile } from '../policy-files.ts';
 import { found } from './found.ts';
+import { isBelow, isWithin } from './paths.ts';
 
 /** Members of the profiles' data that no rule reads. What is read as a whole counts as read, with all that is in it. */
 export function findUnread({ files, under, parsed }: Facts): PolicyProblem[] {
-  const refs = [...new Set(parsed.data_refs.filter(({ file }) => !isTestFile(file)).map(({ ref }) => ref))];
+  const own = parsed.rules.filter(({ file }) => !isTestFile(file));
+  const refs = [...new Set(own.flatMap((rule) => rule.refs))];
   return PROFILES.flatMap((profile) => {
     const file = `${under}/${profile}/data.json`;
     const text = files.get(file);
@@ -33,7 +35,7 @@ function unreadIn(map: YAMLMap, path: string, refs: readonly string[]): Unread[]
   return map.items.flatMap((pair): Unread[] => {
     const { key, value } = pair as { key: { value: unknown; range?: readonly number[] }; value: unknown };
     const inner = `${path}${step(String(key.value))}`;
-    if (refs.some((ref) => ref === inner || isBelow(inner, ref))) return [];
+    if (refs.some((ref) => isWithin(inner, ref))) return [];
     if (isMap(value) && refs.some((ref) => isBelow(ref, inner))) return unreadIn(value, inner, refs);
     return [{ key: inner, offset: key.range?.[0] ?? 0 }];
   });
@@ -42,8 +44,4 @@ function unreadIn(map: YAMLMap, path: string, refs: readonly string[]): Unread[]
 /** As OPA prints a reference. */
 function step(key: string): string {
   return /^[A-Za-z_][A-Za-z0-9_]*$/.test(key) ? `.${key}` : `[${JSON.stringify(key)}]`;
-}
-
-function isBelow(path: string, above: string): boolean {
-  return path.startsWith(`${above}.`) || path.startsWith(`${above}[`);
 }

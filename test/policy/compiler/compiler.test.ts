@@ -314,9 +314,22 @@ describe('compiler inside Node', function () {
     });
   });
 
-  describe('parse', () => {
-    const parsed = async () =>
-      resultOf(await compiler.parse({ files: files({ 'p/a.rego': POLICY, 'p/a_test.rego': TESTS }) }));
+  describe('review', () => {
+    const review = (policy: string, tests: string) =>
+      compiler.review({
+        files: files({ 'p/a.rego': policy, 'p/a_test.rego': tests }),
+        tests: ['p/a_test.rego'],
+        schema: policyInputSchema,
+      });
+    const parsed = async () => {
+      const facts = resultOf(await review(POLICY, TESTS));
+      if (facts === null) throw new Error('no facts');
+      return facts;
+    };
+    const places = async (policy: string, tests: string) => {
+      const { errors } = await review(policy, tests);
+      return errors.map(({ file, row, code }) => `${file}:${row} ${code}`);
+    };
 
     it('knows the codes that a policy denies with', async () => {
       const { rules } = await parsed();
@@ -342,15 +355,54 @@ describe('compiler inside Node', function () {
       assert.deepEqual(refs, ['data.lemma.low.settings.reading_methods', 'input.request.method']);
     });
 
-    it('places every reference to data', async () => {
-      const { data_refs: refs } = await parsed();
-      const [first] = refs;
-      assert.deepEqual(first, {
-        file: 'p/a.rego',
-        row: 7,
-        col: 34,
-        ref: 'data.lemma.low.settings.reading_methods',
-      });
+    it('gives the value of a constant, and none of what is evaluated', async () => {
+      const { rules } = await parsed();
+      const allow = rules.filter(({ name }) => name === 'allow');
+      assert.deepEqual(
+        allow.map((rule) => rule.value),
+        [false, undefined],
+      );
+    });
+
+    it('knows the constants of a rule, without the steps of its references', async () => {
+      const { rules } = await parsed();
+      const { strings } = rules.find(({ name }) => name === 'test_reading') ?? {};
+      assert.deepEqual(strings, ['GET']);
+    });
+
+    it('lets only the tests call all of OPA', async () => {
+      const clock = 'x := time.now_ns()\n';
+      assert.deepEqual(await places(`package a\n\n${clock}`, `package a_test\n\n${clock}`), [
+        'p/a.rego:3 rego_type_error',
+      ]);
+    });
+
+    it('types only the policies by the schema', async () => {
+      const odd = 'x if input.odd == 1\n';
+      assert.deepEqual(await places(`package a\n\n${odd}`, `package a_test\n\n${odd}`), [
+        'p/a.rego:3 rego_type_error',
+      ]);
+    });
+
+    it('names what is wrong in policies and tests at once, each once', async () => {
+      const text = 'x if {\n\ty := 1\n}\n';
+      assert.deepEqual(await places(`package a\n\n${text}`, `package a_test\n\n${text}`), [
+        'p/a.rego:4 rego_compile_error',
+        'p/a_test.rego:4 rego_compile_error',
+      ]);
+    });
+
+    it('names the syntax errors of both', async () => {
+      assert.deepEqual(await places('package a\n\nx if }\n', 'package a_test\n\nx if }\n'), [
+        'p/a.rego:3 rego_parse_error',
+        'p/a_test.rego:3 rego_parse_error',
+      ]);
+    });
+
+    it('says the same of a file that it has seen before, and another of the next text', async () => {
+      const wrong = 'package a\n\nx := y\n';
+      const first = await places(wrong, TESTS);
+      assert.deepEqual([await places(wrong, TESTS), await places(POLICY, TESTS)], [first, []]);
     });
   });
 

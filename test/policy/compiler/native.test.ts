@@ -49,6 +49,26 @@ describe('native opa and the compiler inside Node', function () {
     });
   }
 
+  it('review alike, but for the facts', async () => {
+    const request = {
+      files: files({
+        'p/a.rego': BAD['a mistyped input'],
+        'p/a_test.rego': `${BAD['a built-in that is not allowed']}\ny if {\n\tz := 1\n}\n`,
+      }),
+      tests: ['p/a_test.rego'],
+      schema: policyInputSchema,
+    };
+    const answers = await both((compiler) => compiler.review(request));
+    assert.deepEqual(
+      answers[0].errors.map(({ file, row }) => [file, row]),
+      [
+        ['p/a.rego', 3],
+        ['p/a_test.rego', 6],
+      ],
+    );
+    equal(answers);
+  });
+
   it('format alike', async () => {
     equal(
       await both((compiler) =>

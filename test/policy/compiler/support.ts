@@ -2,6 +2,9 @@ import { existsSync } from 'node:fs';
 import type { Answer, PolicyProblem } from '../../../src/policy/compiler/answers.ts';
 import type { Compiler } from '../../../src/policy/compiler/compiler.ts';
 import { ARTEFACT } from '../../../src/policy/compiler/wasm-host.ts';
+import { compileEngine, type Engine } from '../../../src/policy/engine.ts';
+import { compileBundle } from '../../../src/policy/make.ts';
+import type { ProfileMeta, Sources } from '../../../src/policy/policy-files.ts';
 import { findCompiler } from '../../../tools/bundles/find.ts';
 
 /** Without the module the tests are skipped, aloud; in CI they fail. */
@@ -21,6 +24,22 @@ export async function nativeOpa(): Promise<Compiler | null> {
     console.warn(`      skipped: ${cause instanceof Error ? cause.message : cause}`);
     return null;
   }
+}
+
+/** A policy of the profile `low` as the engine runs it; it may call any built-in. */
+export async function engineOf(compiler: Compiler, rego: Sources): Promise<Engine> {
+  const meta: ProfileMeta = {
+    serial: 1,
+    confirm: false,
+    record: 'behind',
+    headers: [],
+    redact: [],
+    envoy: false,
+    // Of many expressions at once, some of them long.
+    steps: 20_000_000,
+  };
+  const data = '{"lemma": {"low": {}}}\n';
+  return compileEngine(await compileBundle(compiler, { profile: 'low', rego, data, meta, anyBuiltin: true }));
 }
 
 /** Calls of tests may wait for other tests' processes. */

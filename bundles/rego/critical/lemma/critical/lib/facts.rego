@@ -59,20 +59,21 @@ run_proven if {
 }
 
 # The taint epoch that the caller's proof was made at; one without counts as 0.
-held_epoch := input.proof.taint_epoch
-
-held_epoch := 0 if not input.proof.taint_epoch
+held_epoch := epoch if {
+	epoch := input.proof.taint_epoch
+} else := 0
 
 taint_seen if at_most(input.runtime.taint_epoch, held_epoch)
 
 taint_known if at_most(held_epoch, input.runtime.taint_epoch)
 
-# Milliseconds since the runtime binding was issued. `issued_at` is in seconds.
-binding_age_ms := max([age |
-	some link in input.proof.links
-	link.type == "runtime"
-	age := input.now - (link.issued_at * 1000)
-])
+# Milliseconds since the runtime binding was issued; the oldest of several. `issued_at` is in seconds, and a binding
+# that has none leaves the age undefined: the others do not speak for it.
+binding_age_ms := max(ages) if {
+	bindings := [link | some link in input.proof.links; link.type == "runtime"]
+	ages := [age | some link in bindings; age := input.now - (link.issued_at * 1000)]
+	count(ages) == count(bindings)
+}
 
 body_wanted if input.route.body in {"digest", "json"}
 

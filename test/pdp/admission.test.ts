@@ -1,0 +1,178 @@
+import assert from 'node:assert/strict';
+import { type Admission, createAdmission } from '../../src/pdp/admission.ts';
+import { decide } from '../../src/pdp/decide.ts';
+import { explain } from '../../src/pdp/explain.ts';
+import { memoryArchive } from '../../src/policy/registry.ts';
+import { createTracer } from '../../src/policy/tracer.ts';
+import { toRequest } from '../../src/request/envoy.ts';
+import type { Limits } from '../../src/schema/config.ts';
+import type { DecisionRecord } from '../../src/schema/decision.ts';
+import type { AuthzRequest } from '../../src/schema/request.ts';
+import { bearing, chain, type WireRequest } from '../support/kit.ts';
+import { toCheckRequest } from '../support/running.ts';
+import { type Composed, composed, folders, writing } from './support.ts';
+
+const DEFAULTS: Limits = { concurrency: 512, queue: 256, queue_ms: 10, log_ms: 500, per_source: null };
+
+describe('admission', () => {
+  const temporary = folders();
+  let world: Composed;
+  let admission: Admission;
+  /** The disk, while it does not answer. */
+  let stuck: PromiseWithResolvers<void> | null;
+
+  beforeEach(async () => {
+    stuck = null;
+    world = await composed(temporary.make(), {
+      commit: async (write) => {
+        await stuck?.promise;
+        return write();
+      },
+    });
+  });
+  afterEach(async () => {
+    stuck?.resolve();
+    admission.close();
+    await world.close();
+    temporary.remove();
+  });
+
+  function limited(over: Partial<Limits>): void {
+    admission = createAdmission(
+      world.pdp,
+      (request) => decide(request, world.pdp),
+      () => ({ ...DEFAULTS, ...over }),
+    );
+  }
+
+  function asked(one: WireRequest, address = '', enforcementPoint?: string): AuthzRequest {
+    const request = toRequest(toCheckRequest(one));
+    const source = { address, principal: '' };
+    return { ...request, source, ...(enforcementPoint === undefined ? {} : { enforcementPoint }) };
+  }
+
+  const reasonOf = async (...about: Parameters<typeof asked>) =>
+    (await admission.decide(asked(...about))).reason;
+
+  async function records(): Promise<DecisionRecord[]> {
+    admission.close();
+    await world.log.settled();
+    const { lines } = await world.store.queryRecords({ org: 'acme', env: 'prod', order: 'desc', limit: 100 });
+    return lines.map((line) => JSON.parse(line) as DecisionRecord);
+  }
+
+  describe('while the disk does not answer', () => {
+    let waiting: Promise<unknown>;
+
+    beforeEach(async () => {
+      limited({ log_ms: 1 });
+      stuck = Promise.withResolvers();
+      waiting = admission.decide(asked(writing(chain())));
+      while (world.log.delayMs() <= 1) await new Promise((resolve) => setTimeout(resolve, 1));
+    });
+
+    it('sheds what must be durable', async () => {
+      assert.equal(await reasonOf(writing(chain())), 'overloaded');
+    });
+
+    it('answers what is recorded behind its answer', async () => {
+      assert.equal(await reasonOf(bearing(chain())), 'allowed');
+    });
+
+    it('answers what is recorded behind its answer, however many wait for the disk', async () => {
+      stuck?.resolve();
+      await waiting;
+      admission.close();
+      limited({ concurrency: 2 });
+      stuck = Promise.withResolvers();
+      const others = Array.from({ length: 4 }, () => admission.decide(asked(writing(chain()))));
+      assert.equal(await reasonOf(bearing(chain())), 'allowed');
+      stuck.resolve();
+      await Promise.all(others);
+    });
+
+    it('loses no record of what it took on', async () => {
+      stuck?.resolve();
+      const { decision_id } = (await waiting) as { decision_id: string };
+      assert.ok((await records()).some((record) => record.decision_id === decision_id));
+    });
+
+    it('spends no nonce of what it shed', async () => {
+      const once = writing(chain());
+      await reasonOf(once);
+      stuck?.resolve();
+      stuck = null;
+      await waiting;
+      assert.equal(await reasonOf(once), 'allowed');
+    });
+  });
+
+  describe('with a limit for each source', () => {
+    const good = bearing(chain());
+    beforeEach(() => limited({ per_source: { rate: 1, burst: 2 } }));
+
+    /** Asks as often as a source may. */
+    async function exhaust(...from: [address?: string, enforcementPoint?: string]): Promise<void> {
+      for (let i = 0; i < 2; i++) assert.equal(await reasonOf(good, ...from), 'allowed');
+    }
+
+    it('denies one that asks too often', async () => {
+      await exhaust('192.0.2.1');
+      assert.equal(await reasonOf(good, '192.0.2.1'), 'rate_limited');
+    });
+
+    it('denies no other source', async () => {
+      await exhaust('192.0.2.1');
+      assert.equal(await reasonOf(good, '192.0.2.2'), 'allowed');
+    });
+
+    it('denies no client of another enforcement point', async () => {
+      await exhaust('192.0.2.1', 'spiffe://a/1');
+      assert.equal(await reasonOf(good, '192.0.2.1', 'spiffe://a/2'), 'allowed');
+    });
+
+    it('takes an IPv6 network for one source, however its addresses are written', async () => {
+      await exhaust('2001:db8::1');
+      assert.equal(await reasonOf(good, '2001:0DB8:0:0:1:2:3:4'), 'rate_limited');
+    });
+
+    it('takes another IPv6 network for another', async () => {
+      await exhaust('2001:db8::1');
+      assert.equal(await reasonOf(good, '2001:db8:0:1::1'), 'allowed');
+    });
+
+    it('takes an IPv4 address for itself when it is mapped', async () => {
+      await exhaust('192.0.2.1');
+      assert.equal(await reasonOf(good, '::ffff:192.0.2.1'), 'rate_limited');
+    });
+
+    it('denies nobody of whom nothing is known', async () => {
+      await exhaust();
+      assert.equal(await reasonOf(good), 'allowed');
+    });
+
+    it('keeps one record of what it denied, with their number and source', async () => {
+      await exhaust('192.0.2.1');
+      const denied = [
+        await admission.decide(asked(good, '192.0.2.1')),
+        await admission.decide(asked(good, '192.0.2.1')),
+      ];
+      const shed = (await records()).filter(({ reason }) => reason === 'rate_limited');
+      assert.deepEqual(
+        shed.map(({ decision_id, requests, failed }) => [decision_id, requests, failed?.facts]),
+        [[denied[0]?.decision_id, 2, { source: '192.0.2.1' }]],
+      );
+      assert.equal(denied[1]?.decision_id, denied[0]?.decision_id);
+    });
+
+    it('explains them together', async () => {
+      await exhaust('192.0.2.1');
+      const { decision_id } = await admission.decide(asked(good, '192.0.2.1'));
+      await records();
+      const { policies } = world.pdp;
+      const deps = { store: world.store, policies, archive: memoryArchive(), tracer: createTracer() };
+      const explanation = await explain(decision_id, { org: 'acme', env: 'prod' }, deps);
+      assert.match(explanation?.summary ?? '', /rate_limited: .* share this decision: 1\.$/);
+    });
+  });
+});
