@@ -207,12 +207,12 @@ describe('explain, in process', () => {
 
     describe('what fails then', () => {
       const failing = (error: unknown) => {
-        const evaluate = () => {
+        const decide = () => {
           throw error;
         };
         const engineFor = async (sha256: string) => {
           const engine = await parts.pdp.policies.engineFor(sha256);
-          return engine === null ? null : { ...engine, evaluate };
+          return engine === null ? null : { ...engine, decide };
         };
         return { policies: { engineFor, reasonAt: async () => null } };
       };
