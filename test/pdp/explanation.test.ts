@@ -3,6 +3,7 @@ import { decide, type Pdp } from '../../src/pdp/decide.ts';
 import { type ExplainDeps, explain } from '../../src/pdp/explain.ts';
 import { loadEmbedded } from '../../src/policy/embedded.ts';
 import { type Traced, untraced } from '../../src/policy/tracer.ts';
+import { Denial } from '../../src/reason.ts';
 import { buildRouteMap } from '../../src/request/route-map.ts';
 import type { DecisionRecord } from '../../src/schema/decision.ts';
 import type { Lemma } from '../../src/schema/lemma.ts';
@@ -226,20 +227,23 @@ describe('explain, in process', () => {
         assert.equal((await explained(bare(), failing('x'))).evaluated_again?.error, 'x');
       });
 
-      it('and finds it equal where it failed before', async () => {
+      const brokenBefore = () => {
         const active = parts.pdp.policies.active('high');
-        const broken = {
-          ...active,
-          engine: {
-            ...active.engine,
-            evaluate: () => {
-              throw new Error('it broke');
-            },
-          },
+        const decide = () => {
+          throw new Denial('policy_error', 'it broke');
         };
-        const policies = { active: () => broken } as unknown as Pdp['policies'];
-        const { evaluated_again } = await explained(bare(), failing(new Error('it broke')), { policies });
-        assert.equal(evaluated_again?.equal, true);
+        const broken = { ...active, engine: { ...active.engine, decide } };
+        return { policies: { active: () => broken } as unknown as Pdp['policies'] };
+      };
+
+      it('and finds it equal where it failed so before', async () => {
+        const again = failing(new Denial('policy_error', 'it broke'));
+        assert.equal((await explained(bare(), again, brokenBefore())).evaluated_again?.equal, true);
+      });
+
+      it('and finds it unequal where it failed otherwise before', async () => {
+        const again = failing(new Denial('policy_timeout', 'it ran on'));
+        assert.equal((await explained(bare(), again, brokenBefore())).evaluated_again?.equal, false);
       });
     });
   });
