@@ -13,7 +13,6 @@ import { exportLines, provenLines } from './decision-log/export.ts';
 import { openLog } from './decision-log/log.ts';
 import { createRetention, type Retention } from './decision-log/retention.ts';
 import { vouch } from './decision-log/vouch.ts';
-import { startFirewall } from './firewall/firewall.ts';
 import { createGate, type Gate } from './gate/gate.ts';
 import { createAdmission } from './pdp/admission.ts';
 import { decide, type Pdp, type Settings } from './pdp/decide.ts';
@@ -280,7 +279,7 @@ async function compose(
   const firewall =
     config.firewall === null
       ? null
-      : await startFirewall({
+      : await (await import('./firewall/firewall.ts')).startFirewall({
           address: config.firewall.listen,
           apis: config.firewall.apis,
           decide: answer,

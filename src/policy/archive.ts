@@ -22,6 +22,8 @@ export function storeArchive(store: Pick<Store, 'putBundle' | 'getBundle'>): Bun
   };
   return {
     async put({ sha256, name, revision, serial, files }) {
+      // At most starts it is there, and packing it would take longer than all else that is done with it.
+      if ((await store.getBundle(sha256)) !== null) return;
       await store.putBundle({ sha256, name, revision, serial, files: await pack(writeTar(files)) });
     },
     async get(sha256) {
