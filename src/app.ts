@@ -144,7 +144,10 @@ async function compose(
   const settled = { settings: settingsFrom(loaded, ring) };
   const gate = createGate();
   loadGate(gate, snapshot, lostAt, believed(snapshot, clock(), options, logger));
-  const archive = storeArchive(store);
+  const archive = storeArchive(
+    store,
+    snapshot.bundles.map(({ sha256 }) => sha256),
+  );
   const policies = new PolicyRegistry(archive, marksOf(snapshot));
   await activate(policies, await configuredBundles(config, ring, clock), { home, clock, store }).catch(
     (error) => {

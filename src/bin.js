@@ -15,11 +15,9 @@ if (parseInt(process.versions.node, 10) < needed) {
 }
 // Compiled code is kept in the user's own folder: in a shared one, anybody could plant some.
 Promise.all([import('node:module'), import('node:os'), import('node:path')])
-  .then((nodes) => {
-    var kept = nodes[0].enableCompileCache(nodes[2].join(nodes[1].homedir(), '.cache', 'lemma', 'compile'));
-    // Threads take it from the environment alone.
-    if (kept.directory && !process.env.NODE_COMPILE_CACHE) process.env.NODE_COMPILE_CACHE = kept.directory;
-  })
+  .then((nodes) =>
+    nodes[0].enableCompileCache(nodes[2].join(nodes[1].homedir(), '.cache', 'lemma', 'compile')),
+  )
   // The published package is compiled; a clone is not.
   .then(() => import('./main.js'))
   .catch((error) => {

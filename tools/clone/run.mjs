@@ -21,8 +21,6 @@ if (!installed()) install();
 if (isNew(process.versions.node)) {
   // Halves the start: compiled code and stripped types are kept, in a folder that nobody else writes to.
   nodeModule.enableCompileCache(CACHE);
-  // Threads take it from the environment alone.
-  process.env.NODE_COMPILE_CACHE ??= CACHE;
   process.argv = [process.execPath, path, ...args];
   await import(pathToFileURL(path).href);
 } else {
