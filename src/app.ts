@@ -22,6 +22,7 @@ import { storeArchive } from './policy/archive.ts';
 import { type Bundle, readBundleDir } from './policy/bundle.ts';
 import type { CompilerOptions } from './policy/compiler/compiler.ts';
 import { EMBEDDED_TRUST, loadEmbedded } from './policy/embedded.ts';
+import { createEvaluationThread } from './policy/evaluation-thread.ts';
 import { type Mark, PolicyRegistry, type Trust } from './policy/registry.ts';
 import { createTracer } from './policy/tracer.ts';
 import { createChainCache } from './proof/cache.ts';
@@ -148,7 +149,9 @@ async function compose(
     store,
     snapshot.bundles.map(({ sha256 }) => sha256),
   );
-  const policies = new PolicyRegistry(archive, marksOf(snapshot));
+  const thread = createEvaluationThread();
+  stops.push(() => thread.close());
+  const policies = new PolicyRegistry(archive, marksOf(snapshot), thread);
   await activate(policies, await configuredBundles(config, ring, clock), { home, clock, store }).catch(
     (error) => {
       throw refusedBundle(error);

@@ -36,12 +36,15 @@ export function explanationLines({ terminal }: Call, explanation: Explanation): 
     ...factsOf(explanation).map(([name, value], i) => row(i === 0 ? 'facts' : '', `${name} = ${value}`)),
     ...chainOf(explanation).map((link, i) => row(i === 0 ? 'chain' : '', link)),
     ...explanation.events
-      .filter(({ type }) => type !== 'bundle')
+      .filter(({ type }) => !OF_THE_DEPLOYMENT.has(type))
       .map((event) => row('event', `#${event.seq} ${event.type} ${JSON.stringify(event.payload)}`)),
     row('again', againOf(explanation, style)),
     ...traceOf(explanation.trace, style).map((line, i) => row(i === 0 ? 'trace' : '', line)),
   ];
 }
+
+/** Events that are about no runtime. */
+const OF_THE_DEPLOYMENT: ReadonlySet<string> = new Set(['bundle', 'key']);
 
 function traceOf(trace: Explanation['trace'], style: Call['terminal']['style']): string[] {
   // A control plane of an earlier version sends none.

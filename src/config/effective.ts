@@ -107,12 +107,14 @@ function home(file: ConfigFile): { org: string; env: string } {
 
 function limits({
   concurrency = 512,
+  queue = 256,
   queue_ms = 10,
-  log_ms = 100,
+  log_ms = 500,
   per_source,
 }: ConfigFile['limits'] = {}): Limits {
   return {
     concurrency,
+    queue,
     queue_ms,
     log_ms,
     per_source:

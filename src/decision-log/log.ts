@@ -38,6 +38,7 @@ export interface LogStats {
 }
 
 export type RecordListener = (body: RecordBody, seq: number) => void;
+export type CommitListener = (commit: { readonly tookMs: number; readonly records: number }) => void;
 
 export interface DecisionLog {
   /**
@@ -48,6 +49,8 @@ export interface DecisionLog {
   append(body: RecordBody, how: Append): Promise<void> | undefined;
   /** Hears of each record once it is on disk. Gives a function that ends it. */
   onRecord(listener: RecordListener): () => void;
+  /** Hears of each commit, also of those that failed. Gives a function that ends it. */
+  onCommit(listener: CommitListener): () => void;
   stats(): LogStats;
   /** How long the oldest record that is not written yet has waited, milliseconds; 0 where none is. */
   delayMs(): number;
@@ -91,6 +94,7 @@ export function openLog(options: LogOptions): DecisionLog {
     everyMs: options.checkpointMs ?? 10_000,
   });
   const listeners = new Set<RecordListener>();
+  const commitListeners = new Set<CommitListener>();
   const queue: Entry[] = [];
   const waiting = { behind: 0, durable: 0 };
   const counts = { written: 0, lost: 0 };
@@ -123,8 +127,11 @@ export function openLog(options: LogOptions): DecisionLog {
       const entries = queue.splice(0, BATCH_AT_MOST);
       for (const entry of entries) waiting[kindOf(entry)] -= 1;
       [oldest] = entries;
+      const began = performance.now();
       await commit(entries);
       oldest = undefined;
+      for (const listener of commitListeners)
+        listener({ tookMs: performance.now() - began, records: entries.length });
       handled += entries.length;
       while (readers[0] !== undefined && readers[0].until <= handled) readers.shift()?.go();
     }
@@ -191,6 +198,10 @@ export function openLog(options: LogOptions): DecisionLog {
     onRecord(listener) {
       listeners.add(listener);
       return () => listeners.delete(listener);
+    },
+    onCommit(listener) {
+      commitListeners.add(listener);
+      return () => commitListeners.delete(listener);
     },
     stats: () => ({
       ...counts,

@@ -4,6 +4,7 @@ import type { Decision } from '../schema/decision.ts';
 import type { AuthzRequest } from '../schema/request.ts';
 import type { Pdp } from './decide.ts';
 import { type Caller, createLane, type LaneStats } from './lane.ts';
+import { createPace } from './pace.ts';
 import { createShedding, type ShedCode } from './shed.ts';
 import { createSources, sourceOf } from './sources.ts';
 
@@ -12,13 +13,14 @@ export type Decide = (request: AuthzRequest) => Promise<Decision>;
 /** What stands before step 1 of `decide`: it can only deny. */
 export interface Admission {
   /**
-   * For a border that would rather not read what it can't answer: `work` in its turn, or `answer` to the denial.
+   * For a border that would rather not read what it can't answer: `work` in its turn, or `answer` to the denial. `durable`:
+   * its record will have to be durable before the answer, as far as can be told so early.
    *
    * @throws Abandoned
    */
   inTurn<T>(
     border: AuthzRequest['border'],
-    caller: Caller,
+    caller: Caller & { readonly durable: boolean },
     work: () => Promise<T>,
     answer: (denial: Decision) => T,
   ): Promise<T>;
@@ -31,9 +33,8 @@ export interface Admission {
   close(): void;
 }
 
-const PATIENT: Caller = { remainingMs: null };
-/** Its nonce must be durable before the answer. */
-const POP_HEADERS = new Set(['x-lemma-pop', 'signature-input']);
+/** What comes with one has a nonce, which must be durable before the answer. */
+const POP_HEADERS = ['x-lemma-pop', 'signature-input'] as const;
 
 /** @param decide the one that answers what is admitted */
 export function createAdmission(
@@ -41,23 +42,30 @@ export function createAdmission(
   decide: Decide,
   limits: () => Limits,
 ): Admission {
-  const lane = createLane(limits);
+  const pace = createPace();
+  // Two, so that those who wait for the disk take no place from those who need not.
+  const quick = createLane(limits);
+  const durable = createLane(() => ({ ...limits(), concurrency: pace.limit(limits().concurrency) }));
+  const unhear = pdp.log.onCommit((commit) => pace.committed(commit, durable.wasFull()));
   const shedding = createShedding(pdp);
   const mayAsk = createSources(() => performance.now());
 
   const admitted: Decide = async (request) => {
-    const { per_source, log_ms } = limits();
+    const { per_source } = limits();
     const source = per_source === null ? null : sourceOf(request);
     if (per_source !== null && source !== null && !mayAsk(source, per_source)) {
       return shedding.deny('rate_limited', request, source);
     }
-    if (pdp.log.delayMs() > log_ms && provesPossession(request))
-      return shedding.deny('overloaded', request.border);
     return decide(request);
   };
 
-  const inTurn: Admission['inTurn'] = (border, caller, work, answer) =>
-    lane.run(caller, { work, shed: () => answer(shedding.deny('overloaded', border)) });
+  const inTurn: Admission['inTurn'] = (border, caller, work, answer) => {
+    const shed = () => answer(shedding.deny('overloaded', border));
+    if (!caller.durable) return quick.run(caller, { work, shed });
+    return pdp.log.delayMs() > limits().log_ms
+      ? Promise.resolve(shed())
+      : durable.run(caller, { work, shed });
+  };
 
   return {
     inTurn,
@@ -65,15 +73,31 @@ export function createAdmission(
     decide: (request) =>
       inTurn(
         request.border,
-        PATIENT,
+        { remainingMs: null, durable: provesPossession(request) },
         () => admitted(request),
         (denial) => denial,
       ),
-    stats: () => ({ ...lane.stats(), ...shedding.stats() }),
-    close: () => shedding.close(),
+    stats() {
+      const [a, b] = [quick.stats(), durable.stats()];
+      return {
+        running: a.running + b.running,
+        queued: a.queued + b.queued,
+        abandoned: a.abandoned + b.abandoned,
+        ...shedding.stats(),
+      };
+    },
+    close() {
+      unhear();
+      shedding.close();
+    },
   };
 }
 
 function provesPossession({ headers }: AuthzRequest): boolean {
-  return headers.some(([name]) => POP_HEADERS.has(name));
+  return headers.some(([name]) => POP_HEADERS.some((one) => one === name));
+}
+
+/** Whether a CheckRequest that is not read yet may have a PoP: one more that only says so waits with those that have. */
+export function mentionsPop(message: Buffer): boolean {
+  return POP_HEADERS.some((name) => message.includes(name, 0, 'latin1'));
 }

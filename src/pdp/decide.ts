@@ -53,7 +53,7 @@ export async function decide(request: AuthzRequest, pdp: Pdp): Promise<Decision>
   const draft = openDraft(request, pdp.clock());
   const settings = pdp.settings();
   try {
-    examine(draft, pdp, settings);
+    await examine(draft, pdp, settings);
   } catch (error) {
     if (!(error instanceof Denial)) pdp.onError(error, draft.id);
     refuse(draft, error);
@@ -64,7 +64,7 @@ export async function decide(request: AuthzRequest, pdp: Pdp): Promise<Decision>
 }
 
 /** Steps 1 to 14, in their order; the first that fails throws its code. */
-function examine(draft: Draft, pdp: Pdp, settings: Settings): void {
+async function examine(draft: Draft, pdp: Pdp, settings: Settings): Promise<void> {
   const { request } = draft;
   checkSizes(request.headers); //                                               1
   const presented = readCredentials(request, settings.routes.permitted); //      2
@@ -73,7 +73,7 @@ function examine(draft: Draft, pdp: Pdp, settings: Settings): void {
   const body = bodyFacts(request);
 
   if (routed.route.public) {
-    evaluate(draft, pdp, settings, { presented: { ...presented, kind: 'none' }, body, pop: null });
+    await evaluate(draft, pdp, settings, { presented: { ...presented, kind: 'none' }, body, pop: null });
     return;
   }
 
@@ -99,7 +99,7 @@ function examine(draft: Draft, pdp: Pdp, settings: Settings): void {
   if (pop !== null) spend(draft, pdp, pop, now);
   draft.reservation = pdp.gate.reserve(budgetLines(chain), now);
 
-  evaluate(draft, pdp, settings, { presented, body, pop }); //                   14
+  await evaluate(draft, pdp, settings, { presented, body, pop }); //             14
 }
 
 /** `authorize` names a runtime: it must be the one that the proof binds. */
@@ -130,8 +130,11 @@ function budgetLines(chain: VerifiedChain): BudgetLine[] {
 /** What the checks before the policy made of the request. */
 type Checked = Pick<InputFacts, 'presented' | 'body' | 'pop'>;
 
-/** Step 14: everything else is a fact, and the profile's Rego decides. */
-function evaluate(draft: Draft, pdp: Pdp, settings: Settings, checked: Checked): void {
+/**
+ * Step 14: everything else is a fact, and the profile's Rego decides. Others are decided while a policy that runs long is
+ * waited for: what was reserved stays so, and kill and revocation are looked at again at the end.
+ */
+async function evaluate(draft: Draft, pdp: Pdp, settings: Settings, checked: Checked): Promise<void> {
   const { request, chain, routed } = draft;
   if (routed === null) throw new Denial('route_unknown', 'no route');
   enter(draft, 'policy');
@@ -157,7 +160,7 @@ function evaluate(draft: Draft, pdp: Pdp, settings: Settings, checked: Checked):
     disclosure: meta,
   });
   draft.inputJson = printable(JSON.stringify(draft.input));
-  const { result, resultJson } = engine.evaluate(new TextEncoder().encode(draft.inputJson));
+  const { result, resultJson } = await engine.decide(new TextEncoder().encode(draft.inputJson));
   draft.result = result;
   draft.resultJson = resultJson;
   draft.reason = result.reason as Reason;

@@ -3,7 +3,7 @@ import { findDecision } from '../decision-log/query.ts';
 import { printable } from '../decision-log/record.ts';
 import type { BundleArchive, PolicyRegistry } from '../policy/registry.ts';
 import { type Traced, type Tracer, untraced } from '../policy/tracer.ts';
-import type { Reason } from '../reason.ts';
+import { Denial, type Reason } from '../reason.ts';
 import type { ExplainQuery } from '../schema/api.ts';
 import type { BundleRef, DecisionRecord, LinkFacts } from '../schema/decision.ts';
 import type { PolicyResult } from '../schema/result.ts';
@@ -45,7 +45,7 @@ export interface Explanation {
   readonly failed: DecisionRecord['failed'];
   /** Why the policy denied, rule by rule. Empty where it allowed or was not asked. */
   readonly rules: readonly DecidingRule[];
-  /** Null where there was no input: a check came before the policy. */
+  /** Null where no policy was asked: a check came before it, or there was no room. */
   readonly evaluated_again: {
     readonly result: PolicyResult | null;
     readonly equal: boolean;
@@ -101,9 +101,12 @@ export async function explain(
   };
 }
 
-function summaryOf({ verdict, reason, reasons, stage, failed, bundle, observed }: DecisionRecord): string {
+function summaryOf(record: DecisionRecord): string {
+  const { verdict, reason, reasons, stage, failed, bundle, observed, requests } = record;
   const seen = observed ? ' The route only observes: the request went on.' : '';
-  if (failed !== null) return `Denied at the ${stage} stage, ${failed.check}: ${failed.message}.${seen}`;
+  const shared = requests === undefined ? '' : ` Requests that share this decision: ${requests}.`;
+  if (failed !== null)
+    return `Denied at the ${stage} stage, ${failed.check}: ${failed.message}.${seen}${shared}`;
   const policy = `${bundle?.name ?? ''} policy, revision ${bundle?.revision ?? ''}`;
   if (verdict === 'allow') return `Allowed by the ${policy}.`;
   const others = reasons.filter((code) => code !== reason);
@@ -137,28 +140,33 @@ function inputIn(line: string, input: object): string | null {
 
 async function evaluateAgain(
   line: string,
-  { input, result }: DecisionRecord,
+  { input, result, failed }: DecisionRecord,
   bundle: BundleRef,
   deps: ExplainDeps,
 ): Promise<Explanation['evaluated_again']> {
-  if (input === null) return null;
+  const failure =
+    result === null && failed !== null && POLICY_FAILURES.has(failed.check) ? failed.check : null;
+  if (input === null || (result === null && failure === null)) return null;
   const inputJson = inputIn(line, input);
   if (inputJson === null) return { result: null, equal: false, error: UNREADABLE };
   const engine = await deps.policies.engineFor(bundle.sha256);
   if (engine === null) return { result: null, equal: false, error: unknownBundle(bundle) };
   try {
-    const again = engine.evaluate(new TextEncoder().encode(inputJson));
+    const again = await engine.decide(new TextEncoder().encode(inputJson), result === null);
     const equal = line.includes(`"input":${inputJson},"result":${printable(again.resultJson)},"took_us":`);
     return { result: again.result, equal, error: null };
   } catch (error) {
-    // A policy that failed then must fail again.
+    // A policy that failed then must fail again, and in the same way.
     return {
       result: null,
-      equal: result === null,
+      equal: error instanceof Denial && error.code === failure,
       error: error instanceof Error ? error.message : String(error),
     };
   }
 }
+
+/** What an evaluation fails with: the same again, whenever. */
+const POLICY_FAILURES: ReadonlySet<Reason> = new Set(['policy_error', 'policy_timeout']);
 
 function unknownBundle({ sha256 }: BundleRef): string {
   return `this node never had bundle ${sha256}`;

@@ -35,14 +35,21 @@ export interface Lane {
   /** @throws Abandoned */
   run<T>(caller: Caller, task: Task<T>): Promise<T>;
   stats(): LaneStats;
+  /** Whether somebody was kept waiting by the limit since this was asked last. */
+  wasFull(): boolean;
 }
 
 /** Of one turn of the event loop. */
-const SLICE_MS = 4;
-/** As CoDel's interval: a queue that was empty a moment ago is a burst, one that stands is overload. */
-const BURST = 5;
-/** Bounds memory where the clock does not, in a turn that reads very much at once. */
-const QUEUE_AT_MOST = 4096;
+const SLICE_MS = 2;
+/** As long as this after one was shed, a queue is overload and no burst. */
+const CALM_MS = 1000;
+/** Few enough to wait in overload too, however slow the machine is. */
+const FEW = 16;
+/** Without overload: times queue_ms, for whom named no time; for others a part of theirs, to be denied while they listen. */
+const PATIENCE = 500;
+const IN_TIME = 0.8;
+/** Weight of the latest turn in the mean time between two. */
+const LATEST = 1 / 32;
 
 interface Entry {
   readonly at: number;
@@ -54,16 +61,21 @@ interface Entry {
 
 /** @param now milliseconds of a clock that never goes back */
 export function createLane(
-  limits: () => Pick<Limits, 'concurrency' | 'queue_ms'>,
+  limits: () => Pick<Limits, 'concurrency' | 'queue' | 'queue_ms'>,
   now: () => number = () => performance.now(),
 ): Lane {
-  const queue: Entry[] = [];
+  const waiting: Entry[] = [];
   let running = 0;
   let abandoned = 0;
   let turnBegan = 0;
   let turnOpen = false;
   let looking = false;
+  let full = false;
   let lastEmpty = Number.NEGATIVE_INFINITY;
+  let lastShed = Number.NEGATIVE_INFINITY;
+  let lastStart = 0;
+  /** Milliseconds between two turns of those that had to wait, on average. */
+  let between = 0;
 
   function openTurn(at: number): void {
     if (turnOpen) return;
@@ -75,31 +87,37 @@ export function createLane(
   /** After what came in this turn was read: the next slice is for those who wait. */
   function endTurn(): void {
     turnOpen = false;
-    if (queue.length === 0) return;
+    if (waiting.length === 0) return;
     const began = now();
     let at = began;
     let taken = 0;
-    for (const entry of queue) {
-      if (at - began >= SLICE_MS || !take(entry, at)) break;
+    for (const entry of waiting) {
+      if (at - began >= SLICE_MS || !take(entry, at, waiting.length - taken)) break;
       taken += 1;
       at = now();
     }
-    queue.splice(0, taken);
-    if (queue.length === 0) lastEmpty = at;
+    waiting.splice(0, taken);
+    if (waiting.length === 0) lastEmpty = at;
     else if (running < limits().concurrency) openTurn(began);
     else lookAgain();
   }
 
   /** False: it can neither begin yet, nor has it waited too long. */
-  function take(entry: Entry, at: number): boolean {
+  function take(entry: Entry, at: number, count: number): boolean {
     const { caller } = entry;
     const over = caller.remainingMs !== null && at - entry.at >= caller.remainingMs;
     if (over || caller.gone?.() === true) {
       abandoned += 1;
       entry.abandon();
-    } else if (at - entry.at > patience(at)) entry.shed();
-    else if (running >= limits().concurrency) return false;
-    else entry.start();
+    } else if (at - entry.at > patience(caller, at, count)) {
+      lastShed = at;
+      entry.shed();
+    } else if (!hasRoom()) return false;
+    else {
+      between += (at - Math.max(lastStart, lastEmpty) - between) * LATEST;
+      lastStart = at;
+      entry.start();
+    }
     return true;
   }
 
@@ -110,12 +128,27 @@ export function createLane(
     setTimeout(() => {
       looking = false;
       openTurn(now());
-    }, limits().queue_ms);
+    }, limits().queue_ms).unref();
   }
 
-  function patience(at: number): number {
+  function hasRoom(): boolean {
+    if (running < limits().concurrency) return true;
+    full = true;
+    return false;
+  }
+
+  function patience({ remainingMs }: Caller, at: number, count: number): number {
     const { queue_ms } = limits();
-    return at - lastEmpty <= BURST * queue_ms ? BURST * queue_ms : queue_ms;
+    const whole = remainingMs === null ? PATIENCE * queue_ms : IN_TIME * remainingMs;
+    return count > FEW && at - lastShed < CALM_MS ? Math.min(queue_ms, whole) : whole;
+  }
+
+  /** In overload, whoever comes after too many would only wait to be shed. */
+  function isFull(head: Entry | undefined, at: number): boolean {
+    const count = waiting.length + 1;
+    const { queue, queue_ms } = limits();
+    if (count > queue || (head !== undefined && at - head.at > patience(head.caller, at, count))) return true;
+    return count > FEW && count * between > queue_ms && at - lastShed < CALM_MS;
   }
 
   async function begin<T>({ work }: Task<T>): Promise<T> {
@@ -124,7 +157,7 @@ export function createLane(
       return await work();
     } finally {
       running -= 1;
-      if (queue.length > 0) openTurn(now());
+      if (waiting.length > 0) openTurn(now());
     }
   }
 
@@ -132,15 +165,17 @@ export function createLane(
     run(caller, task) {
       const at = now();
       openTurn(at);
-      const [head] = queue;
+      const [head] = waiting;
       if (head === undefined) {
         lastEmpty = at;
-        if (running < limits().concurrency && at - turnBegan < SLICE_MS) return begin(task);
-      } else if (queue.length >= QUEUE_AT_MOST || at - head.at > patience(at)) {
+        if (hasRoom() && at - turnBegan < SLICE_MS) return begin(task);
+      }
+      if (isFull(head, at)) {
+        lastShed = at;
         return Promise.resolve(task.shed());
       }
       return new Promise((resolve, reject) => {
-        queue.push({
+        waiting.push({
           at,
           caller,
           start: () => resolve(begin(task)),
@@ -149,6 +184,11 @@ export function createLane(
         });
       });
     },
-    stats: () => ({ running, queued: queue.length, abandoned }),
+    wasFull() {
+      const was = full;
+      full = false;
+      return was;
+    },
+    stats: () => ({ running, queued: waiting.length, abandoned }),
   };
 }

@@ -2,30 +2,23 @@ import { setImmediate as turn } from 'node:timers/promises';
 import { Denial, InputError } from '../reason.ts';
 import { DATA_FILE, WASM_FILE } from '../schema/bundle.ts';
 import type { BundleRef } from '../schema/decision.ts';
-import type { PolicyResult } from '../schema/result.ts';
 import { type Bundle, entrypointOf, fileOf } from './bundle.ts';
+import { createConduct } from './conduct.ts';
+import { type Evaluation, evaluateOn, evaluationOf } from './evaluate.ts';
+import type { EvaluationThread } from './evaluation-thread.ts';
 import { problemOf } from './failure.ts';
 import { Instance, prepareInstance } from './instance.ts';
 import { Instances } from './instances.ts';
 import { type EngineLimits, limitsOf } from './limits.ts';
 import { loadImage } from './load-image.ts';
 import { meter } from './meter.ts';
-import { resultOf } from './result.ts';
 import { warmUp } from './warm-up.ts';
-
-/** What one evaluation came to. `resultJson` is the same text for the same input and bundle, on every instance. */
-export interface Evaluation {
-  readonly result: PolicyResult;
-  readonly resultJson: string;
-  /** Of the budget of `EngineLimits.steps`: the same number for the same input and bundle, whatever came before. */
-  readonly steps: number;
-}
 
 /** A compiled bundle. */
 export interface Engine {
   readonly ref: BundleRef;
   /**
-   * Evaluates the profile's decision. Synchronous.
+   * Evaluates the profile's decision, on the calling thread.
    *
    * @param input the input document as a JSON object in UTF-8. Malformed JSON between its braces is an undefined input
    * to the policy, which must deny it.
@@ -33,6 +26,15 @@ export interface Engine {
    * larger input, more steps or more memory than one evaluation may take; `policy_unavailable`: the host has no memory
    */
   evaluate(input: Uint8Array): Evaluation;
+  /**
+   * The same, for an event loop: at once where that is short, else in the engine's thread if it has one. There goes what
+   * has run for `SHORT_STEPS`, from the start again; an input of more than `INLINE_BYTES`; and all that is asked of a
+   * policy whose conduct was bad (`conduct.ts`).
+   *
+   * @param long it is known to run long
+   * @throws Denial as `evaluate`; `overloaded`, `policy_unavailable` as `EvaluationThread`
+   */
+  decide(input: Uint8Array, long?: boolean): Evaluation | Promise<Evaluation>;
 }
 
 export interface EngineOptions {
@@ -40,7 +42,12 @@ export interface EngineOptions {
   readonly limits?: EngineLimits;
   /** A second instance stands ready for the case that the first one fails. Default: true. */
   readonly spare?: boolean;
+  /** For what would stop the event loop. Default: none. */
+  readonly thread?: EvaluationThread | null;
 }
+
+/** Larger ones take 1 ms or more for their parsing alone. */
+const INLINE_BYTES = 64 << 10;
 
 const OPENING_BRACE = 0x7b;
 const CLOSING_BRACE = 0x7d;
@@ -52,7 +59,7 @@ const CLOSING_BRACE = 0x7d;
  * @throws Denial `policy_unavailable`: the host has no memory for it
  */
 export async function compileEngine(bundle: Bundle, options: EngineOptions = {}): Promise<Engine> {
-  const { limits = limitsOf(bundle.manifest.metadata.lemma), spare = true } = options;
+  const { limits = limitsOf(bundle.manifest.metadata.lemma), spare = true, thread = null } = options;
   await turn();
   const module = await compileModule(fileOf(bundle, WASM_FILE));
   const data = fileOf(bundle, DATA_FILE);
@@ -65,19 +72,28 @@ export async function compileEngine(bundle: Bundle, options: EngineOptions = {})
   const make = { now: () => new Instance(source), soon: () => prepareInstance(source) };
   const instances = new Instances(first.reusable ? first : await make.soon(), make, spare);
   const { name, revision, sha256 } = bundle;
+  const evaluator = { limits, instances };
+  const conduct = createConduct();
+
+  async function aside(beside: EvaluationThread, input: Uint8Array): Promise<Evaluation> {
+    const outcome = await beside.evaluate(source, input);
+    conduct.saw(outcome.heavy);
+    return evaluationOf(outcome);
+  }
+
   return {
     ref: { name, revision, sha256 },
     evaluate(input) {
       checkInput(input, limits);
-      const instance = instances.take();
-      try {
-        const result = resultOf(instance.evaluate(input));
-        const resultJson = JSON.stringify(result);
-        checkAnswer(resultJson, limits);
-        return { result, resultJson, steps: instance.stepsTaken };
-      } finally {
-        instances.giveBack(instance);
-      }
+      return evaluationOf(evaluateOn(evaluator, input));
+    },
+    decide(input, long = false) {
+      checkInput(input, limits);
+      if (thread === null) return evaluationOf(evaluateOn(evaluator, input));
+      if (long || conduct.bad || input.length > INLINE_BYTES) return aside(thread, input);
+      const outcome = evaluateOn(evaluator, input, true);
+      conduct.saw(outcome === null || outcome.heavy);
+      return outcome === null ? aside(thread, input) : evaluationOf(outcome);
     },
   };
 }
@@ -99,11 +115,4 @@ function checkInput(input: Uint8Array, { inputBytes }: EngineLimits): void {
   }
   if (input[0] === OPENING_BRACE && input.at(-1) === CLOSING_BRACE) return;
   throw new Denial('policy_error', 'the input is no JSON object', { problem: 'input' });
-}
-
-/** As it is passed on. What is read of the policy's memory before has a bound of its own (`Instance`). */
-function checkAnswer(resultJson: string, { answerBytes }: EngineLimits): void {
-  if (Buffer.byteLength(resultJson) <= answerBytes) return;
-  const problem = `an answer of more than ${answerBytes} bytes`;
-  throw new Denial('policy_error', `the policy failed: ${problem}`, { problem });
 }

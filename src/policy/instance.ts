@@ -1,10 +1,10 @@
-import { setImmediate as turn } from 'node:timers/promises';
 import { Denial } from '../reason.ts';
 import { evaluate, type LoadedPolicy, loadPolicy, PAGE } from './abi.ts';
 import { counterOf, failureOf, problemOf } from './failure.ts';
 import type { Image, ImageSource } from './image.ts';
 import { budgetOf, type EngineLimits } from './limits.ts';
 import { STEPS_EXPORT } from './meter.ts';
+import { copyInSlices } from './slices.ts';
 
 /** Where an instance comes from. */
 export interface PolicyImage extends Pick<ImageSource, 'module' | 'limits'> {
@@ -13,9 +13,6 @@ export interface PolicyImage extends Pick<ImageSource, 'module' | 'limits'> {
 
 /** OPA writes the answer between some characters of its own, and some characters longer than JSON needs. */
 const ROOM_FOR_ESCAPES = 2;
-
-/** Copied, into memory that the machine must first find, in 1 to 3 ms. */
-const SLICE = 1 << 20;
 
 /** One instance of the module with the bundle's data in its memory. Synchronous, not re-entrant. */
 export class Instance {
@@ -38,14 +35,15 @@ export class Instance {
    * OPA's result set. After a failure, or more memory than stood ready, the instance is not reusable: where an
    * evaluation ends must not depend on those before it.
    *
+   * @param budget in steps; default: what its limits allow
    * @throws Denial `policy_error`, `policy_timeout`
    */
-  evaluate(input: Uint8Array): unknown {
+  evaluate(input: Uint8Array, budget = budgetOf(input.length, this.#source.limits)): unknown {
     const { limits, image } = this.#source;
     this.#reusable = false;
     new Uint8Array(this.#policy.mem.buffer).set(this.#statics);
-    this.#budget = budgetOf(input.length, limits);
-    this.#steps.value = this.#budget;
+    this.#budget = budget;
+    this.#steps.value = budget;
     try {
       const resultSet = evaluate(this.#policy, image, input, answerBytes(limits));
       this.#reusable = this.#policy.mem.buffer.byteLength === image.pages * PAGE;
@@ -67,12 +65,8 @@ export class Instance {
 
 /** The same as the constructor, a slice of the image in each turn of the event loop. */
 export async function prepareInstance(source: PolicyImage): Promise<Instance> {
-  const { bytes } = source.image;
   const policy = loaded(source);
-  for (let at = 0; at < bytes.length; at += SLICE) {
-    await turn();
-    new Uint8Array(policy.mem.buffer).set(bytes.subarray(at, at + SLICE), at);
-  }
+  await copyInSlices(source.image.bytes, () => new Uint8Array(policy.mem.buffer));
   return new Instance(source, policy);
 }
 

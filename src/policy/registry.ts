@@ -4,6 +4,7 @@ import type { Profile } from '../schema/common.ts';
 import type { BundleRef } from '../schema/decision.ts';
 import type { Bundle } from './bundle.ts';
 import { compileEngine, type Engine } from './engine.ts';
+import type { EvaluationThread } from './evaluation-thread.ts';
 import { type RuleText, ruleTextOf } from './rule-text.ts';
 import { verifyBundle } from './signature.ts';
 
@@ -48,6 +49,7 @@ const PAST_ENGINES = 8;
 /** The active bundle of each profile, and every revision that was active before. */
 export class PolicyRegistry {
   readonly #archive: BundleArchive;
+  readonly #thread: EvaluationThread | null;
   readonly #active = new Map<Profile, ActivePolicy>();
   readonly #marks: Map<Profile, Mark>;
   /** `name revision` -> digest, of all that was active: a revision means one content, for ever. */
@@ -56,8 +58,14 @@ export class PolicyRegistry {
   readonly #past = new Map<string, Promise<Engine | null>>();
   #queue: Promise<unknown> = Promise.resolve();
 
-  constructor(archive: BundleArchive, marks: ReadonlyMap<Profile, Mark> = new Map()) {
+  /** @param thread where the policies' engines `decide` what would stop the event loop */
+  constructor(
+    archive: BundleArchive,
+    marks: ReadonlyMap<Profile, Mark> = new Map(),
+    thread: EvaluationThread | null = null,
+  ) {
     this.#archive = archive;
+    this.#thread = thread;
     this.#marks = new Map(marks);
     for (const [name, mark] of marks) this.#revisions.set(revisionKey(name, mark.revision), mark.sha256);
   }
@@ -97,7 +105,7 @@ export class PolicyRegistry {
     const engine =
       known ??
       this.#archived(sha256).then((bundle) =>
-        bundle === null ? null : compileEngine(bundle, { spare: false }),
+        bundle === null ? null : compileEngine(bundle, { spare: false, thread: this.#thread }),
       );
     this.#remember(sha256, engine);
     try {
@@ -125,7 +133,7 @@ export class PolicyRegistry {
     const fresh = bundles.filter(({ name, sha256 }) => this.#active.get(name)?.ref.sha256 !== sha256);
     const candidates: Candidate[] = [];
     // One after the other: what each takes of the event loop must not add up.
-    for (const bundle of fresh) candidates.push(await compiled(bundle));
+    for (const bundle of fresh) candidates.push(await compiled(bundle, this.#thread));
     await Promise.all(fresh.map((bundle) => this.#archive.put(bundle)));
     for (const candidate of candidates) this.#exchange(candidate);
   }
@@ -183,9 +191,9 @@ export function memoryArchive(): BundleArchive {
   };
 }
 
-async function compiled(bundle: Bundle): Promise<Candidate> {
+async function compiled(bundle: Bundle, thread: EvaluationThread | null): Promise<Candidate> {
   try {
-    const engine = await compileEngine(bundle);
+    const engine = await compileEngine(bundle, { thread });
     return { bundle, policy: { engine, ref: engine.ref, meta: bundle.manifest.metadata.lemma } };
   } catch (cause) {
     if (cause instanceof InputError)

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { extname } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { parentPort, Worker, workerData } from 'node:worker_threads';
+import { parentPort, Worker, type WorkerOptions, workerData } from 'node:worker_threads';
 import { InputError, type Problem } from '../reason.ts';
 
 /** What a thread says before it ends. */
@@ -21,13 +21,7 @@ export async function inThread<T>(
   data: unknown,
   given: ArrayBuffer[] = [],
 ): Promise<T> {
-  const url = new URL(`./${file}${extname(fileURLToPath(import.meta.url))}`, import.meta.url);
-  const worker = new Worker(url, {
-    workerData: data,
-    transferList: given,
-    execArgv: [],
-    name: `lemma-${file}`,
-  });
+  const worker = startThread(file, { workerData: data, transferList: given });
   try {
     const [answer] = (await once(worker, 'message')) as [Answer<T>];
     if ('value' in answer) return answer.value;
@@ -35,6 +29,15 @@ export async function inThread<T>(
   } finally {
     await worker.terminate();
   }
+}
+
+/** Starts a file of this folder, as TypeScript or as what is published. */
+export function startThread(
+  file: 'bundle-worker' | 'image-worker' | 'evaluation-worker',
+  options: WorkerOptions = {},
+): Worker {
+  const url = new URL(`./${file}${extname(fileURLToPath(import.meta.url))}`, import.meta.url);
+  return new Worker(url, { ...options, execArgv: [], name: `lemma-${file}` });
 }
 
 /** The other end: what such a file does. */

@@ -37,7 +37,7 @@ export function decodeCredential(header: string): readonly Lemma[] {
   const members = readObject(header);
   const { chain, ...leaf } = members;
   const ancestors = 'chain' in members ? chain : [];
-  checkVersions([leaf, ...(Array.isArray(ancestors) ? ancestors : [])]);
+  checkVersions([...(Array.isArray(ancestors) ? ancestors : []), leaf]);
   if (!Array.isArray(ancestors)) throw new Denial('schema_invalid', 'chain: must be an array');
   const links = [...ancestors, leaf].map(checkLemma);
   checkOrder(links);

@@ -169,7 +169,7 @@ function readParameters(input: InnerList): { created: number; nonce: string; key
 export function signatureBase(
   input: InnerList,
   components: readonly string[],
-  message: SignedMessage,
+  message: Omit<SignedMessage, 'body'>,
 ): string {
   const values: Record<string, string> = {
     '@method': message.method,

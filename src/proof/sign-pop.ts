@@ -35,14 +35,13 @@ export function signPop(request: PopRequest): Record<string, string> {
     ...(contentDigest === null ? [] : ['content-digest']),
     'x-lemma-proof',
   ];
-  const message: SignedMessage = {
+  const message: Omit<SignedMessage, 'body'> = {
     method: request.method,
     authority: authorityOf(url.protocol.slice(0, -1), url.host),
     path: url.pathname,
     query: url.search === '' ? '?' : url.search,
     contentDigest,
     proof: request.proof,
-    body: { state: hasBody ? 'complete' : 'none', bytes: request.body ?? new Uint8Array() },
   };
   const text = (value: string) => ({ type: 'string' as const, value });
   const input: InnerList = {

@@ -235,7 +235,16 @@ export const configSchema = {
           minimum: 1,
           maximum: 100_000,
           default: 512,
-          description: 'Decisions under way at once, those that wait for their record included',
+          description:
+            'Decisions under way at once at most, those that wait for their record included; fewer while that makes commits long',
+        },
+        queue: {
+          type: 'integer',
+          minimum: 0,
+          maximum: 100_000,
+          default: 256,
+          description:
+            'Requests that may wait for their turn however long it takes, within twenty times queue_ms',
         },
         queue_ms: {
           type: 'integer',
@@ -243,13 +252,13 @@ export const configSchema = {
           maximum: 60_000,
           default: 10,
           description:
-            'Milliseconds that a request may wait for its turn while more comes than goes; a burst five times as long',
+            'Milliseconds that a request may wait once more come than can wait, until none was denied for a second',
         },
         log_ms: {
           type: 'integer',
           minimum: 1,
           maximum: 60_000,
-          default: 100,
+          default: 500,
           description:
             'Requests with a PoP, whose records must be durable, are denied while one has waited this long for the disk',
         },
@@ -358,6 +367,7 @@ export interface Listener {
 /** Beyond these a request is denied unread. `per_source` null: no limit of that kind. */
 export interface Limits {
   readonly concurrency: number;
+  readonly queue: number;
   readonly queue_ms: number;
   readonly log_ms: number;
   readonly per_source: { readonly rate: number; readonly burst: number } | null;

@@ -16,7 +16,7 @@ export interface DecisionApi {
 
 /** What enforcement points call: the mirror of Envoy's Check, authorize, forward-auth, health. */
 export function decisionApp({ decide, ready, log, tls = null }: DecisionApi): FastifyInstance {
-  const app = createHttp({ log, bodyLimit: DECIDE_BODY_LIMIT, routedAs, tls });
+  const app = createHttp({ log, bodyLimit: DECIDE_BODY_LIMIT, routedAs, proxied: true, tls });
   app.post(routePath(OPERATIONS.check), checkHandler(decide));
   app.post(routePath(OPERATIONS.authorize), authorizeHandler(decide));
   addForwardAuth(app, decide);

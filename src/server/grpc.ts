@@ -1,5 +1,5 @@
 import { addressProblem, parseAddress } from '../config/address.ts';
-import type { Admission } from '../pdp/admission.ts';
+import { type Admission, mentionsPop } from '../pdp/admission.ts';
 import { Abandoned } from '../pdp/lane.ts';
 import { InputError } from '../reason.ts';
 import { toRequest, toResponse } from '../request/envoy.ts';
@@ -103,9 +103,11 @@ function checkHandler({
   };
   const refusal = lastOf((denial: Decision) => encodeCheckResponse(toResponse(denial, toRequest({}))));
   return (bytes, caller) =>
-    inTurn('grpc', caller, () => check(bytes, caller), refusal).catch((error: unknown) => {
-      throw error instanceof Abandoned ? new GrpcError(STATUS.deadlineExceeded, error.message) : error;
-    });
+    inTurn('grpc', { ...caller, durable: mentionsPop(bytes) }, () => check(bytes, caller), refusal).catch(
+      (error: unknown) => {
+        throw error instanceof Abandoned ? new GrpcError(STATUS.deadlineExceeded, error.message) : error;
+      },
+    );
 }
 
 /** Remembers its last answer: requests that are shed together are denied in the same words. */

@@ -1,4 +1,4 @@
-import type { IncomingMessage } from 'node:http';
+import type { IncomingMessage, Server } from 'node:http';
 import type { Socket } from 'node:net';
 import { Server as TlsServer } from 'node:tls';
 import Fastify, {
@@ -59,6 +59,11 @@ export interface HttpOptions {
   readonly headersTimeout?: number;
   /** Gives the target that a request is routed by, where that is not its own. */
   readonly routedAs?: (target: string) => string;
+  /**
+   * Proxies ask it of their clients' requests. They know no refusal but 401 and 403, and forward each header, so that
+   * every one that came is seen, whatever it says.
+   */
+  readonly proxied?: boolean;
 }
 
 /** An application without routes and without a listener. */
@@ -68,9 +73,11 @@ export function createHttp({
   tls = null,
   headersTimeout = HEADERS_TIMEOUT_MS,
   routedAs,
+  proxied = false,
 }: HttpOptions): FastifyInstance {
   const transport = {
     maxHeaderSize: MAX_HEADER_BYTES,
+    requireHostHeader: !proxied,
     headersTimeout,
     connectionsCheckingInterval: Math.min(headersTimeout, TIMEOUTS_CHECKED_MS),
   };
@@ -95,9 +102,10 @@ export function createHttp({
       setHeaders(request, reply);
       answerError(error, request, reply);
     },
-    clientErrorHandler: answerMalformed,
+    clientErrorHandler: (error, socket) => answerMalformed(error, socket, proxied ? 403 : undefined),
   });
   app.server.maxConnections = CONNECTIONS_AT_MOST;
+  if (proxied) readEverything(app.server);
   app.removeAllContentTypeParsers();
   app.addContentTypeParser(
     'application/json',
@@ -110,6 +118,12 @@ export function createHttp({
     sendFailure(failure('not_found', 'no such path or method'), request, reply),
   );
   return app;
+}
+
+/** Node refuses more than some 1,000 headers with 431, where earlier releases dropped the rest, and a strange `Expect` with 417. */
+function readEverything(server: Server): void {
+  server.maxHeadersCount = 0;
+  server.on('checkExpectation', (request, response) => server.emit('request', request, response));
 }
 
 function requestId(): string {
@@ -137,8 +151,8 @@ export function sendFailure(
   reply.code(status).send(body);
 }
 
-/** Bytes that Node's parser refused: there is no request to answer, only a socket. */
-function answerMalformed(error: Error & { readonly code?: string }, socket: Socket): void {
+/** Bytes that Node's parser refused: there is no request to answer, only a socket. `as`: with this status instead. */
+function answerMalformed(error: Error & { readonly code?: string }, socket: Socket, as?: number): void {
   if (error.code === 'ECONNRESET' || !socket.writable) {
     socket.destroy();
     return;
@@ -151,7 +165,7 @@ function answerMalformed(error: Error & { readonly code?: string }, socket: Sock
     request_id: requestId(),
   } satisfies ErrorBody);
   const head = [
-    `HTTP/1.1 ${status} ${code}`,
+    `HTTP/1.1 ${as ?? status} ${code}`,
     'content-type: application/json; charset=utf-8',
     `content-length: ${Buffer.byteLength(body)}`,
     'connection: close',

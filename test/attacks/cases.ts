@@ -551,6 +551,16 @@ function popAndHttp(): Row[] {
       'X-Original-URL',
       'X-Rewrite-URL',
     ].map((name): Row => [`${name}`, 'header_ambiguous', bearing(links, { headers: [[name, 'DELETE']] })]),
+    [
+      'a method override behind 2,000 other headers',
+      'header_ambiguous',
+      bearing(links, {
+        headers: [
+          ...Array.from({ length: 2_000 }, (_, i) => [`f${i}`, ''] as const),
+          ['x-http-method-override', 'DELETE'],
+        ],
+      }),
+    ],
     ...ambiguousPaths.map(
       (path): Row => [`the path ${JSON.stringify(path)}`, 'path_ambiguous', bearing(links, { path })],
     ),

@@ -1,3 +1,5 @@
+import type { ForwardAuthProxy } from '../../src/request/forward-auth.ts';
+
 /** What becomes of an attack over a transport that does not carry it as it is: by the attack's name. */
 export interface Difference {
   /** `allow` or Lemma's code; `refused: <status>`: nothing was decided; `not sent: <reason>`. */
@@ -31,6 +33,10 @@ const UNSAYABLE: Differences = {
     ['a body truncated', 'a body that was not seen'],
   ),
 };
+
+const UNTOLD_EMPTY = each('body_truncated', 'without a body the proxy does not say whether there was one', [
+  'a PUT that says it is empty',
+]);
 
 /** tools/envoy/envoy.yaml: paths are normalised before Lemma is asked, and forwarded as they were decided on. */
 export const ENVOY: Differences = {
@@ -70,6 +76,9 @@ export const ENVOY: Differences = {
     'the credential with underscores',
   ]),
   ...each('refused: 431', 'more than the 60 KiB of headers that Envoy takes', ['a credential of 64 KiB']),
+  ...each('refused: 431', 'more than the 100 headers that Envoy takes', [
+    'a method override behind 2,000 other headers',
+  ]),
   ...each('refused: 403', 'Envoy has no upgrades configured', ['an upgrade']),
   ...each('refused: 403', 'Envoy takes no https target on a listener without TLS', [
     path('https://api.example.com/v1/documents/42'),
@@ -82,6 +91,9 @@ export const ENVOY: Differences = {
     'a chunked body that was not seen',
   ]),
 };
+
+/** tools/envoy/envoy-http.yaml: the same but for what Lemma is told of bodies. */
+export const ENVOY_OVER_HTTP: Differences = { ...ENVOY, ...UNTOLD_EMPTY };
 
 /** The firewall's own address is the host, and what stands before the API's path names the API. */
 export const FIREWALL: Differences = {
@@ -116,5 +128,138 @@ export const FIREWALL: Differences = {
   ...each('allow', 'the firewall has read the body to its end itself, whatever the client says of it', [
     'a body called partial',
     'no length, no body, on a PUT',
+  ]),
+};
+
+const NO_HOST_OF_HTTP = each('not sent: no host of HTTP', 'no proxy takes it for a host', [
+  'a control byte in the host',
+]);
+
+/** No proxy asks with these: it has refused them. */
+const NO_TARGET_OF_HTTP = [path('/v1/documents/\u007f'), path('/v1/documents/42?x=\u0001')];
+
+const PROXY_HAS_READ = 'the proxy has read the body to its end itself, whatever the client says of it';
+
+/** Over forward-auth the code is the same, and its status 401 or 403. */
+const HEADERS_TOO_LARGE = each(
+  'refused: 403',
+  'more than the 64 KiB of headers that Lemma takes, which the parser says before it knows of a request',
+  ['a credential of 64 KiB'],
+);
+
+const BODY_KEPT = 'the proxy keeps the body to itself, and the route needs it: denied, whatever it is';
+/** Asked without the body that the route needs. */
+const UNSEEN_BODY = each('body_truncated', BODY_KEPT, [
+  'a PoP over a body',
+  'a body swapped',
+  'a compressed body where the policy needs JSON',
+  'a body with a key twice where the policy needs JSON',
+  'a body as the policy needs it',
+  'a body that the PoP does not cover',
+  'vector pop/put-with-body',
+  'vector pop/body-swapped',
+  'vector policy/old-binding-high',
+  'vector policy/critical-json-duplicate',
+  'vector policy/critical-without-run',
+]);
+const NO_ALLOWED_WRITE = each('not sent: a write that is allowed', BODY_KEPT, [
+  'a write with the epoch from before a tainting answer',
+]);
+
+const UNDERSCORES = each('header_ambiguous', 'the proxy could not keep that name from the upstream', [
+  'the credential with underscores',
+]);
+
+/** What each proxy asks of a request, with its sample configuration. */
+export const FORWARD_AUTH: Readonly<Record<ForwardAuthProxy, Differences>> = {
+  envoy: {
+    ...UNSAYABLE,
+    ...NO_HOST_OF_HTTP,
+    ...HEADERS_TOO_LARGE,
+    ...each('not sent: no target of HTTP', 'Envoy refuses the request line', [
+      ...NO_TARGET_OF_HTTP,
+      path('/v1/documents/a b'),
+      path('/v1/documents/\u00e9'),
+    ]),
+    ...each('not sent: no method of HTTP', 'Envoy refuses the request line', ['a method in lower case']),
+    ...each('not sent: a tunnel that Envoy itself refuses', 'Envoy has no tunnels configured', ['CONNECT']),
+    ...each('not sent: an upgrade that Envoy itself refuses', 'Envoy has no upgrades configured', [
+      'an upgrade',
+    ]),
+    ...each('allow', PROXY_HAS_READ, ['a body called partial', 'a chunked body that was not seen']),
+    ...UNTOLD_EMPTY,
+  },
+  nginx: {
+    ...UNSAYABLE,
+    ...NO_HOST_OF_HTTP,
+    ...HEADERS_TOO_LARGE,
+    ...UNSEEN_BODY,
+    ...NO_ALLOWED_WRITE,
+    ...each('not sent: no target of HTTP', 'nginx refuses the request line', [
+      ...NO_TARGET_OF_HTTP,
+      path(''),
+    ]),
+  },
+  traefik: {
+    ...UNSAYABLE,
+    ...NO_HOST_OF_HTTP,
+    ...HEADERS_TOO_LARGE,
+    ...UNDERSCORES,
+    ...each('not sent: no target of HTTP', 'Traefik refuses the request line', [
+      ...NO_TARGET_OF_HTTP,
+      path(''),
+    ]),
+    ...each('allow', 'Traefik takes an upgrade off behind Lemma (test/e2e/forward-auth.test.ts)', [
+      'an upgrade',
+    ]),
+    ...each('allow', PROXY_HAS_READ, ['a body called partial', 'a chunked body that was not seen']),
+    ...UNTOLD_EMPTY,
+  },
+  caddy: {
+    ...UNSAYABLE,
+    ...NO_HOST_OF_HTTP,
+    ...HEADERS_TOO_LARGE,
+    ...UNDERSCORES,
+    ...UNSEEN_BODY,
+    ...NO_ALLOWED_WRITE,
+    ...each('not sent: no target of HTTP', 'Caddy refuses the request line', [
+      ...NO_TARGET_OF_HTTP,
+      path(''),
+    ]),
+    ...each('not sent: a body that Caddy itself refuses', 'Lemma would suppose no body there', [
+      'a chunked body that was not seen',
+    ]),
+    ...each('body_truncated', BODY_KEPT, ['a PUT that says it is empty']),
+  },
+};
+
+/** tools/nginx/nginx.conf: the request line goes to Lemma and to the upstream as it came. */
+export const NGINX: Differences = {
+  ...UNSAYABLE,
+  ...UNSEEN_BODY,
+  ...NO_ALLOWED_WRITE,
+  ...each('refused: 400', 'nginx refuses the request line, the escape or the host itself', [
+    path('v1/documents/42'),
+    path('/v1/documents/a b'),
+    path('/v1/documents/%00'),
+    path('/v1/documents/%'),
+    path('/v1/documents/%4'),
+    path('/v1/documents/%zz'),
+    path('/v1/documents/\u007f'),
+    path('*'),
+    path(''),
+    path('/v1/documents/42?x=\u0001'),
+    'a control byte in the host',
+    'a method in lower case',
+  ]),
+  ...each('refused: 400', 'nginx takes one Authorization', ['two tokens']),
+  ...each('refused: 400', 'a line of more than the 32 KiB that nginx takes', ['a credential of 64 KiB']),
+  ...each('refused: 400', 'more than the 1,000 headers that nginx takes', [
+    'a method override behind 2,000 other headers',
+  ]),
+  ...each('refused: 405', 'nginx has no tunnels', ['CONNECT']),
+  ...each('refused: 401', NO_BODY, ['another method']),
+  ...each('allow', 'nginx asks about the host and the path of such a target, and forwards those', [
+    path('https://api.example.com/v1/documents/42'),
   ]),
 };

@@ -1,11 +1,14 @@
 import { deepEqual, equal } from 'node:assert/strict';
 import { once } from 'node:events';
+import { Agent } from 'node:http';
 import { Worker } from 'node:worker_threads';
 import fc from 'fast-check';
 import { REASONS, type ReasonCode } from '../../src/reason.ts';
+import { FORWARD_AUTH_PROXIES, type ForwardAuthProxy } from '../../src/request/forward-auth.ts';
+import { askForwardAuth, unaskable, untold } from '../support/forward-auth.ts';
 import type { Running } from '../support/running.ts';
 import { BASES } from './mutation/draft.ts';
-import { ask, type Case, mutantOf, problemOf } from './mutation/judge.ts';
+import { ask, type Case, type Mutant, mutantOf, problemOf, proxiedProblemOf } from './mutation/judge.ts';
 import { BY_NAME, OPERATORS } from './mutation/operators.ts';
 import type { Judged, Wrong } from './mutation/worker.ts';
 import { inProcess, overPorts, spending } from './mutation/world.ts';
@@ -20,6 +23,9 @@ const PER_WORLD = 10_000;
 const WORLDS = 2;
 /** Requests under way at once over the ports. */
 const AT_ONCE = 250;
+
+/** Who ask about a request by turns, beside Envoy, which asks about each. */
+const OTHERS = FORWARD_AUTH_PROXIES.filter((proxy) => proxy !== 'envoy');
 
 /** Codes that no request brings about by itself: they need another configuration, or a failure. */
 const OUT_OF_REACH: readonly ReasonCode[] = [
@@ -152,37 +158,72 @@ describe(`mutated requests (seed ${SEED})`, function () {
   });
 
   describe(`over the ports, the first ${PORT_REQUESTS}`, () => {
-    const borders = ['grpc', 'rest'] as const;
+    const borders = ['grpc', 'rest', ...FORWARD_AUTH_PROXIES] as const;
     const services = new Map<(typeof borders)[number], Running>();
+    const agent = new Agent({ keepAlive: true });
+    const counts = new Map<string, Map<string, number>>();
 
     before(async () => {
       for (const border of borders) {
         const service = await overPorts();
         services.set(border, service);
-        for (const wire of spending()) equal((await service[border](wire)).verdict, 'allow');
+        for (const wire of spending()) equal((await service.grpc(wire)).verdict, 'allow');
       }
     });
     after(async () => {
+      agent.destroy();
       for (const service of services.values()) await service.stop();
+      for (const [proxy, count] of counts) {
+        const said = [...count].sort((a, b) => b[1] - a[1]).map(([what, times]) => `${times} ${what}`);
+        console.log(`forward-auth as ${proxy} asks: ${said.join('; ')}`);
+      }
     });
 
-    it('get the same verdict over gRPC and its mirror, and the one that they must', async () => {
+    function count(proxy: ForwardAuthProxy, what: string): void {
+      const counted = counts.get(proxy) ?? new Map<string, number>();
+      counts.set(proxy, counted.set(what, (counted.get(what) ?? 0) + 1));
+    }
+
+    function running(border: (typeof borders)[number]): Running {
+      const service = services.get(border);
+      if (service === undefined) throw new Error(`${border} did not start`);
+      return service;
+    }
+
+    it('get the same verdict over gRPC, its mirror and forward-auth, and the one that they must', async () => {
       const wrong: string[] = [];
-      const check = async (one: Case) => {
-        const mutant = mutantOf(one);
-        const answers = await Promise.all(
-          [...services].map(([border, service]) => service[border](mutant.wire)),
-        );
-        for (const answer of answers) {
-          const problem = problemOf(mutant, answer);
-          if (problem !== null) wrong.push(`${told(one)}: ${problem}`);
+      const proxied = async (proxy: ForwardAuthProxy, { wire }: Mutant, verdict: string) => {
+        const hindrance = unaskable(proxy, wire);
+        const less = untold(proxy, wire);
+        if (hindrance !== null) {
+          count(proxy, `not asked, for ${hindrance}`);
+          return null;
         }
-        const verdicts = answers.map(({ verdict }) => verdict);
-        if (new Set(verdicts).size > 1) wrong.push(`${told(one)}: ${verdicts.join(' and ')}`);
+        count(proxy, less === null ? 'asked in full, with the same verdict' : `asked, but for ${less.what}`);
+        const problem = proxiedProblemOf(
+          verdict,
+          less,
+          await askForwardAuth(running(proxy), proxy, wire, agent),
+        );
+        return problem === null ? null : `as ${proxy} asks: ${problem}`;
+      };
+      const check = async (one: Case, at: number) => {
+        const mutant = mutantOf(one);
+        const [grpc, rest] = await Promise.all([
+          running('grpc').grpc(mutant.wire),
+          running('rest').rest(mutant.wire),
+        ]);
+        const problems = [problemOf(mutant, grpc), problemOf(mutant, rest)];
+        if (grpc.verdict !== rest.verdict) problems.push(`${grpc.verdict} and ${rest.verdict}`);
+        for (const proxy of ['envoy', OTHERS[at % OTHERS.length] ?? 'nginx'] as const)
+          problems.push(await proxied(proxy, mutant, grpc.verdict));
+        for (const problem of problems) if (problem !== null) wrong.push(`${told(one)}: ${problem}`);
       };
       for (let from = 0; from < PORT_REQUESTS; from += AT_ONCE)
-        await Promise.all(all.slice(from, Math.min(PORT_REQUESTS, from + AT_ONCE)).map(check));
-      deepEqual(wrong.slice(0, 5), []);
+        await Promise.all(
+          all.slice(from, Math.min(PORT_REQUESTS, from + AT_ONCE)).map((one, i) => check(one, from + i)),
+        );
+      deepEqual([wrong.length, wrong.slice(0, 5)], [0, []]);
     });
   });
 });

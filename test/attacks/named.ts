@@ -83,7 +83,10 @@ const TIME_AUDIENCE_REPLAY: Named = [
 ];
 
 const POP_AND_HTTP: Named = [
-  ['method override headers', here('X-HTTP-Method-Override', 'X-Original-URL')],
+  [
+    'method override headers',
+    here('X-HTTP-Method-Override', 'X-Original-URL', 'a method override behind 2,000 other headers'),
+  ],
   ['.. and %2e', here('the path "/v1/documents/.."', 'the path "/v1/documents/%2e%2e"')],
   ['//', here('the path "/v1//documents/42"')],
   [

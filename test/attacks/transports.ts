@@ -1,10 +1,14 @@
-import { startEnvoy } from '../../tools/envoy/envoy.ts';
+import { FORWARD_AUTH_PROXIES, type ForwardAuthProxy } from '../../src/request/forward-auth.ts';
+import { HTTP_SAMPLE_CONFIG, startEnvoy } from '../../tools/envoy/envoy.ts';
+import { PROXIES } from '../../tools/proxy/proxies.ts';
+import type { RunningProxy } from '../../tools/proxy/start.ts';
 import { sendRaw } from '../support/envoy-client.ts';
-import { needEnvoy, portOf } from '../support/envoy-scene.ts';
+import { needEnvoy, needPart, portOf } from '../support/envoy-scene.ts';
 import { startUpstream, type Upstream } from '../support/envoy-upstream.ts';
+import { askForwardAuth, decisionPort, unaskable } from '../support/forward-auth.ts';
 import { ORIGIN, type Place, type WireRequest } from '../support/kit.ts';
 import { type Running, running, type Verdict, vectors } from '../support/running.ts';
-import { type Difference, ENVOY, FIREWALL } from './differences.ts';
+import { type Difference, ENVOY, ENVOY_OVER_HTTP, FIREWALL, FORWARD_AUTH, NGINX } from './differences.ts';
 
 /**
  * What became of a request: `allow`, Lemma's code, `refused: <status>` by the transport itself, with nothing decided,
@@ -35,6 +39,8 @@ export interface Transport {
   open(context: Mocha.Context): Promise<Stage>;
   /** By the attack's name: what becomes of it here instead, and why that is right. */
   readonly differences: Readonly<Record<string, Difference>>;
+  /** Lemma is asked over forward-auth: its denials are 401 or 403. */
+  readonly forwardAuth?: true;
 }
 
 /** Runtimes of their own for what ends or taints one. */
@@ -67,6 +73,29 @@ export const TRANSPORTS: readonly Transport[] = [
     open: async (context) => behindEnvoy(await needEnvoy(context)),
     differences: ENVOY,
   },
+  ...FORWARD_AUTH_PROXIES.map(
+    (proxy): Transport => ({
+      name: `forward-auth as ${proxy} asks`,
+      vectors: null,
+      open: () => askedAs(proxy),
+      differences: FORWARD_AUTH[proxy],
+      forwardAuth: true,
+    }),
+  ),
+  {
+    name: 'Envoy over HTTP',
+    vectors: null,
+    open: async (context) => behindEnvoyOverHttp(await needEnvoy(context)),
+    differences: ENVOY_OVER_HTTP,
+    forwardAuth: true,
+  },
+  {
+    name: 'nginx',
+    vectors: null,
+    open: async (context) => behindNginx(await needPart(context, 'nginx', PROXIES.nginx.install)),
+    differences: NGINX,
+    forwardAuth: true,
+  },
   {
     name: 'firewall',
     vectors: 'recorded for another origin, and signed for another address, than a firewall of a test has',
@@ -88,15 +117,47 @@ function ofVerdict({ verdict, http }: Verdict): Outcome {
   return { verdict, http, reached: null };
 }
 
-async function behindEnvoy(binary: string): Promise<Stage> {
+async function askedAs(proxy: ForwardAuthProxy): Promise<Stage> {
+  const service = await running({ config });
+  return {
+    async ask(request) {
+      const hindrance = unaskable(proxy, request);
+      if (hindrance !== null) return { verdict: `not sent: ${hindrance}`, http: null, reached: null };
+      const { status, code } = await askForwardAuth(service, proxy, request);
+      const verdict = code ?? `refused: ${status}`;
+      return { verdict, http: status, reached: null };
+    },
+    control: service.control,
+    close: service.stop,
+  };
+}
+
+function behindEnvoy(binary: string): Promise<Stage> {
+  return behind((service, upstream) => startEnvoy(binary, { lemma: portOf(service), upstream }));
+}
+
+function behindEnvoyOverHttp(binary: string): Promise<Stage> {
+  return behind((service, upstream) =>
+    startEnvoy(binary, { lemma: decisionPort(service), upstream }, HTTP_SAMPLE_CONFIG),
+  );
+}
+
+function behindNginx(binary: string): Promise<Stage> {
+  return behind((service, upstream) =>
+    PROXIES.nginx.start(binary, { lemma: decisionPort(service), upstream }),
+  );
+}
+
+/** A real proxy between the client and an upstream, whose port it is told. */
+async function behind(start: (service: Running, upstream: number) => Promise<RunningProxy>): Promise<Stage> {
   const upstream = await startUpstream();
   const service = await running({ config });
-  const envoy = await startEnvoy(binary, { lemma: portOf(service), upstream: upstream.port });
+  const proxy = await start(service, upstream.port);
   return {
-    ask: (request) => overSocket(envoy.port, request, upstream),
+    ask: (request) => overSocket(proxy.port, request, upstream),
     control: service.control,
     async close() {
-      await envoy.stop();
+      await proxy.stop();
       await service.stop();
       await upstream.close();
     },

@@ -10,7 +10,7 @@ import {
   verdictOf,
 } from '../support/running.ts';
 
-const CROWD = 300;
+const CROWD = 200;
 
 /** A service that takes one decision at a time, and a crowd that waits for its turn. */
 describe('while decisions wait for their turn', () => {

@@ -44,28 +44,100 @@ function loaded(more: Partial<GateState> = {}) {
 }
 
 const ms = NOW * 1000;
-const denies = (code: string, run: () => unknown) => assert.throws(run, { code });
+const bound = verified({ run: {} });
+const denies = (code: string, run: () => unknown, facts?: object) =>
+  assert.throws(run, facts === undefined ? { code } : { code, facts });
+const ACTOR = { runtime_id: 'bot-1', org: 'acme', env: 'prod' };
 
 describe('the gate', () => {
   it('is not ready before its state is loaded', () =>
     denies('state_not_ready', () => createGate().admit(verified(), ms)));
   it('admits a registered runtime', () => assert.equal(loaded().admit(verified(), ms).runtime_id, 'bot-1'));
 
-  const unknown: [name: string, change: Partial<LiveRuntime>][] = [
-    ['another subject', { subject: `did:lemma:ppid_${'0'.repeat(64)}` }],
-    ['another agent', { agent_id: 'other' }],
-    ['another workspace', { workspace_id: 'other' }],
-    ['another org', { org: 'other' }],
-    ['another env', { env: 'dev' }],
-    ["a list of keys without the runtime's", { keys: [keys.run.id] }],
+  const unknown: [name: string, change: Partial<LiveRuntime>, unlike: string][] = [
+    ['another subject', { subject: `did:lemma:ppid_${'0'.repeat(64)}` }, 'subject'],
+    ['another agent', { agent_id: 'other' }, 'agent_id'],
+    ['another workspace', { workspace_id: 'other' }, 'workspace_id'],
+    ['another org', { org: 'other' }, 'registration'],
+    ['another env', { env: 'dev' }, 'registration'],
+    ["a list of keys without the runtime's", { keys: [keys.run.id] }, 'key'],
+    ["a list of keys with the run's alone", { keys: [keys.run.id, keys.delegate.id] }, 'key'],
   ];
-  for (const [name, change] of unknown) {
-    it(`does not know a runtime registered for ${name}`, () => {
-      denies('runtime_unknown', () =>
-        loaded({ runtimes: [{ ...runtime, ...change }] }).admit(verified(), ms),
-      );
+  for (const [name, change, unlike] of unknown) {
+    it(`does not know a runtime registered for ${name}, and says what is unlike`, () => {
+      const gate = loaded({ runtimes: [{ ...runtime, ...change }] });
+      denies('runtime_unknown', () => gate.admit(bound, ms), { ...ACTOR, unlike });
     });
   }
+
+  it('is ready once its state is loaded', () => {
+    const gate = createGate();
+    assert.equal(gate.ready, false);
+    gate.load(state());
+    assert.equal(gate.ready, true);
+  });
+
+  it('spends no nonce before its state is loaded', () =>
+    denies('state_not_ready', () => createGate().spend({ keyid: 'k', nonce: 'n', created: NOW }, NOW)));
+
+  it('knows what the store remembers: nonces, budgets, revocations, its position', () => {
+    const gate = loaded({
+      nonces: [{ keyid: 'k', nonce: 'n', created: NOW }],
+      budgets: [{ lemma_id: 'run', used: 9, expires_at: NOW + 60 }],
+      revocations: [{ org: 'acme', env: 'prod', kind: 'key', value: keys.delegate.id }],
+      position: { epoch: 4, seq: 17 },
+    });
+    denies('replay_detected', () => gate.spend({ keyid: 'k', nonce: 'n', created: NOW }, NOW));
+    assert.equal(gate.nonces, 1);
+    assert.equal(gate.reserve([{ lemmaId: 'run', limit: 10, expires: NOW + 60 }], NOW)?.used, 10);
+    denies('revoked', () => gate.admit(bound, ms), { ...ACTOR, value: keys.delegate.id });
+    assert.deepEqual(gate.freshness(), { age_ms: 0, source: 'local', confirmed: true, epoch: 4, seq: 17 });
+  });
+
+  it('stands at the beginning before its state is loaded', () => {
+    const { epoch, seq } = createGate().freshness();
+    assert.deepEqual([epoch, seq], [0, 0]);
+  });
+
+  it('counts no nonces before its state is loaded', () => assert.equal(createGate().nonces, 0));
+
+  it('stands at the position of the last change that it was told of', () => {
+    const gate = loaded();
+    const at = () => [gate.freshness().epoch, gate.freshness().seq];
+    gate.putRuntime(runtime, { epoch: 2, seq: 5 });
+    assert.deepEqual(at(), [2, 5]);
+    gate.revoke({ org: 'acme', env: 'prod', kind: 'key', value: 'x' }, { epoch: 2, seq: 6 });
+    assert.deepEqual(at(), [2, 6]);
+    gate.putRuntime(runtime);
+    gate.revoke({ org: 'acme', env: 'prod', kind: 'key', value: 'y' });
+    assert.deepEqual(at(), [2, 6]);
+  });
+
+  it('keeps as many nonces as it is told to', () => {
+    const gate = createGate({ nonceLimit: 1 });
+    gate.load(state());
+    gate.spend({ keyid: 'k', nonce: 'a', created: NOW }, NOW);
+    denies('replay_check_unavailable', () => gate.spend({ keyid: 'k', nonce: 'b', created: NOW }, NOW));
+  });
+
+  it('refuses PoPs of the time that the store lost', () => {
+    const gate = loaded({ memoryLostAt: NOW });
+    denies('replay_check_unavailable', () => gate.spend({ keyid: 'k', nonce: 'a', created: NOW }, NOW));
+  });
+
+  it('gives each runtime that it knows, and none that it does not', () => {
+    const other = { ...runtime, runtime_id: 'bot-2' };
+    const gate = loaded({ runtimes: [runtime, other] });
+    assert.deepEqual([...gate.runtimes()], [runtime, other]);
+    assert.deepEqual(
+      [gate.runtime('acme', 'prod', 'bot-2'), gate.runtime('acme', 'dev', 'bot-2')],
+      [other, null],
+    );
+  });
+
+  it('has the last look find nobody that it does not know', () => {
+    assert.equal(loaded({ runtimes: [] }).stopped(bound), null);
+  });
 
   it('admits a key that is listed', () => {
     assert.ok(loaded({ runtimes: [{ ...runtime, keys: [keys.runtime.id] }] }).admit(verified(), ms));
@@ -74,13 +146,12 @@ describe('the gate', () => {
   it('denies a killed runtime before it looks at revocation', () => {
     const gate = loaded({ revocations: [{ org: 'acme', env: 'prod', kind: 'key', value: keys.runtime.id }] });
     gate.putRuntime({ ...runtime, status: 'killed' });
-    denies('runtime_killed', () => gate.admit(verified(), ms));
+    denies('runtime_killed', () => gate.admit(verified(), ms), ACTOR);
   });
 
   it('denies a contained runtime', () => {
-    denies('runtime_inactive', () =>
-      loaded({ runtimes: [{ ...runtime, status: 'inactive' }] }).admit(verified(), ms),
-    );
+    const gate = loaded({ runtimes: [{ ...runtime, status: 'inactive' }] });
+    denies('runtime_inactive', () => gate.admit(verified(), ms), ACTOR);
   });
 
   it('never lets an old message bring a killed runtime back', () => {
@@ -97,7 +168,6 @@ describe('the gate', () => {
     assert.equal(gate.runtime('acme', 'prod', 'bot-1')?.taint_epoch, 5);
   });
 
-  const bound = verified({ run: {} });
   const revocable = [...bound.links.map((l) => l.id), ...bound.keyids, keys.issuer.id];
   for (const [index, value] of revocable.entries()) {
     it(`denies when value ${index} of the chain is revoked`, () => {
@@ -125,6 +195,13 @@ describe('the gate', () => {
   it('trusts no clock that went back by more than 30 s', () => {
     const gate = loaded({ latestRecord: ms });
     assert.ok(gate.admit(verified(), ms - 30_000));
+    denies('clock_untrusted', () => gate.admit(verified(), ms - 30_001), { now: ms - 30_001, latest: ms });
+  });
+
+  it('measures that from the latest time that it saw itself', () => {
+    const gate = loaded();
+    gate.admit(verified(), ms);
+    gate.admit(verified(), ms - 20_000);
     denies('clock_untrusted', () => gate.admit(verified(), ms - 30_001));
   });
 });
@@ -162,6 +239,24 @@ describe('the replay guard', () => {
     assert.equal(g.size, 1);
   });
 
+  it('knows a nonce for 90 s after its PoP was made, and refuses what is older', () => {
+    const g = guard();
+    g.spend(nonce('a'), NOW);
+    denies('replay_detected', () => g.spend(nonce('a'), NOW + NONCE_LIFE), { keyid: 'k' });
+    denies('replay_check_unavailable', () => g.spend(nonce('a'), NOW + NONCE_LIFE + 1), {
+      created: NOW,
+      known_from: NOW + 1,
+    });
+  });
+
+  it('forgets the nonces of a second together, and of no later one', () => {
+    const g = guard();
+    for (const n of ['a', 'b']) g.spend(nonce(n), NOW);
+    g.spend(nonce('c', NOW + 1), NOW + 1);
+    g.spend(nonce('d', NOW + NONCE_LIFE + 1), NOW + NONCE_LIFE + 1);
+    assert.equal(g.size, 2);
+  });
+
   it('does not fall for a clock that was set back', () => {
     const g = guard();
     g.spend(nonce('a'), NOW);
@@ -171,7 +266,8 @@ describe('the replay guard', () => {
 
   it('can not vouch for PoPs of a time that it has no memory of', () => {
     const g = guard(100, NOW);
-    denies('replay_check_unavailable', () => g.spend(nonce('a', NOW + 30), NOW + 30));
+    const facts = { created: NOW + 30, known_from: NOW + 31 };
+    denies('replay_check_unavailable', () => g.spend(nonce('a', NOW + 30), NOW + 30), facts);
     g.spend(nonce('b', NOW + 31), NOW + 31);
   });
 
@@ -216,6 +312,67 @@ describe('budgets', () => {
     const b = createBudgets();
     b.restore('run', 9, NOW + 600);
     assert.equal(b.reserve([line('runtime', 100), line('run', 10)], NOW)?.limit, 10);
+  });
+
+  it('count each lemma for itself', () => {
+    const b = createBudgets();
+    b.reserve([line('runtime', 100), line('run', 10)], NOW);
+    assert.equal(b.reserve([line('runtime', 100)], NOW)?.used, 2);
+    assert.equal(b.reserve([line('other', 100)], NOW)?.used, 1);
+  });
+
+  for (const [runtimeUsed, speaks] of [
+    [94, 100],
+    [50, 10],
+  ] as const) {
+    it(`speak for the limit of ${speaks} when ${runtimeUsed} of 100 are used above 1 of 10`, () => {
+      const lines = [line('runtime', 100), line('run', 10)];
+      for (const asked of [lines, [...lines].reverse()]) {
+        const b = createBudgets();
+        b.restore('runtime', runtimeUsed, NOW + 600);
+        assert.equal(b.reserve(asked, NOW)?.limit, speaks);
+      }
+    });
+  }
+
+  it('name every line that they count, whichever speaks', () => {
+    const lines = [line('runtime', 100), line('run', 10)];
+    assert.deepEqual(createBudgets().reserve(lines, NOW)?.lines, lines);
+  });
+
+  it('give an operation of each line back', () => {
+    const b = createBudgets();
+    const lines = [line('runtime', 100), line('run', 10)];
+    b.reserve(lines, NOW)?.release();
+    assert.deepEqual(
+      lines.map((one) => b.reserve([one], NOW)?.used),
+      [1, 1],
+    );
+  });
+
+  it('are kept for a minute after their end, and forgotten after it', () => {
+    const b = createBudgets();
+    b.reserve([line('kept', 10)], NOW);
+    b.reserve([line('later', 10)], NOW + 660);
+    assert.equal(b.reserve([line('kept', 10)], NOW + 660)?.used, 2);
+    b.reserve([line('later', 10)], NOW + 720);
+    assert.equal(b.reserve([line('kept', 10)], NOW + 720)?.used, 1);
+  });
+
+  it('are looked through for old ones once a minute', () => {
+    const b = createBudgets();
+    b.reserve([line('later', 10)], NOW + 640);
+    b.reserve([line('old', 10)], NOW + 640);
+    assert.equal(b.reserve([line('old', 10)], NOW + 699)?.used, 2);
+    assert.equal(b.reserve([line('old', 10)], NOW + 700)?.used, 1);
+  });
+
+  it('that are forgotten take nothing back', () => {
+    const b = createBudgets();
+    const first = b.reserve([line('a', 5)], NOW);
+    b.reserve([line('b', 5)], NOW + 700);
+    first?.release();
+    assert.equal(b.reserve([line('a', 5)], NOW + 700)?.used, 1);
   });
 
   it('give an operation back once', () => {

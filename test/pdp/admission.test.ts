@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict';
 import { type Admission, createAdmission } from '../../src/pdp/admission.ts';
 import { decide } from '../../src/pdp/decide.ts';
+import { explain } from '../../src/pdp/explain.ts';
+import { memoryArchive } from '../../src/policy/registry.ts';
+import { createTracer } from '../../src/policy/tracer.ts';
 import { toRequest } from '../../src/request/envoy.ts';
 import type { Limits } from '../../src/schema/config.ts';
 import type { DecisionRecord } from '../../src/schema/decision.ts';
@@ -9,7 +12,7 @@ import { bearing, chain, type WireRequest } from '../support/kit.ts';
 import { toCheckRequest } from '../support/running.ts';
 import { type Composed, composed, folders, writing } from './support.ts';
 
-const DEFAULTS: Limits = { concurrency: 512, queue_ms: 10, log_ms: 100, per_source: null };
+const DEFAULTS: Limits = { concurrency: 512, queue: 256, queue_ms: 10, log_ms: 500, per_source: null };
 
 describe('admission', () => {
   const temporary = folders();
@@ -74,6 +77,18 @@ describe('admission', () => {
 
     it('answers what is recorded behind its answer', async () => {
       assert.equal(await reasonOf(bearing(chain())), 'allowed');
+    });
+
+    it('answers what is recorded behind its answer, however many wait for the disk', async () => {
+      stuck?.resolve();
+      await waiting;
+      admission.close();
+      limited({ concurrency: 2 });
+      stuck = Promise.withResolvers();
+      const others = Array.from({ length: 4 }, () => admission.decide(asked(writing(chain()))));
+      assert.equal(await reasonOf(bearing(chain())), 'allowed');
+      stuck.resolve();
+      await Promise.all(others);
     });
 
     it('loses no record of what it took on', async () => {
@@ -148,6 +163,16 @@ describe('admission', () => {
         [[denied[0]?.decision_id, 2, { source: '192.0.2.1' }]],
       );
       assert.equal(denied[1]?.decision_id, denied[0]?.decision_id);
+    });
+
+    it('explains them together', async () => {
+      await exhaust('192.0.2.1');
+      const { decision_id } = await admission.decide(asked(good, '192.0.2.1'));
+      await records();
+      const { policies } = world.pdp;
+      const deps = { store: world.store, policies, archive: memoryArchive(), tracer: createTracer() };
+      const explanation = await explain(decision_id, { org: 'acme', env: 'prod' }, deps);
+      assert.match(explanation?.summary ?? '', /rate_limited: .* share this decision: 1\.$/);
     });
   });
 });

@@ -6,14 +6,14 @@ const PATIENT: Caller = { remainingMs: null };
 
 describe('the lane of decisions', () => {
   let now: number;
-  let limits: { concurrency: number; queue_ms: number };
+  let limits: { concurrency: number; queue: number; queue_ms: number };
   let lane: Lane;
   /** Work that was begun, and how to end it. */
   let begun: { readonly name: string; readonly end: () => void }[];
 
   beforeEach(() => {
     now = 0;
-    limits = { concurrency: 1, queue_ms: 10 };
+    limits = { concurrency: 1, queue: 100, queue_ms: 10 };
     lane = createLane(
       () => limits,
       () => now,
@@ -69,47 +69,92 @@ describe('the lane of decisions', () => {
     assert.deepEqual(names(), ['a', 'b', 'c']);
   });
 
-  it('lets a burst wait five times as long', async () => {
-    ask('a');
-    const burst = ask('b');
-    now = 49;
+  /** One that is under way, and so many that wait for it. */
+  const crowd = (count: number) => Array.from({ length: count + 1 }, (_, i) => ask(`${i}`));
+
+  it('lets a burst wait', async () => {
+    const burst = crowd(100);
+    now = 200;
     await endFirst();
-    assert.deepEqual(names(), ['b']);
+    assert.deepEqual(names(), ['1']);
     begun[0]?.end();
-    assert.equal(await burst, 'done');
+    assert.equal(await burst[1], 'done');
   });
 
-  it('sheds those of a burst that have waited longer', async () => {
-    ask('a');
-    const burst = ask('b');
-    now = 51;
+  it('sheds those of a burst that have waited five hundred times as long', async () => {
+    const burst = crowd(3);
+    now = 5001;
     await endFirst();
-    assert.equal(await burst, 'shed');
+    assert.equal(await burst[1], 'shed');
   });
 
-  it('sheds whoever comes while the first in a standing queue has waited too long', async () => {
-    ask('a');
-    ask('b');
-    now = 51;
-    assert.equal(await ask('c'), 'shed');
+  it('sheds who comes when as many wait as may', async () => {
+    crowd(100);
+    assert.equal(await ask('one more'), 'shed');
   });
 
-  it('sheds sooner while the queue stands', async () => {
+  it('denies a caller that named its time before that is over', async () => {
     ask('a');
-    ask('b');
-    now = 45;
-    ask('c');
+    const hurried = ask('b', { remainingMs: 100 });
+    now = 81;
     await endFirst();
-    now = 56;
-    const late = ask('d');
-    assert.deepEqual([names(), await late], [['b'], 'shed']);
+    assert.equal(await hurried, 'shed');
+  });
+
+  it('sheds who comes while the first has waited too long', async () => {
+    crowd(1);
+    now = 5001;
+    assert.equal(await ask('one more'), 'shed');
+  });
+
+  it('sheds those who have waited queue_ms once it has to shed, but for the last sixteen', async () => {
+    const burst = crowd(100);
+    now = 11;
+    ask('one more');
+    await endFirst();
+    begun[0]?.end();
+    const outcomes = await Promise.all(burst.slice(1, 86));
+    assert.deepEqual([outcomes.filter((one) => one === 'shed').length, outcomes.at(-1)], [84, 'done']);
+  });
+
+  /** Overload: somebody was shed, and turns come every so many milliseconds to the 20 who wait. */
+  async function overload(every: number): Promise<void> {
+    crowd(20);
+    limits.queue = 20;
+    for (let i = 0; i < 200; i++) {
+      if (i % 50 === 0) ask('shed');
+      now += every;
+      await endFirst();
+      ask(`later ${i}`);
+    }
+    limits.queue = 100;
+  }
+
+  it('sheds at once whoever would have to wait too long, in overload', async () => {
+    await overload(2);
+    assert.equal(await ask('one more'), 'shed');
+  });
+
+  it('lets those wait whose turn will come in time, in overload', async () => {
+    await overload(0.1);
+    const one = ask('one more');
+    assert.equal(await Promise.race([one, Promise.resolve('still waiting')]), 'still waiting');
+  });
+
+  it('takes a crowd for a burst again after a second without one shed', async () => {
+    await overload(2);
+    now += 1000;
+    for (let i = 0; i < 30; i++) await endFirst();
+    crowd(50);
+    const one = ask('one more');
+    assert.equal(await Promise.race([one, Promise.resolve('still waiting')]), 'still waiting');
   });
 
   it('sheds in time although nothing ends', async () => {
     limits.queue_ms = 1;
     ask('a');
     const waiting = ask('b');
-    now = 100;
+    now = 501;
     assert.equal(await waiting, 'shed');
   });
 
@@ -146,7 +191,7 @@ describe('the lane of decisions', () => {
     const seen = [now];
     await turn();
     seen.push(now);
-    assert.deepEqual(seen, [4, 8]);
+    assert.deepEqual(seen, [2, 4]);
     while (done < 12) await turn();
   });
 });

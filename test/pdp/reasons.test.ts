@@ -209,7 +209,7 @@ describe('reason codes, through the real gRPC port', () => {
   });
 
   produces('overloaded', 'more at once than can be under way, and wait', async () => {
-    const { grpc } = await service({ config: { limits: { concurrency: 1, queue_ms: 1 } } });
+    const { grpc } = await service({ config: { limits: { concurrency: 1, queue: 0, queue_ms: 1 } } });
     const answers = await Promise.all(Array.from({ length: 500 }, () => grpc(writing(links()))));
     return answers.find(({ verdict }) => verdict !== 'allow') ?? (await grpc(bearing(links())));
   });

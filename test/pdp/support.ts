@@ -10,7 +10,7 @@ import type { Pdp } from '../../src/pdp/decide.ts';
 import { settingsOf } from '../../src/pdp/settings.ts';
 import { type Bundle, readBundleTar } from '../../src/policy/bundle.ts';
 import { EMBEDDED_TRUST, loadEmbedded } from '../../src/policy/embedded.ts';
-import { memoryArchive, PolicyRegistry } from '../../src/policy/registry.ts';
+import { type BundleArchive, memoryArchive, PolicyRegistry } from '../../src/policy/registry.ts';
 import { signBundle } from '../../src/policy/signature.ts';
 import { createChainCache } from '../../src/proof/cache.ts';
 import { toRequest } from '../../src/request/envoy.ts';
@@ -113,6 +113,7 @@ export interface Composed {
   readonly stops: Stops;
   readonly store: Store;
   readonly log: DecisionLog;
+  readonly archive: BundleArchive;
   register(runtimeId: string): void;
   close(): Promise<void>;
 }
@@ -151,7 +152,8 @@ export async function composed(folder: string, options: ComposedOptions = {}): P
       latestRecord: snapshot.latest_record,
     });
   }
-  const policies = new PolicyRegistry(memoryArchive());
+  const archive = memoryArchive();
+  const policies = new PolicyRegistry(archive);
   if (options.withoutPolicies !== true) await policies.activate(await loadEmbedded(), EMBEDDED_TRUST);
   const settings = settingsOf(config, revision, [{ x: toBase64url(keyNamed('own').public) }], []);
   const onError = (error: unknown) => {
@@ -184,6 +186,7 @@ export async function composed(folder: string, options: ComposedOptions = {}): P
     stops,
     store,
     log,
+    archive,
     register,
     async close() {
       await log.close();

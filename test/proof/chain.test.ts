@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { toBase64url } from '../../src/crypto/base64url.ts';
 import { createChainCache } from '../../src/proof/cache.ts';
 import { createTrust } from '../../src/proof/trust.ts';
-import { Denial } from '../../src/reason.ts';
+import { Denial, type InputError } from '../../src/reason.ts';
 import { chain, credential, encode, header, keyNamed, keys } from '../support/kit.ts';
 
 const jwk = (key: Uint8Array) => ({ x: toBase64url(key) });
@@ -97,5 +97,60 @@ describe('a trust set', () => {
   it('refuses a kid that is not the thumbprint', () => {
     const entry = { ...jwk(keys.issuer.public), kid: keys.run.id };
     assert.throws(() => createTrust([{ org: 'acme', env: 'prod', keys: [entry] }]), /keys\[0\]\.kid/);
+  });
+
+  it('takes a kid that is the thumbprint, and a key without one', () => {
+    const named = { ...jwk(keys.issuer.public), kid: keys.issuer.id };
+    assert.deepEqual(
+      [named, jwk(keys.issuer.public)].map((entry) =>
+        createTrust([{ org: 'acme', env: 'prod', keys: [entry] }]).key(keys.issuer.id),
+      ),
+      [keys.issuer.public, keys.issuer.public],
+    );
+  });
+
+  it('names every key that is wrong, and what for', () => {
+    const wrong = [
+      { org: 'acme', env: 'prod', keys: [jwk(keys.issuer.public), { x: 'AA=' }] },
+      { org: 'acme', env: 'dev', keys: [{ x: weak }] },
+    ];
+    assert.throws(
+      () => createTrust(wrong),
+      (error: InputError) => {
+        assert.deepEqual(
+          error.problems.map(({ field }) => field),
+          ['trust[0].keys[1].x', 'trust[1].keys[0].x'],
+        );
+        assert.match(error.message, /not canonical base64url/);
+        return true;
+      },
+    );
+  });
+
+  it('trusts a key for the org and env that it is named for, and in no other', () => {
+    const set = createTrust([
+      { org: 'acme', env: 'prod', keys: [jwk(keys.issuer.public)] },
+      { org: 'rival', env: 'dev', keys: [jwk(keys.run.public)] },
+    ]);
+    const trusted = [keys.issuer.id, keys.run.id].flatMap((id) =>
+      ['acme', 'rival'].flatMap((org) =>
+        ['prod', 'dev'].filter((env) => set.trusts(id, org, env)).map((env) => [id, org, env]),
+      ),
+    );
+    assert.deepEqual(trusted, [
+      [keys.issuer.id, 'acme', 'prod'],
+      [keys.run.id, 'rival', 'dev'],
+    ]);
+    assert.equal(set.key(keys.operator.id), null);
+  });
+
+  it('has another version when it is another set, and the same in another order', () => {
+    const entry = (org: string, key: Uint8Array) => ({ org, env: 'prod', keys: [jwk(key)] });
+    const [a, b] = [entry('acme', keys.issuer.public), entry('acme', keys.run.public)];
+    const versions = [[a, b], [b, a], [a], [b], [entry('rival', keys.issuer.public)], []].map(
+      (entries) => createTrust(entries).version,
+    );
+    assert.equal(versions[0], versions[1]);
+    assert.equal(new Set(versions).size, 5);
   });
 });

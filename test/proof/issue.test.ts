@@ -168,6 +168,22 @@ describe('issuing', () => {
   for (const [name, code, run] of refusals) it(`refuses ${name}`, () => assert.throws(run, { code }));
 });
 
+describe('a credential', () => {
+  it('of no links is none', () => assert.throws(() => credentialOf([]), RangeError));
+});
+
+describe('a root of 366 days', () => {
+  it('is the longest that is signed', () => {
+    const root = issueRoot(
+      keys.issuer.seed,
+      SUBJECT,
+      { org: 'acme', env: 'prod' },
+      { ...terms, key: keys.operator.public, expires_at: NOW + 366 * 86_400 },
+    );
+    assert.equal(root.expires_at - root.not_before, 366 * 86_400);
+  });
+});
+
 describe('scope cover', () => {
   const rows: [granted: string, wanted: string, covers: boolean][] = [
     ['a.b.*', 'a.b.c', true],

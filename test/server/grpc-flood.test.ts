@@ -6,7 +6,7 @@ import { type GrpcServer, startGrpc } from '../../src/server/grpc.ts';
 import { AUTHORIZATION } from '../../src/server/proto.ts';
 import { allowed } from '../support/envoy.ts';
 
-const FRAME = { headers: 1, reset: 3, settings: 4, ping: 6, goaway: 7, continuation: 9 } as const;
+const FRAME = { headers: 1, reset: 3, settings: 4, ping: 6, goaway: 7 } as const;
 const CANCEL = Buffer.from([0, 0, 0, 8]);
 const NOTHING = Buffer.alloc(0);
 /** RFC 9113, 7. */
@@ -121,13 +121,6 @@ describe('a flood on the gRPC port', () => {
     [
       'SETTINGS that nobody reads the answers of',
       () => Array(50_000).fill(frame(FRAME.settings, 0, NOTHING)),
-    ],
-    [
-      'CONTINUATIONs without an end',
-      () => [
-        frame(FRAME.headers, 1, head()),
-        ...Array(2000).fill(frame(FRAME.continuation, 1, Buffer.from([0, 1, 97, 1, 98]))),
-      ],
     ],
   ] as const) {
     it(`of ${what} ends that connection`, async () => {

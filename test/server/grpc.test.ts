@@ -305,7 +305,7 @@ describe('server/grpc', () => {
   it('does not decide for a caller that gave up before its turn came', async () => {
     const asked: string[] = [];
     const first = Promise.withResolvers<void>();
-    const lane = createLane(() => ({ concurrency: 1, queue_ms: 60_000 }));
+    const lane = createLane(() => ({ concurrency: 1, queue: 1, queue_ms: 60_000 }));
     const server = await start({
       inTurn: (_border, caller, work) => lane.run(caller, { work, shed: () => assert.fail('shed') }),
       decide: async (request) => {

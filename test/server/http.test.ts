@@ -196,21 +196,33 @@ describe('HTTP', () => {
       assert.equal(response.status, 200);
     });
 
-    it('answers headers that are too large in the one shape', async () => {
-      const server = await start('127.0.0.1:0');
-      const { status, body } = await raw(
-        server,
-        `GET /healthz HTTP/1.1\r\nhost: a\r\nx: ${'a'.repeat(70_000)}\r\n\r\n`,
-      );
-      assert.equal(status, 431);
-      assertError(body, 'headers_too_large');
-    });
+    /** As a listener that no proxy asks. */
+    async function startPlain(): Promise<HttpServer> {
+      const app = createHttp({ log: memoryLog().log, bodyLimit: 1024 });
+      const server = await listen(app, '127.0.0.1:0', 'listen.control');
+      servers.push(server);
+      return server;
+    }
 
-    it('answers what is no HTTP in the one shape', async () => {
-      const { status, body } = await raw(await start('127.0.0.1:0'), 'hello\r\n\r\n');
-      assert.equal(status, 400);
-      assertError(body, 'invalid_request');
-    });
+    for (const [who, begin, statuses] of [
+      ['anybody', startPlain, [431, 400]],
+      ['a proxy, which knows no other denial', () => start('127.0.0.1:0'), [403, 403]],
+    ] as const) {
+      it(`answers headers that are too large in the one shape, to ${who}: ${statuses[0]}`, async () => {
+        const { status, body } = await raw(
+          await begin(),
+          `GET /healthz HTTP/1.1\r\nhost: a\r\nx: ${'a'.repeat(70_000)}\r\n\r\n`,
+        );
+        assert.equal(status, statuses[0]);
+        assertError(body, 'headers_too_large');
+      });
+
+      it(`answers what is no HTTP in the one shape, to ${who}: ${statuses[1]}`, async () => {
+        const { status, body } = await raw(await begin(), 'hello\r\n\r\n');
+        assert.equal(status, statuses[1]);
+        assertError(body, 'invalid_request');
+      });
+    }
 
     it('cuts off a body that is too large while it comes', async () => {
       const server = await start('127.0.0.1:0');

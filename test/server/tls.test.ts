@@ -10,6 +10,7 @@ import { type ConnectionOptions, connect, type TLSSocket } from 'node:tls';
 import { Client, credentials } from '@grpc/grpc-js';
 import { InputError } from '../../src/reason.ts';
 import type { TlsFiles } from '../../src/schema/config.ts';
+import type { AuthzRequest } from '../../src/schema/request.ts';
 import { startDecisionServer } from '../../src/server/decision-api.ts';
 import { type GrpcServer, startGrpc } from '../../src/server/grpc.ts';
 import type { HttpServer } from '../../src/server/http.ts';
@@ -140,6 +141,45 @@ describe('TLS', () => {
     return { live, renew: () => put(authority.issue(`${name}-renewed`, { names })) };
   }
 
+  /** What any listener does with its clients; `asked` is what came through to be decided. */
+  function choosesItsClients<Server>(
+    start: (files: TlsFiles) => Promise<Server>,
+    check: (to: Server, client?: Certificate) => Promise<unknown>,
+    asked: () => readonly AuthzRequest[],
+  ): void {
+    it('answers over TLS', async () => {
+      const answer = (await check(await start(filesOf()))) as { status?: unknown };
+      assert.ok('status' in answer);
+    });
+
+    it('takes no client without a certificate where it names an authority', async () => {
+      await assert.rejects(check(await start(filesOf({ client_ca: authority.cert }))));
+      assert.equal(asked().length, 0);
+    });
+
+    it('takes no client of another authority', async () => {
+      const foreign = certificateAuthority(folder.path, 'foreign').issue('f1', { names: [`URI:${ENVOY}`] });
+      await assert.rejects(check(await start(filesOf({ client_ca: authority.cert })), foreign));
+      assert.equal(asked().length, 0);
+    });
+
+    it('takes no client that is not on its list', async () => {
+      const other = authority.issue('other', { names: ['URI:spiffe://acme/ns/prod/sa/other'] });
+      await assert.rejects(check(await start(filesOf({ client_ca: authority.cert, peers: [ENVOY] })), other));
+      assert.equal(asked().length, 0);
+    });
+
+    it('knows the enforcement point that asks', async () => {
+      await check(await start(filesOf({ client_ca: authority.cert, peers: [ENVOY] })), envoy);
+      assert.equal(asked()[0]?.enforcementPoint, ENVOY);
+    });
+
+    it('knows nobody where no certificate is asked for', async () => {
+      await check(await start(filesOf()), envoy);
+      assert.equal(asked()[0]?.enforcementPoint, undefined);
+    });
+  }
+
   describe('an HTTP listener', () => {
     const running: HttpServer[] = [];
     const { decide, asked } = scripted();
@@ -169,41 +209,11 @@ describe('TLS', () => {
       return json(response);
     }
 
-    it('answers over TLS', async () => {
-      const answer = (await check(await start(filesOf()))) as { status?: unknown };
-      assert.ok('status' in answer);
-    });
-
     it('takes no TLS before 1.2', async () => {
       await assert.rejects(serial(await start(filesOf()), LEGACY));
     });
 
-    it('takes no client without a certificate where it names an authority', async () => {
-      await assert.rejects(check(await start(filesOf({ client_ca: authority.cert }))));
-      assert.equal(asked.length, 0);
-    });
-
-    it('takes no client of another authority', async () => {
-      const foreign = certificateAuthority(folder.path, 'foreign').issue('f1', { names: [`URI:${ENVOY}`] });
-      await assert.rejects(check(await start(filesOf({ client_ca: authority.cert })), foreign));
-      assert.equal(asked.length, 0);
-    });
-
-    it('takes no client that is not on its list', async () => {
-      const other = authority.issue('other', { names: ['URI:spiffe://acme/ns/prod/sa/other'] });
-      await assert.rejects(check(await start(filesOf({ client_ca: authority.cert, peers: [ENVOY] })), other));
-      assert.equal(asked.length, 0);
-    });
-
-    it('knows the enforcement point that asks', async () => {
-      await check(await start(filesOf({ client_ca: authority.cert, peers: [ENVOY] })), envoy);
-      assert.equal(asked[0]?.enforcementPoint, ENVOY);
-    });
-
-    it('knows nobody where no certificate is asked for', async () => {
-      await check(await start(filesOf()), envoy);
-      assert.equal(asked[0]?.enforcementPoint, undefined);
-    });
+    choosesItsClients(start, check, () => asked);
 
     it('serves a renewed certificate to new connections, and goes on with those that are open', async () => {
       const { live, renew } = renewable('http');
@@ -257,11 +267,6 @@ describe('TLS', () => {
       });
     }
 
-    it('answers over TLS', async () => {
-      const answer = (await check(await start(filesOf()))) as { status?: unknown };
-      assert.ok('status' in answer);
-    });
-
     it('takes no TLS before 1.2', async () => {
       await assert.rejects(serial(await start(filesOf()), { ...LEGACY, ALPNProtocols: ['h2'] }));
     });
@@ -270,32 +275,7 @@ describe('TLS', () => {
       await assert.rejects(serial(await start(filesOf()), { ALPNProtocols: ['http/1.1'] }));
     });
 
-    it('takes no client without a certificate where it names an authority', async () => {
-      await assert.rejects(check(await start(filesOf({ client_ca: authority.cert }))));
-      assert.equal(asked.length, 0);
-    });
-
-    it('takes no client of another authority', async () => {
-      const foreign = certificateAuthority(folder.path, 'stranger').issue('s1', { names: [`URI:${ENVOY}`] });
-      await assert.rejects(check(await start(filesOf({ client_ca: authority.cert })), foreign));
-      assert.equal(asked.length, 0);
-    });
-
-    it('takes no client that is not on its list', async () => {
-      const other = authority.issue('another', { names: ['URI:spiffe://acme/ns/prod/sa/other'] });
-      await assert.rejects(check(await start(filesOf({ client_ca: authority.cert, peers: [ENVOY] })), other));
-      assert.equal(asked.length, 0);
-    });
-
-    it('knows the enforcement point that asks', async () => {
-      await check(await start(filesOf({ client_ca: authority.cert, peers: [ENVOY] })), envoy);
-      assert.equal(asked[0]?.enforcementPoint, ENVOY);
-    });
-
-    it('knows nobody where no certificate is asked for', async () => {
-      await check(await start(filesOf()), envoy);
-      assert.equal(asked[0]?.enforcementPoint, undefined);
-    });
+    choosesItsClients(start, check, () => asked);
 
     it('serves a renewed certificate to new connections', async () => {
       const { live, renew } = renewable('grpc');

@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { request as httpRequest, type IncomingHttpHeaders } from 'node:http';
+import { type Agent, request as httpRequest, type IncomingHttpHeaders } from 'node:http';
 import { connect as connectHttp2, constants, type OutgoingHttpHeaders } from 'node:http2';
 import { connect } from 'node:net';
 import { text } from 'node:stream/consumers';
@@ -18,8 +18,8 @@ export interface DenialBody {
   readonly decision_id: string;
 }
 
-/** Sends a request, its header lines as they are, over a connection of its own. */
-export async function send(port: number, request: WireRequest): Promise<Answer> {
+/** Sends a request, its header lines as they are, over a connection of its own, or of the agent's. */
+export async function send(port: number, request: WireRequest, agent?: Agent): Promise<Answer> {
   const { method, path, host, headers, body } = request;
   const outgoing = httpRequest({
     host: '127.0.0.1',
@@ -27,7 +27,7 @@ export async function send(port: number, request: WireRequest): Promise<Answer> 
     method,
     path,
     headers: ['host', host, ...headers.flat()],
-    agent: false,
+    agent: agent ?? false,
   });
   const answered = new Promise<Answer>((resolve, reject) => {
     outgoing.on('error', reject).on('response', async (response) => {

@@ -17,6 +17,9 @@ import type { DecisionRecord } from '../../src/schema/decision.ts';
 import { loadProtos } from '../../src/server/proto.ts';
 import { NOW, type WireRequest } from './kit.ts';
 
+/** A busy machine must not make a test's verdict `overloaded`: what is shed, and when, has tests of its own. */
+const PATIENT = { concurrency: 10_000, queue: 10_000, queue_ms: 1_000, log_ms: 30_000 };
+
 /** The configuration that the recorded vectors were made for. */
 export interface VectorFile {
   readonly trust: unknown;
@@ -79,7 +82,8 @@ export async function running(options: RunningOptions = {}): Promise<Running> {
   const { trust, runtimes, routes } = vectors;
   const listen = { grpc: '127.0.0.1:0', decision: '127.0.0.1:0', control: '127.0.0.1:0' };
   const configured = (config: Record<string, unknown> = {}) => {
-    writeFileSync(join(folder, 'lemma.yaml'), stringify({ listen, trust, runtimes, routes, ...config }));
+    const whole = { listen, trust, runtimes, routes, limits: PATIENT, ...config };
+    writeFileSync(join(folder, 'lemma.yaml'), stringify(whole));
     return loadConfig({ flags: {}, env: {}, cwd: folder });
   };
   const loaded = configured(options.config);

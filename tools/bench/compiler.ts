@@ -18,7 +18,7 @@ import { findOpa } from '../bundles/opa.ts';
  * writer to finish). Rounds take turns, so that a noisy neighbour hits all alike. `opa` has no lint and no --watch for
  * check: its figure there is that of one more run.
  *
- *     node tools/bench/compiler.ts [--rounds 9] [--json]
+ *     npm run bench -- compiler [--rounds 9] [--json]
  */
 
 const run = promisify(execFile);

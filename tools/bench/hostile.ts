@@ -16,7 +16,7 @@ import { type Agent, type Serving, servedConfig, serving } from '../../test/supp
  * The others write, with PoP and a durable record, under the profile high; a share of all requests runs away under low.
  * Rounds of the shares take turns, so that a noisy neighbour hits all alike.
  *
- *     node tools/bench/hostile.ts [--rate 100] [--seconds 4] [--rounds 3] [--json]
+ *     npm run bench -- hostile [--rate 100] [--seconds 4] [--rounds 3] [--json]
  */
 
 const SHARES = [0, 0.01, 0.05];

@@ -21,7 +21,7 @@ import { openStore } from '../../src/store/store.ts';
  * service does it, and while a past one is explained; and what each part would take on the calling thread. Milliseconds,
  * the least of some rounds.
  *
- *     node tools/bench/policy-data.ts [--json]
+ *     npm run bench -- policy-data [--json]
  */
 
 const ROUNDS = 5;

@@ -15,7 +15,7 @@ import { usualInput } from './policy-input.ts';
  * What one evaluation of the default policies costs on the contract's usual input: our engine, the same without its
  * step counter, and OPA's SDK for npm. Rounds take turns, so that a noisy neighbour hits all of them alike.
  *
- *     node tools/bench/policy.ts [--rounds 400] [--json]
+ *     npm run bench -- policy [--rounds 400] [--json]
  */
 
 interface SdkPolicy {

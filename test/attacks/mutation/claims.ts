@@ -218,7 +218,8 @@ const BREAKS: readonly Operator[] = [
     if (runtime !== undefined) runtime.signer = signer;
     draft.specs.splice(at, 0, ...more);
   }),
-  breaks('draft', 'second_run', 'chain_order_invalid', (draft) => {
+  // With three delegations, one link too many comes before the order.
+  breaks('draft', 'second_run', ['chain_order_invalid', 'chain_too_deep'], (draft) => {
     const run = specOf(draft, 'run');
     if (run === undefined) return false;
     draft.specs.push({ type: 'run', signer: run.holder, holder: keyNamed('second run'), fields: {} });

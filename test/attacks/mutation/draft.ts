@@ -257,7 +257,6 @@ export function popTextOf({ pop, specs, wire, text, form }: Draft, value: string
     query: mark < 0 ? '?' : path.slice(mark),
     contentDigest: digestOf(pop.digestOf ?? text ?? ''),
     proof: value,
-    body: { state: 'none', bytes: null },
   });
   const signature = signEd25519(new TextEncoder().encode(base), holder.seed);
   const label = form === 'rfc9421' ? 'sig' : 'input';

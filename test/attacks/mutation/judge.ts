@@ -1,9 +1,11 @@
 import { decide, type Pdp } from '../../../src/pdp/decide.ts';
 import { isReasonCode, REASONS, type ReasonCode } from '../../../src/reason.ts';
 import { toResponse } from '../../../src/request/envoy.ts';
+import { CREDENTIAL_HEADERS } from '../../../src/request/strip.ts';
 import type { CheckResponseMessage } from '../../../src/schema/check.ts';
 import { checkMethod, loadProtos } from '../../../src/server/proto.ts';
 import { asked } from '../../pdp/support.ts';
+import { proxiedStatus, type Told, type Untold } from '../../support/forward-auth.ts';
 import type { WireRequest } from '../../support/kit.ts';
 import { encode } from '../../support/kit.ts';
 import { randomOf } from '../../support/random.ts';
@@ -84,13 +86,13 @@ function codec(message: CheckResponseMessage): CheckResponseMessage {
 
 /** What is wrong with an answer, or null. */
 export function problemOf({ applied, allowed }: Mutant, answer: Verdict): string | null {
-  const { verdict, http, grpc, decisionId } = answer;
+  const { verdict, http, grpc } = answer;
   const code = verdict === 'allow' ? 'allowed' : verdict;
   if (!isReasonCode(code)) return `no code of the registry: ${verdict}`;
   const status = REASONS[code];
   if (status.http !== http || status.grpc !== grpc) return `${code} with ${http} and ${grpc}`;
-  if (!/^dec_[A-Za-z0-9_-]{22}$/.test(decisionId)) return `the decision id ${decisionId}`;
-  if (code === 'internal_error') return code;
+  const failed = failureIn(code, answer.decisionId);
+  if (failed !== null) return failed;
   if (allowed !== (code === 'allowed')) return allowed ? `denied: ${code}` : 'WRONG ALLOW';
   if (allowed) return identityProblem(answer);
   const breaking = applied.filter(({ effect }) => effect === 'breaks');
@@ -100,6 +102,35 @@ export function problemOf({ applied, allowed }: Mutant, answer: Verdict): string
     !(only.codes as readonly ReasonCode[]).includes(code as ReasonCode)
     ? `${code}, and not ${only.codes.join(' or ')}`
     : null;
+}
+
+function failureIn(code: ReasonCode, decisionId: string): string | null {
+  if (!/^dec_[A-Za-z0-9_-]{22}$/.test(decisionId)) return `the decision id ${decisionId}`;
+  return code === 'internal_error' ? code : null;
+}
+
+/**
+ * What is wrong with an answer over forward-auth, or null: it has the verdict of the gRPC port, where Lemma was told as
+ * much; else it denies what that denies, unless the proxy sees to the difference itself.
+ */
+export function proxiedProblemOf(verdict: string, less: Untold | null, told: Told): string | null {
+  const { status, code, decisionId } = told;
+  const reason = code === 'allow' ? 'allowed' : code;
+  if (reason === null || !isReasonCode(reason)) return `no code of the registry: ${reason} with ${status}`;
+  if (status !== proxiedStatus(REASONS[reason].http)) return `${reason} with ${status}`;
+  const failed = failureIn(reason, decisionId);
+  const problem = failed ?? (code === 'allow' ? proxiedIdentityProblem(told) : null);
+  if (problem !== null) return problem;
+  if (less === null) return code === verdict ? null : `${verdict} over gRPC, and ${code}`;
+  return code === 'allow' && verdict !== 'allow' && !less.seenTo ? `WRONG ALLOW, without ${less.what}` : null;
+}
+
+/** As `identityProblem`. Envoy is told what to take off; the other proxies copy credentials that the answer has. */
+function proxiedIdentityProblem({ headers }: Told): string | null {
+  const told = headers['x-lemma-runtime-id'];
+  if (told !== 'bot-1') return `the upstream is told of ${told}`;
+  const copied = CREDENTIAL_HEADERS.filter((name) => headers[name] !== undefined);
+  return copied.length > 0 ? `${copied} goes on to the upstream` : null;
 }
 
 /** Who the upstream is told of is who was proven, and nothing that the client said stays. */
