@@ -13,7 +13,6 @@ import { exportLines, provenLines } from './decision-log/export.ts';
 import { openLog } from './decision-log/log.ts';
 import { createRetention, type Retention } from './decision-log/retention.ts';
 import { vouch } from './decision-log/vouch.ts';
-import { startFirewall } from './firewall/firewall.ts';
 import { createGate, type Gate } from './gate/gate.ts';
 import { createAdmission } from './pdp/admission.ts';
 import { decide, type Pdp, type Settings } from './pdp/decide.ts';
@@ -146,7 +145,10 @@ async function compose(
   const settled = { settings: settingsFrom(loaded, ring) };
   const gate = createGate();
   loadGate(gate, snapshot, lostAt, believed(snapshot, clock(), options, logger));
-  const archive = storeArchive(store);
+  const archive = storeArchive(
+    store,
+    snapshot.bundles.map(({ sha256 }) => sha256),
+  );
   const thread = createEvaluationThread();
   stops.push(() => thread.close());
   const policies = new PolicyRegistry(archive, marksOf(snapshot), thread);
@@ -283,7 +285,7 @@ async function compose(
   const firewall =
     config.firewall === null
       ? null
-      : await startFirewall({
+      : await (await import('./firewall/firewall.ts')).startFirewall({
           address: config.firewall.listen,
           apis: config.firewall.apis,
           decide: answer,

@@ -1,4 +1,5 @@
-import { relative, resolve } from 'node:path';
+import { getCompileCacheDir } from 'node:module';
+import { dirname, relative, resolve } from 'node:path';
 
 /** Variables by name, as `process.env` has them. */
 export type Environment = Readonly<Record<string, string | undefined>>;
@@ -6,6 +7,16 @@ export type Environment = Readonly<Record<string, string | undefined>>;
 /** The process's environment. Nothing else in the project reads it; what needs it takes it as an argument. */
 export function environment(): Environment {
   return { ...process.env };
+}
+
+/**
+ * Lets threads keep compiled code where this one does; they learn of the folder from the environment alone. Without it the
+ * store's thread would compile anew, and in a clone strip types anew, at each start: 140 ms and 27 MiB.
+ */
+export function shareCompileCache(): void {
+  const folder = getCompileCacheDir();
+  // Below what was asked for, by the version of Node.
+  if (folder !== undefined) process.env.NODE_COMPILE_CACHE ??= dirname(folder);
 }
 
 /**

@@ -134,7 +134,7 @@ export class PolicyRegistry {
     const candidates: Candidate[] = [];
     // One after the other: what each takes of the event loop must not add up.
     for (const bundle of fresh) candidates.push(await compiled(bundle, this.#thread));
-    for (const bundle of fresh) await this.#archive.put(bundle);
+    await Promise.all(fresh.map((bundle) => this.#archive.put(bundle)));
     for (const candidate of candidates) this.#exchange(candidate);
   }
 

@@ -5,6 +5,9 @@ import type { Problem } from '../reason.ts';
 /**
  * Strict everywhere: no coercion, nothing stripped or filled in, every error collected, so that a person mends a
  * file in one go. `ownProperties` keeps prototype members out of the check.
+ *
+ * Compiling is a tenth of a start, so that nothing is done twice: the schemas are constants, held against JSON Schema
+ * by a test, and V8 optimizes the code that comes out by itself.
  */
 const ajv = new Ajv({
   strict: true,
@@ -12,6 +15,9 @@ const ajv = new Ajv({
   ownProperties: true,
   strictTypes: false,
   strictRequired: false,
+  meta: false,
+  validateSchema: false,
+  code: { optimize: false },
 });
 
 /** The value, typed, or every problem with it. */

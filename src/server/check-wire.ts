@@ -144,7 +144,8 @@ function readEntry(bytes: Buffer, start: number, stop: number, into: Texts): voi
   into[key] = value;
 }
 
-function textIn(bytes: Buffer, start: number, stop: number, wanted: number): string {
+/** A field that holds text; empty where it is absent. Throws RangeError as `decodeCheckRequest`. */
+export function textIn(bytes: Buffer, start: number, stop: number, wanted: number): string {
   let found = '';
   eachField(bytes, start, stop, (field, at, end) => {
     if (field === wanted) found = text(bytes, at, end);

@@ -26,10 +26,10 @@ export interface Caller {
 /** Bytes in, bytes out. */
 export type UnaryMethod = (message: Buffer, caller: Caller) => Promise<Uint8Array>;
 
-/** One message at most where `oneRequest`; answers as the handler writes them. */
+/** One message at most where `oneRequest`; answers as the handler writes them. No message comes before it has settled. */
 export interface StreamingMethod {
   readonly oneRequest: boolean;
-  readonly handle: (call: StreamingCall) => void;
+  readonly handle: (call: StreamingCall) => void | Promise<void>;
 }
 
 export type Method =
@@ -134,6 +134,7 @@ export function serveStreaming(
     stream.pause();
     try {
       const encoding = encodingOf(headers);
+      await handled;
       for (let message = reader.next(); message !== null; message = reader.next()) {
         taken += 1;
         if (oneRequest && taken > 1) throw tooMany();
@@ -166,7 +167,8 @@ export function serveStreaming(
     if (!stream.writableFinished) call.emit('cancelled');
     call.emit('close');
   });
-  handle(call);
+  const handled = handle(call);
+  handled?.catch(call.fail);
   return call;
 }
 

@@ -8,6 +8,7 @@ import { gunzip, inflate } from 'node:zlib';
 export const STATUS = {
   ok: 0,
   deadlineExceeded: 4,
+  notFound: 5,
   resourceExhausted: 8,
   unimplemented: 12,
   internal: 13,

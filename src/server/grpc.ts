@@ -1,6 +1,3 @@
-import type { Server } from '@grpc/grpc-js';
-import { ReflectionService } from '@grpc/reflection';
-import { HealthImplementation, type ServingStatus } from 'grpc-health-check';
 import { addressProblem, parseAddress } from '../config/address.ts';
 import { type Admission, mentionsPop } from '../pdp/admission.ts';
 import { Abandoned } from '../pdp/lane.ts';
@@ -12,10 +9,10 @@ import { encodeCheckResponse } from './check-answer.ts';
 import { decodeCheckRequest } from './check-wire.ts';
 import { failed } from './failed.ts';
 import type { Method, UnaryMethod } from './grpc-call.ts';
+import { addHealth } from './grpc-health.ts';
 import { createListener, type Listener } from './grpc-listener.ts';
-import { type ServiceHost, serviceHost } from './grpc-services.ts';
+import { addReflection } from './grpc-reflection.ts';
 import { GrpcError, STATUS } from './grpc-wire.ts';
-import { AUTHORIZATION, checkMethod, loadProtos, reflectable } from './proto.ts';
 import { bindSocket } from './socket.ts';
 import type { Tls, TlsGuard } from './tls.ts';
 
@@ -53,7 +50,7 @@ export interface GrpcServer {
   drain(): Promise<void>;
 }
 
-const HEALTH_REFRESH_MS = 500;
+const AUTHORIZATION = 'envoy.service.auth.v3.Authorization';
 
 /**
  * Serves envoy.service.auth.v3, grpc.health.v1 and server reflection. Whatever goes wrong inside a Check, an unreadable
@@ -62,12 +59,10 @@ const HEALTH_REFRESH_MS = 500;
  * @throws InputError when the address cannot be used.
  */
 export async function startGrpc(options: GrpcOptions): Promise<GrpcServer> {
-  const protos = loadProtos();
-  const check = checkMethod(protos);
   const methods = new Map<string, Method>();
-  methods.set(check.path, { kind: 'unary', call: checkHandler(options) });
-  const health = addHealth(methods, options.ready);
-  new ReflectionService(reflectable(protos)).addToServer(asServer(serviceHost(methods)));
+  methods.set(`/${AUTHORIZATION}/Check`, { kind: 'unary', call: checkHandler(options) });
+  const health = addHealth(methods, ['', AUTHORIZATION], options.ready);
+  addReflection(methods);
   const listener = createListener(methods, {
     tls: options.tls,
     onFlood: (peer) =>
@@ -122,37 +117,6 @@ function lastOf<In extends object, Out>(make: (of: In) => Out): (of: In) => Out 
     if (last?.of !== of) last = { of, out: make(of) };
     return last.out;
   };
-}
-
-interface Health {
-  stop(): void;
-}
-
-function addHealth(methods: Map<string, Method>, ready: () => boolean): Health {
-  const health = new HealthImplementation();
-  let stopped = false;
-  let last: ServingStatus | null = null;
-  const refresh = () => {
-    const now: ServingStatus = !stopped && ready() ? 'SERVING' : 'NOT_SERVING';
-    if (now === last) return;
-    last = now;
-    for (const service of ['', AUTHORIZATION]) health.setStatus(service, now);
-  };
-  const timer = setInterval(refresh, HEALTH_REFRESH_MS).unref();
-  refresh();
-  health.addToServer(asServer(serviceHost(methods, refresh)));
-  return {
-    stop() {
-      stopped = true;
-      clearInterval(timer);
-      refresh();
-    },
-  };
-}
-
-/** The packages type the whole Server of grpc-js, and call only addService. */
-function asServer(host: ServiceHost): Server {
-  return host as Server;
 }
 
 async function bind(listener: Listener, { address, mode = 0o660 }: GrpcOptions): Promise<string> {

@@ -10,17 +10,18 @@ import { bytes, fixture, inputError, withFile } from './support.ts';
 const SETTINGS = Object.fromEntries(Array.from({ length: 20_000 }, (_, i) => [`user-${i}`, i]));
 
 /** What the store does with bundles, in memory. */
-function archive() {
+function archive(known: readonly string[] = []) {
   const stored = new Map<string, NewBundle>();
   const looked: string[] = [];
-  const kept = storeArchive({
+  const store: Parameters<typeof storeArchive>[0] = {
     putBundle: async (bundle) => void stored.set(bundle.sha256, bundle),
     getBundle: async (sha256) => {
       looked.push(sha256);
       const bundle = stored.get(sha256);
       return bundle === undefined ? null : { ...bundle, activated_at: null, active: false };
     },
-  });
+  };
+  const kept = storeArchive(store, known);
   return { stored, looked, kept };
 }
 
@@ -59,6 +60,13 @@ describe('the archive of bundles', () => {
     await kept.put(probe);
     const { files } = stored.get(probe.sha256) ?? { files: new Uint8Array() };
     assert.deepEqual(new Uint8Array(gunzipSync(files)), writeTar(probe.files));
+  });
+
+  it('packs none that the store has', async () => {
+    const probe = fixture('probe');
+    const { kept, stored } = archive([probe.sha256]);
+    await kept.put(probe);
+    assert.equal(stored.size, 0);
   });
 
   it('reads one that is asked for again only once', async () => {

@@ -2,8 +2,9 @@
 import { enableCompileCache, flushCompileCache } from 'node:module';
 
 enableCompileCache(process.argv[2]);
-for (const file of ['cli/program.ts', 'cli/serve.ts', 'app.ts']) {
-  await import(new URL(`../../src/${file}`, import.meta.url).href);
+for (const file of ['cli/program.ts', 'cli/serve.ts', 'app.ts', 'firewall/firewall.ts', 'store/worker.ts']) {
+  // What is a thread's refuses to run here, once it has been compiled.
+  await import(new URL(`../../src/${file}`, import.meta.url).href).catch(() => undefined);
 }
 flushCompileCache();
 process.exit();
