@@ -22,12 +22,12 @@ const SMALL_ORDER_Y = [
 /** Why 32 bytes cannot be a key or an R before the curve is asked, or null. */
 export function encodingProblem(bytes: Uint8Array): string | null {
   if (bytes.length !== KEY_LENGTH) return `${bytes.length} bytes, not ${KEY_LENGTH}`;
-  const y = withoutSign(bytes);
-  if (!lessThan(y, P)) return 'not a canonical encoding: y is not below p';
-  if (bytes[31] !== y[31] && Y_WHERE_X_IS_0.some((known) => equal(y, known))) {
+  const sign = (bytes[31] ?? 0) & 0x80;
+  if (!lessThan(bytes, P, 0x7f)) return 'not a canonical encoding: y is not below p';
+  if (sign !== 0 && Y_WHERE_X_IS_0.some((known) => equalY(bytes, known))) {
     return 'not a canonical encoding: x is 0 and its sign bit is set';
   }
-  if (SMALL_ORDER_Y.some((known) => equal(y, known))) return 'of small order';
+  if (SMALL_ORDER_Y.some((known) => equalY(bytes, known))) return 'of small order';
   return null;
 }
 
@@ -45,25 +45,22 @@ export function requireSeed(seed: Uint8Array): void {
   if (seed.length !== SEED_LENGTH) throw new RangeError(`seed: ${seed.length} bytes, must be ${SEED_LENGTH}`);
 }
 
-function withoutSign(bytes: Uint8Array): Uint8Array {
-  const y = Uint8Array.from(bytes);
-  y[31] = (y[31] ?? 0) & 0x7f;
-  return y;
-}
-
 function littleEndian(value: bigint): Uint8Array {
   return Uint8Array.from({ length: 32 }, (_, i) => Number((value >> BigInt(8 * i)) & 0xffn));
 }
 
-function lessThan(a: Uint8Array, b: Uint8Array): boolean {
+/** `topMask` says which bits of the last byte of `a` count. */
+function lessThan(a: Uint8Array, b: Uint8Array, topMask = 0xff): boolean {
   for (let i = 31; i >= 0; i--) {
-    const difference = (a[i] ?? 0) - (b[i] ?? 0);
+    const byte = (a[i] ?? 0) & (i === 31 ? topMask : 0xff);
+    const difference = byte - (b[i] ?? 0);
     if (difference !== 0) return difference < 0;
   }
   return false;
 }
 
-function equal(a: Uint8Array, b: Uint8Array): boolean {
-  for (let i = 0; i < 32; i++) if (a[i] !== b[i]) return false;
-  return true;
+/** Whatever the sign of x is. */
+function equalY(point: Uint8Array, y: Uint8Array): boolean {
+  for (let i = 0; i < 31; i++) if (point[i] !== y[i]) return false;
+  return ((point[31] ?? 0) & 0x7f) === y[31];
 }

@@ -35,6 +35,16 @@ export class StructuredFieldError extends Error {
   override readonly name = 'StructuredFieldError';
 }
 
+/** Each matches where the parser stands; made once, as a literal in a method is made anew on each call. */
+const SPACES = / */y;
+const WHITE_SPACE = /[ \t]*/y;
+const KEY = /[a-z*][a-z0-9_.*-]*/y;
+const NUMBER = /-?[0-9]+(?:\.[0-9]*)?/y;
+const STRING = /"(?:[ !#-[\]-~]|\\["\\])*"/y;
+const TOKEN = /[A-Za-z*][!#$%&'*+.^_`|~0-9A-Za-z:/-]*/y;
+const BYTES = /:[^:]*:/y;
+const BOOLEAN = /\?[01]/y;
+
 const TRUE: BareItem = { type: 'boolean', value: true };
 const LARGEST_INTEGER = 999_999_999_999_999;
 
@@ -56,13 +66,13 @@ class Parser {
 
   dictionary(): DictionaryEntry[] {
     const entries: DictionaryEntry[] = [];
-    this.match(/ */y);
+    this.match(SPACES);
     while (this.at < this.text.length) {
       entries.push(this.entry());
-      this.match(/[ \t]*/y);
+      this.match(WHITE_SPACE);
       if (this.at === this.text.length) return entries;
       this.require(',');
-      this.match(/[ \t]*/y);
+      this.match(WHITE_SPACE);
       if (this.at === this.text.length) throw this.error('nothing after the last comma');
     }
     return entries;
@@ -78,7 +88,7 @@ class Parser {
     const items: Item[] = [];
     this.require('(');
     for (;;) {
-      this.match(/ */y);
+      this.match(SPACES);
       if (this.take(')')) return { items, params: this.params() };
       items.push(this.item());
       if (!' )'.includes(this.text[this.at] ?? '?')) throw this.error('expected a space or ")"');
@@ -92,7 +102,7 @@ class Parser {
   private params(): Param[] {
     const params: Param[] = [];
     while (this.take(';')) {
-      this.match(/ */y);
+      this.match(SPACES);
       const key = this.key();
       params.push({ key, value: this.take('=') ? this.bareItem() : TRUE });
     }
@@ -100,22 +110,37 @@ class Parser {
   }
 
   private key(): string {
-    const key = this.match(/[a-z*][a-z0-9_.*-]*/y);
+    const key = this.match(KEY);
     if (key === null) throw this.error('expected a key');
     return key;
   }
 
+  /** What it is, its first character tells. */
   private bareItem(): BareItem {
-    const number = this.match(/-?[0-9]+(?:\.[0-9]*)?/y);
-    if (number !== null) return this.number(number);
-    const string = this.match(/"(?:[ !#-[\]-~]|\\["\\])*"/y);
-    if (string !== null) return { type: 'string', value: string.slice(1, -1).replace(/\\(.)/g, '$1') };
-    const token = this.match(/[A-Za-z*][!#$%&'*+.^_`|~0-9A-Za-z:/-]*/y);
-    if (token !== null) return { type: 'token', value: token };
-    const bytes = this.match(/:[^:]*:/y);
-    if (bytes !== null) return this.bytes(bytes);
-    const boolean = this.match(/\?[01]/y);
-    if (boolean !== null) return { type: 'boolean', value: boolean === '?1' };
+    switch (this.text[this.at]) {
+      case '"': {
+        const string = this.match(STRING);
+        if (string === null) break;
+        const inner = string.slice(1, -1);
+        return { type: 'string', value: inner.includes('\\') ? inner.replace(/\\(.)/g, '$1') : inner };
+      }
+      case ':': {
+        const bytes = this.match(BYTES);
+        if (bytes === null) break;
+        return this.bytes(bytes);
+      }
+      case '?': {
+        const boolean = this.match(BOOLEAN);
+        if (boolean === null) break;
+        return { type: 'boolean', value: boolean === '?1' };
+      }
+      default: {
+        const number = this.match(NUMBER);
+        if (number !== null) return this.number(number);
+        const token = this.match(TOKEN);
+        if (token !== null) return { type: 'token', value: token };
+      }
+    }
     throw this.error('expected an item');
   }
 
@@ -136,8 +161,9 @@ class Parser {
   /** What the sticky expression finds here, passed over; null when it does not match. */
   private match(sticky: RegExp): string | null {
     sticky.lastIndex = this.at;
-    const found = sticky.exec(this.text)?.[0] ?? null;
-    this.at += found?.length ?? 0;
+    if (!sticky.test(this.text)) return null;
+    const found = this.text.slice(this.at, sticky.lastIndex);
+    this.at = sticky.lastIndex;
     return found;
   }
 
@@ -202,7 +228,7 @@ function serializeBareItem(item: BareItem): string {
       return serializeDecimal(item.value);
     case 'string':
       if (!/^[ -~]*$/.test(item.value)) throw unwritable('string', item.value);
-      return `"${item.value.replace(/["\\]/g, '\\$&')}"`;
+      return `"${/["\\]/.test(item.value) ? item.value.replace(/["\\]/g, '\\$&') : item.value}"`;
     case 'token':
       if (!/^[A-Za-z*][!#$%&'*+.^_`|~0-9A-Za-z:/-]*$/.test(item.value)) throw unwritable('token', item.value);
       return item.value;

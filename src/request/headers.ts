@@ -20,7 +20,9 @@ const BEARER = /^bearer[ \t]+lm_at_/i;
 
 /** Every line of a header, in order. `name` in lower case. */
 export function linesOf(headers: readonly HeaderLine[], name: string): string[] {
-  return headers.filter(([key]) => key === name).map(([, value]) => value);
+  const lines: string[] = [];
+  for (const line of headers) if (line[0] === name) lines.push(line[1]);
+  return lines;
 }
 
 /** Lines joined as RFC 9110 section 5.3 does; null when the header is absent. */

@@ -31,6 +31,7 @@ export function ambiguous(message: string): Denial {
 /** Decoded query parameters, in order, for the policy. A null prototype: names are the client's. */
 export function queryParameters(query: string): Record<string, string[]> {
   const parameters: Record<string, string[]> = Object.create(null) as Record<string, string[]>;
+  if (query === '') return parameters;
   for (const [name, value] of new URLSearchParams(query)) {
     const values = parameters[name];
     if (values === undefined) parameters[name] = [value];
