@@ -38,7 +38,7 @@ export function toNewRecord(
   };
 }
 
-type Tail = 'input' | 'result' | 'took_us' | 'trace_id';
+type Tail = 'links' | 'nonce' | 'input' | 'result' | 'took_us' | 'trace_id';
 
 function membersOf(body: RecordBody, { inputJson, resultJson }: RecordTexts): string {
   const head: Omit<RecordBody, Tail> = {
@@ -63,13 +63,24 @@ function membersOf(body: RecordBody, { inputJson, resultJson }: RecordTexts): st
     actor: body.actor,
     request: body.request,
     failed: body.failed,
-    links: body.links,
-    nonce: body.nonce,
   };
+  const links = body.links === null ? 'null' : linksJson(body.links);
+  const nonce = printable(JSON.stringify(body.nonce));
   const tail: Pick<RecordBody, 'took_us' | 'trace_id'> = { took_us: body.took_us, trace_id: body.trace_id };
   const input = oneLine(inputJson ?? printable(JSON.stringify(body.input)), 'inputJson');
   const result = printable(oneLine(resultJson ?? JSON.stringify(body.result), 'resultJson'));
-  return `${inner(head)},"input":${input},"result":${result},${inner(tail)}`;
+  return `${inner(head)},"links":${links},"nonce":${nonce},"input":${input},"result":${result},${inner(tail)}`;
+}
+
+const written = new WeakMap<NonNullable<RecordBody['links']>, string>();
+
+/** A chain that is presented again has the links that it had. */
+function linksJson(links: NonNullable<RecordBody['links']>): string {
+  const known = written.get(links);
+  if (known !== undefined) return known;
+  const json = printable(JSON.stringify(links));
+  written.set(links, json);
+  return json;
 }
 
 /** JSON that some readers of lines (U+0085, U+2028, U+2029) or a terminal (U+007F to U+009F) would act on. */

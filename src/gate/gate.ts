@@ -78,16 +78,10 @@ export function createGate(options: GateOptions = {}): Gate {
   let latest = 0;
   let fencedAt: number | null = null;
 
-  const lookUp = (chain: Bound) => {
-    const { org, env } = chain.root.claims;
-    return runtimes.get(key(org, env, chain.runtime.claims.runtime_id));
-  };
+  const lookUp = (chain: Bound) => runtimes.get(keysOf(chain).runtime);
 
-  const revokedValue = (chain: Bound): string | null => {
-    const { org, env } = chain.root.claims;
-    const values = [...chain.links.flatMap((link) => [link.id, link.issuer]), ...chain.keyids];
-    return values.find((value) => revoked.has(key(org, env, value))) ?? null;
-  };
+  const revokedValue = (chain: Bound): string | null =>
+    keysOf(chain).revocable.find(({ key }) => revoked.has(key))?.value ?? null;
 
   return {
     get ready() {
@@ -174,6 +168,29 @@ export function createGate(options: GateOptions = {}): Gate {
 
 function key(org: string, env: string, id: string): string {
   return `${org} ${env} ${id}`;
+}
+
+interface Keys {
+  readonly runtime: string;
+  /** Each with the value that a revocation would name. */
+  readonly revocable: readonly { readonly key: string; readonly value: string }[];
+}
+
+/** Of chains that are presented again and again, for as long as somebody keeps them. */
+const known = new WeakMap<Bound, Keys>();
+
+/** What a chain is looked up by. */
+function keysOf(chain: Bound): Keys {
+  const found = known.get(chain);
+  if (found !== undefined) return found;
+  const { org, env } = chain.root.claims;
+  const values = [...chain.links.flatMap((link) => [link.id, link.issuer]), ...chain.keyids];
+  const keys = {
+    runtime: key(org, env, chain.runtime.claims.runtime_id),
+    revocable: values.map((value) => ({ key: key(org, env, value), value })),
+  };
+  known.set(chain, keys);
+  return keys;
 }
 
 function fencedLink(chain: Bound, fencedAt: number | null): Lemma | null {

@@ -169,9 +169,19 @@ function jsonOf(request: AuthzRequest, bytes: Uint8Array): { json?: unknown } {
   }
 }
 
-/** What may be shown of links: everything but keys and signatures. */
-export function linkFacts(links: readonly Lemma[]): LinkFacts[] {
-  return links.map((link) => ({
+const shown = new WeakMap<readonly Lemma[], readonly LinkFacts[]>();
+
+/** What may be shown of links: everything but keys and signatures. The same array for the same links. */
+export function linkFacts(links: readonly Lemma[]): readonly LinkFacts[] {
+  const known = shown.get(links);
+  if (known !== undefined) return known;
+  const facts = links.map(factsOf);
+  shown.set(links, facts);
+  return facts;
+}
+
+function factsOf(link: Lemma): LinkFacts {
+  return {
     type: link.type,
     id: link.id,
     issuer: link.issuer,
@@ -180,7 +190,7 @@ export function linkFacts(links: readonly Lemma[]): LinkFacts[] {
     issued_at: link.issued_at,
     not_before: link.not_before,
     expires_at: link.expires_at,
-  }));
+  };
 }
 
 function proofInput(chain: VerifiedChain, { nowMs, pop }: InputFacts): NonNullable<PolicyInput['proof']> {

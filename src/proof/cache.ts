@@ -1,13 +1,11 @@
-import { sha256 } from '#runtime';
-import { toBase64url } from '../crypto/base64url.ts';
 import type { Lemma } from '../schema/lemma.ts';
 import { type VerifiedChain, verifyChain } from './chain.ts';
 import { decodeCredential } from './decode.ts';
 import type { TrustSet } from './trust.ts';
 
 /**
- * Steps 5 to 9 for a header's value, remembered. The key is the digest of the exact received characters and the trust
- * set's version, nothing less: a cache that trusted less than the whole has let forged chains pass elsewhere.
+ * Steps 5 to 9 for a header's value, remembered. The key is the exact received characters and the trust set's version,
+ * nothing less: a cache that trusted less than the whole has let forged chains pass elsewhere.
  * Only chains that hold are kept; the longest unused goes when `limit` is reached.
  */
 export interface ChainCache {
@@ -17,22 +15,20 @@ export interface ChainCache {
 }
 
 export function createChainCache(limit = 10_000): ChainCache {
-  const chains = new Map<string, VerifiedChain>();
-  const encoder = new TextEncoder();
+  const chains = new Map<string, { readonly version: string; readonly chain: VerifiedChain }>();
   return {
     verify(header, trust, decoded) {
-      const key = `${trust.version}${toBase64url(sha256(encoder.encode(header)))}`;
-      const known = chains.get(key);
-      if (known !== undefined) {
-        chains.delete(key);
-        chains.set(key, known);
-        return known;
+      const known = chains.get(header);
+      if (known !== undefined) chains.delete(header);
+      if (known?.version === trust.version) {
+        chains.set(header, known);
+        return known.chain;
       }
       const links = decodeCredential(header);
       decoded?.(links);
       const chain = verifyChain(links, trust);
       if (chains.size >= limit) chains.delete(chains.keys().next().value ?? '');
-      chains.set(key, chain);
+      chains.set(header, { version: trust.version, chain });
       return chain;
     },
     get size() {
