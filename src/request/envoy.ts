@@ -48,17 +48,27 @@ export function toRequest(message: CheckRequestMessage, border: 'grpc' | 'rest' 
 const KEPT_PSEUDO_HEADERS = new Set([':authority', ':protocol']);
 
 function headerLines(http: HttpRequestMessage): HeaderLine[] {
-  const joined = Object.entries(http.headers ?? {}).map(([name, value]) => line(name, utf8Bytes(value)));
-  const raw = (http.header_map?.headers ?? []).map(({ key = '', value = '', raw_value }) =>
-    line(key, raw_value?.length ? byteString(raw_value) : utf8Bytes(value)),
-  );
-  return [...joined, ...raw].filter(([name]) => !name.startsWith(':') || KEPT_PSEUDO_HEADERS.has(name));
+  const lines: HeaderLine[] = [];
+  const keep = (read: HeaderLine) => {
+    if (!read[0].startsWith(':') || KEPT_PSEUDO_HEADERS.has(read[0])) lines.push(read);
+  };
+  const { headers = {} } = http;
+  for (const name of Object.keys(headers)) keep(line(name, utf8Bytes(headers[name] ?? '')));
+  for (const { key = '', value = '', raw_value } of http.header_map?.headers ?? []) {
+    keep(line(key, raw_value?.length ? byteString(raw_value) : utf8Bytes(value)));
+  }
+  return lines;
 }
 
 /** ASCII lower case only: `toLowerCase` would also turn the Kelvin sign into a `k`. Space and tab surround a value. */
 function line(name: string, value: string): HeaderLine {
   const lower = /[A-Z]/.test(name) ? name.replace(/[A-Z]/g, (letter) => letter.toLowerCase()) : name;
-  return [lower, /^[ \t]|[ \t]$/.test(value) ? value.replace(/^[ \t]+|[ \t]+$/g, '') : value];
+  const padded = isBlank(value.charCodeAt(0)) || isBlank(value.charCodeAt(value.length - 1));
+  return [lower, padded ? value.replace(/^[ \t]+|[ \t]+$/g, '') : value];
+}
+
+function isBlank(code: number): boolean {
+  return code === 0x20 || code === 0x09;
 }
 
 function byteString(bytes: Uint8Array): string {
