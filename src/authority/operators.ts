@@ -1,10 +1,12 @@
 import { timingSafeEqual } from 'node:crypto';
 import { sha256 } from '#runtime';
+import { PERMISSIONS, type Permission } from '../schema/access.ts';
 import type { Tenant } from '../store/model.ts';
 
 /** Who asks a verb of the control plane, and whose things they may see. */
 export interface Operator extends Tenant {
   readonly id: string;
+  readonly may: ReadonlySet<Permission>;
 }
 
 export interface Operators {
@@ -15,7 +17,7 @@ export interface Operators {
 /** The embedded deployment has one operator, its owner. */
 export function createOperators(owner: Tenant & { readonly key: string }): Operators {
   const expected = digest(owner.key);
-  const operator: Operator = { id: 'owner', org: owner.org, env: owner.env };
+  const operator: Operator = { id: 'owner', org: owner.org, env: owner.env, may: new Set(PERMISSIONS) };
   return { authenticate: (key) => (timingSafeEqual(digest(key), expected) ? operator : null) };
 }
 

@@ -22,6 +22,7 @@ export const API_ERRORS = {
   invalid_request: 400,
   key_weak: 400,
   auth_required: 401,
+  forbidden: 403,
   not_found: 404,
   request_timeout: 408,
   conflict: 409,

@@ -33,7 +33,7 @@ export interface ControlApi extends DecisionLogReader {
 }
 
 type Guarded = {
-  [Id in OperationId]: (typeof OPERATIONS)[Id] extends { auth: true } ? Id : never;
+  [Id in OperationId]: (typeof OPERATIONS)[Id] extends { needs: null } ? never : Id;
 }[OperationId];
 
 /** The control plane: verbs and the decision log behind the operator's key; health, metrics and the API's description open. */

@@ -20,7 +20,10 @@ export function addGuarded(
     url: routePath(operation),
     bodyLimit: operation.decides ? DECIDE_BODY_LIMIT : CONTROL_BODY_LIMIT,
     onRequest: async (request) => {
-      callers.set(request, authenticate(operators, request.headers.authorization));
+      const operator = authenticate(operators, request.headers.authorization);
+      if (operation.needs !== null && !operator.may.has(operation.needs))
+        throw new Refusal('forbidden', `this needs the permission ${operation.needs}`);
+      callers.set(request, operator);
     },
     handler: (request, reply) => {
       const operator = callers.get(request);

@@ -43,13 +43,13 @@ export function openApi(version: string): object {
 }
 
 function describe(id: string, operation: Operation): object {
-  const { summary, params, query, body, on, auth } = operation;
+  const { summary, params, query, body, on, needs } = operation;
   const parameters = [...parametersOf(params, 'path'), ...parametersOf(query, 'query')];
   return {
     operationId: id,
     summary,
     tags: on,
-    security: securityOf(auth, on),
+    security: securityOf(needs !== null, on),
     ...(parameters.length === 0 ? {} : { parameters }),
     ...(body === undefined ? {} : { requestBody: { required: !isNullable(body), content: json(body) } }),
     responses: responsesOf(operation),
@@ -76,9 +76,9 @@ function parametersOf(schema: ObjectSchema | undefined, place: 'path' | 'query')
   }));
 }
 
-function responsesOf({ answer, errors, auth, decides, denies }: Operation): Record<string, object> {
+function responsesOf({ answer, errors, needs, decides, denies }: Operation): Record<string, object> {
   const denials = denies ?? (decides ? DENIALS : []);
-  const codes = auth ? [...errors, 'auth_required' as const] : errors;
+  const codes = needs === null ? errors : [...errors, 'auth_required' as const, 'forbidden' as const];
   const statuses = new Set<number>([
     ...codes.map((code) => API_ERRORS[code]),
     ...denials,

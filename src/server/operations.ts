@@ -1,4 +1,5 @@
 import { FORWARD_AUTH_PREFIX, FORWARD_AUTH_PROXIES } from '../request/forward-auth.ts';
+import type { Permission } from '../schema/access.ts';
 import {
   type ApiErrorCode,
   authorizeSchema,
@@ -28,8 +29,8 @@ export interface Operation {
   readonly path: string;
   /** The listeners that serve it. Only the control listener asks for the operator's key. */
   readonly on: readonly ('control' | 'decision')[];
-  /** True: on the control listener, the operator's key is asked for. */
-  readonly auth: boolean;
+  /** What the caller must be allowed to do on the control listener; null: anybody may ask. */
+  readonly needs: Permission | null;
   readonly summary: string;
   readonly params?: object;
   readonly query?: object;
@@ -58,7 +59,7 @@ export const OPERATIONS = {
     method: 'POST',
     path: `${RUNTIMES}/bootstrap`,
     on: ['control'],
-    auth: true,
+    needs: 'runtimes.write',
     summary: 'Registers a runtime. The same registration again changes nothing',
     body: bootstrapSchema,
     answer: answer.runtime,
@@ -68,7 +69,7 @@ export const OPERATIONS = {
     method: 'POST',
     path: `${RUNTIMES}/issue-proof`,
     on: ['control'],
-    auth: true,
+    needs: 'runtimes.write',
     summary: `Binds a key to a runtime at its current taint epoch, for at most ${PROOF_TTL.most / 3600} hours`,
     body: issueProofSchema,
     answer: answer.proof,
@@ -87,7 +88,7 @@ export const OPERATIONS = {
     method: 'GET',
     path: RUNTIMES,
     on: ['control'],
-    auth: true,
+    needs: 'runtimes.read',
     summary: 'Runtimes of the organisation, by id',
     query: runtimesQuerySchema,
     answer: answer.runtimes,
@@ -97,7 +98,7 @@ export const OPERATIONS = {
     method: 'POST',
     path: `${RUNTIMES}/{id}/kill`,
     on: ['control'],
-    auth: true,
+    needs: 'runtimes.stop',
     summary: 'Stops a runtime for ever. A second kill gives the first answer',
     params: runtimeParamsSchema,
     body: killSchema,
@@ -108,7 +109,7 @@ export const OPERATIONS = {
     method: 'POST',
     path: `${RUNTIMES}/{id}/revoke`,
     on: ['control'],
-    auth: true,
+    needs: 'runtimes.stop',
     summary: 'Takes back a link of a chain, or a key',
     params: runtimeParamsSchema,
     body: revokeSchema,
@@ -119,7 +120,7 @@ export const OPERATIONS = {
     method: 'POST',
     path: `${RUNTIMES}/{id}/authorize`,
     on: ['control', 'decision'],
-    auth: true,
+    needs: 'runtimes.read',
     summary: 'Decides a request that is described in JSON',
     params: runtimeParamsSchema,
     body: authorizeSchema,
@@ -131,7 +132,7 @@ export const OPERATIONS = {
     method: 'GET',
     path: `${RUNTIMES}/decisions`,
     on: ['control'],
-    auth: true,
+    needs: 'decisions.read',
     summary: 'Records of the decision log, exactly as they are stored',
     query: decisionsQuerySchema,
     answer: answer.decisions,
@@ -141,7 +142,7 @@ export const OPERATIONS = {
     method: 'GET',
     path: `${RUNTIMES}/decisions/{id}/explain`,
     on: ['control'],
-    auth: true,
+    needs: 'decisions.read',
     summary: 'Why a decision was what it was, evaluated again',
     params: decisionParamsSchema,
     query: explainQuerySchema,
@@ -152,7 +153,7 @@ export const OPERATIONS = {
     method: 'GET',
     path: `${RUNTIMES}/decisions/export`,
     on: ['control'],
-    auth: true,
+    needs: 'decisions.export',
     summary: 'The decision log, one stored line after the other',
     query: exportQuerySchema,
     answer: { mediaType: 'application/x-ndjson' },
@@ -162,7 +163,7 @@ export const OPERATIONS = {
     method: 'GET',
     path: KEYS,
     on: ['control'],
-    auth: true,
+    needs: 'platform.read',
     summary: 'Public halves of the keys that sign, or signed, for this deployment',
     answer: answer.keys,
     errors: [],
@@ -171,7 +172,7 @@ export const OPERATIONS = {
     method: 'POST',
     path: `${KEYS}/rotate`,
     on: ['control'],
-    auth: true,
+    needs: 'platform.keys',
     summary: 'Has a new key sign from now on; the one before is trusted until it is retired',
     body: rotateKeySchema,
     answer: answer.key,
@@ -181,7 +182,7 @@ export const OPERATIONS = {
     method: 'POST',
     path: `${KEYS}/retire`,
     on: ['control'],
-    auth: true,
+    needs: 'platform.keys',
     summary:
       'Takes the trust from a key that signs no more. Checkpoints that it signed are verified by it still',
     body: retireKeySchema,
@@ -192,7 +193,7 @@ export const OPERATIONS = {
     method: 'POST',
     path: '/api/wallet/backup',
     on: ['control'],
-    auth: true,
+    needs: 'platform.backup',
     summary:
       'A copy of the store, made while it runs: an SQLite file without any private key, for `lemma restore`',
     answer: { mediaType: 'application/vnd.sqlite3' },
@@ -202,7 +203,7 @@ export const OPERATIONS = {
     method: 'POST',
     path: '/envoy.service.auth.v3.Authorization/Check',
     on: ['decision'],
-    auth: false,
+    needs: null,
     summary: "Envoy's Check in JSON: 200 for allow and deny, `status.code` says which",
     body: { type: 'object', description: 'envoy.service.auth.v3.CheckRequest as proto3 JSON' },
     answer: answer.checked,
@@ -213,7 +214,7 @@ export const OPERATIONS = {
     anyMethod: true,
     path: `${FORWARD_AUTH_PREFIX}{proxy}`,
     on: ['decision'],
-    auth: false,
+    needs: null,
     summary:
       "Decides the request that a proxy's headers describe (for envoy: this one, its path after the prefix). Any method",
     params: forwardAuthParamsSchema,
@@ -225,7 +226,7 @@ export const OPERATIONS = {
     method: 'GET',
     path: '/healthz',
     on: ['control', 'decision'],
-    auth: false,
+    needs: null,
     summary: 'Whether the process answers',
     answer: answer.status,
     errors: [],
@@ -234,7 +235,7 @@ export const OPERATIONS = {
     method: 'GET',
     path: '/readyz',
     on: ['control', 'decision'],
-    auth: false,
+    needs: null,
     summary: 'Whether it can decide',
     answer: answer.status,
     errors: ['state_not_ready'],
@@ -243,7 +244,7 @@ export const OPERATIONS = {
     method: 'GET',
     path: '/metrics',
     on: ['control'],
-    auth: false,
+    needs: null,
     summary: 'Prometheus metrics',
     answer: { mediaType: 'text/plain' },
     errors: [],
@@ -252,7 +253,7 @@ export const OPERATIONS = {
     method: 'GET',
     path: '/openapi.json',
     on: ['control'],
-    auth: false,
+    needs: null,
     summary: 'This document',
     answer: { type: 'object' },
     errors: [],

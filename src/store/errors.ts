@@ -46,7 +46,8 @@ export type ConflictCode =
   | 'runtime_killed'
   | 'bundle_differs'
   | 'bundle_unknown'
-  | 'key_retired';
+  | 'key_retired'
+  | 'document_moved';
 
 /** What is stored already forbids this. */
 export class StoreConflict extends Error {

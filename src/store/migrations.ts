@@ -70,6 +70,14 @@ const MIGRATIONS: readonly string[] = [
     since INTEGER NOT NULL, until INTEGER, endorsement TEXT, PRIMARY KEY (use, kid)
   ) STRICT, WITHOUT ROWID;
   `,
+  `
+  CREATE TABLE documents (
+    kind TEXT NOT NULL, id TEXT NOT NULL, org TEXT NOT NULL, env TEXT NOT NULL, version INTEGER NOT NULL,
+    expires_at INTEGER, body TEXT NOT NULL, PRIMARY KEY (kind, id)
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX documents_by_tenant ON documents (kind, org, env, id);
+  CREATE INDEX documents_by_age ON documents (expires_at) WHERE expires_at IS NOT NULL;
+  `,
 ];
 
 /** The schema that this version writes. */

@@ -256,6 +256,27 @@ export interface NewBundle {
   readonly files: Uint8Array;
 }
 
+/**
+ * What the control plane keeps about its own: operators, sessions, API keys, settings. `id` is unique within `kind`,
+ * whatever the tenant. `expires_at` in milliseconds: from then on it is not there. No secret stands in one: digests do.
+ */
+export interface StoredDocument extends Tenant {
+  readonly kind: string;
+  readonly id: string;
+  /** Counts its writes, from 1. */
+  readonly version: number;
+  readonly expires_at: number | null;
+  readonly body: unknown;
+}
+
+/** `version`: the one that it replaces; 0: there is none yet. */
+export type NewDocument = StoredDocument;
+
+export interface DocumentPage {
+  readonly documents: readonly StoredDocument[];
+  readonly next_cursor: string | null;
+}
+
 /** Everything that the gate needs at start. */
 export interface Snapshot {
   readonly store_id: string;

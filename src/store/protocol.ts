@@ -5,15 +5,18 @@ import type {
   BundleInfo,
   Checkpoint,
   Committed,
+  DocumentPage,
   EventPlace,
   LogEnd,
   NewBundle,
+  NewDocument,
   Pruning,
   RecordBatch,
   RecordQuery,
   RecordStream,
   Runtime,
   Snapshot,
+  StoredDocument,
   StoredEvent,
   StoreEvent,
   StoreSize,
@@ -63,6 +66,25 @@ export interface Calls {
     Checkpoint[]
   >;
   readonly getBundle: Call<{ readonly sha256: string }, (BundleInfo & NewBundle) | null>;
+  readonly putDocument: Call<{ readonly document: NewDocument; readonly now: number }, number>;
+  readonly removeDocument: Call<
+    { readonly kind: string; readonly id: string; readonly version: number; readonly now: number },
+    void
+  >;
+  readonly getDocument: Call<
+    { readonly kind: string; readonly id: string; readonly now: number },
+    StoredDocument | null
+  >;
+  readonly documents: Call<
+    {
+      readonly kind: string;
+      readonly tenant: Tenant;
+      readonly after: string;
+      readonly limit: number;
+      readonly now: number;
+    },
+    DocumentPage
+  >;
   readonly stats: Call<null, StoreStats>;
   readonly limit: Call<{ readonly maxBytes: number | null }, void>;
   readonly seal: Call<{ readonly mark: BackupMark; readonly checkpoints: readonly Checkpoint[] }, void>;
@@ -88,6 +110,8 @@ export const WRITE_KINDS = [
   'putCheckpoint',
   'putPruning',
   'removePruned',
+  'putDocument',
+  'removeDocument',
 ] as const satisfies readonly Kind[];
 export type WriteKind = (typeof WRITE_KINDS)[number];
 /** Requests that are answered later than those that came with them. */

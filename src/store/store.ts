@@ -9,9 +9,11 @@ import type {
   BundleInfo,
   Checkpoint,
   Committed,
+  DocumentPage,
   EventPlace,
   LogEnd,
   NewBundle,
+  NewDocument,
   Pruning,
   RecordBatch,
   RecordPage,
@@ -19,6 +21,7 @@ import type {
   RecordStream,
   Runtime,
   Snapshot,
+  StoredDocument,
   StoredEvent,
   StoreEvent,
   StoreSize,
@@ -95,6 +98,17 @@ export interface Store {
   checkpoints(node?: string): Promise<Checkpoint[]>;
   putBundle(bundle: NewBundle): Promise<void>;
   getBundle(sha256: string): Promise<(BundleInfo & NewBundle) | null>;
+  /** Writes it where its version is still `version`, and gives the new one; else `StoreConflict` (`document_moved`). */
+  putDocument(document: NewDocument): Promise<number>;
+  removeDocument(document: Pick<StoredDocument, 'kind' | 'id' | 'version'>): Promise<void>;
+  /** Null also for one that has expired. */
+  getDocument(kind: string, id: string): Promise<StoredDocument | null>;
+  /** A tenant's documents of a kind, by id, after `cursor` (an id). */
+  listDocuments(
+    kind: string,
+    tenant: Tenant,
+    page: { readonly cursor?: string; readonly limit: number },
+  ): Promise<DocumentPage>;
   /** Runtimes by id after `cursor` (a runtime id). */
   listRuntimes(
     tenant: Tenant,
@@ -136,6 +150,11 @@ export async function openStore({ path, clock, maxBytes = null }: StoreOptions):
     eventsAfter: async (after, limit) => call('eventsAfter', { after, limit: pageLimit(limit) }),
     putCheckpoint: (checkpoint) => call('putCheckpoint', checkpoint),
     checkpoints: (node) => allCheckpoints(call, node ?? null),
+    putDocument: (document) => call('putDocument', { document, now: clock() }),
+    removeDocument: ({ kind, id, version }) => call('removeDocument', { kind, id, version, now: clock() }),
+    getDocument: (kind, id) => call('getDocument', { kind, id, now: clock() }),
+    listDocuments: async (kind, tenant, { cursor = '', limit }) =>
+      call('documents', { kind, tenant, after: cursor, limit: pageLimit(limit), now: clock() }),
     putBundle: (bundle) => call('putBundle', bundle),
     getBundle: (sha256) => call('getBundle', { sha256 }),
     listRuntimes: async (tenant, { cursor = '', limit }) => {

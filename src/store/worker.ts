@@ -4,6 +4,7 @@ import { copyDatabase, sealCopy } from './backup.ts';
 import { getBundle, putBundle } from './bundles.ts';
 import { recordWriter } from './commit.ts';
 import { limitPages, openDatabase } from './database.ts';
+import { getDocument, listDocuments, putDocument, removeDocument } from './documents.ts';
 import { toWire } from './errors.ts';
 import { eventWriter } from './events.ts';
 import { type GroupCounts, groupWriter } from './group.ts';
@@ -102,6 +103,8 @@ function server(
     putCheckpoint: (checkpoint) => putCheckpoint(db, checkpoint),
     putPruning: (pruning) => putPruning(db, pruning),
     removePruned: ({ node, limit }) => removePruned(db, node, limit),
+    putDocument: ({ document, now }) => putDocument(db, document, now),
+    removeDocument: ({ kind, id, version, now }) => removeDocument(db, kind, id, version, now),
   };
   const others: Handlers<OtherKind> = {
     load: ({ now }) => load(db, now),
@@ -115,6 +118,8 @@ function server(
     prunable: ({ node, before }) => prunable(db, node, before),
     size: () => sizeOf(db, maxBytes),
     checkpoints: ({ node, after, limit }) => checkpoints(db, node, after, limit),
+    getDocument: ({ kind, id, now }) => getDocument(db, kind, id, now),
+    documents: ({ kind, tenant, after, limit, now }) => listDocuments(db, kind, tenant, after, limit, now),
     getBundle: ({ sha256 }) => getBundle(db, sha256),
     stats: () => ({ ...counts }),
     limit: (args) => {

@@ -25,7 +25,7 @@ describe('the control plane', () => {
   const get = (path: string) => call({ method: 'GET', url: `${BASE}${path}` });
 
   describe('without the key', () => {
-    const guarded = Object.entries<Operation>(OPERATIONS).filter(([, { auth }]) => auth);
+    const guarded = Object.entries<Operation>(OPERATIONS).filter(([, { needs }]) => needs !== null);
     for (const [id, { method, path }] of guarded) {
       it(`refuses ${id} before it reads anything`, async () => {
         const { app } = await open();

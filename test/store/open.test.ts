@@ -130,7 +130,9 @@ describe('store: opening', () => {
     await first.appendEvent(registered());
     await first.close();
     const db = new Sqlite(at.path);
-    db.exec("DROP TABLE prunings; DROP TABLE signing_keys; UPDATE meta SET value = '1' WHERE key = 'schema'");
+    db.exec(
+      "DROP TABLE prunings; DROP TABLE signing_keys; DROP TABLE documents; UPDATE meta SET value = '1' WHERE key = 'schema'",
+    );
     db.close();
     const { runtimes, signing_keys, last } = await (await at.open()).load();
     assert.deepEqual([runtimes.length, signing_keys, last.seq], [1, [], 1]);

@@ -1,0 +1,24 @@
+/** What an operator, or an API key, may do in its org and env; `platform.*` concern the whole deployment. A closed set. */
+export const PERMISSIONS = [
+  'runtimes.read',
+  'runtimes.write',
+  'runtimes.stop',
+  'decisions.read',
+  'decisions.export',
+  'policies.read',
+  'platform.policies',
+  'platform.keys',
+  'platform.backup',
+  'platform.read',
+  'operators.read',
+  'operators.write',
+  'api_keys.write',
+  'settings.write',
+  'audit.read',
+  'monitor.read',
+  'tokens.introspect',
+  'tokens.revoke',
+  'nodes.connect',
+  'nodes.read',
+] as const;
+export type Permission = (typeof PERMISSIONS)[number];
