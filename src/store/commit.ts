@@ -105,7 +105,7 @@ function stateWriter(db: Database): StateWriter {
      ON CONFLICT DO UPDATE SET used = used + excluded.used, expires_at = max(expires_at, excluded.expires_at)`,
   );
   const pruneNonces = db.prepare(
-    `DELETE FROM nonces WHERE (keyid, nonce) IN (SELECT keyid, nonce FROM nonces WHERE created <= ? LIMIT ${PRUNE_AT_MOST})`,
+    `DELETE FROM nonces WHERE id IN (SELECT id FROM nonces WHERE created <= ? LIMIT ${PRUNE_AT_MOST})`,
   );
   const pruneBudgets = db.prepare(
     `DELETE FROM budgets WHERE lemma_id IN (SELECT lemma_id FROM budgets WHERE expires_at <= ? LIMIT ${PRUNE_AT_MOST})`,

@@ -52,8 +52,8 @@ export function groupWriter(
     try {
       counts.transactions += 1;
       begin.run();
-      const answers = requests.map(attempt);
-      commit.run();
+      const answers = requests.map(requests.length === 1 ? attemptAlone : attempt);
+      if (db.inTransaction) commit.run();
       keep();
       return answers;
     } catch (error) {
@@ -61,6 +61,18 @@ export function groupWriter(
       if (db.inTransaction) rollback.run();
       undo();
       return { error };
+    }
+  }
+
+  /** With nothing beside it that must stay, it needs no mark to go back to: SQLite would keep each page as it was, too. */
+  function attemptAlone(request: WriteRequest): Answer {
+    try {
+      return { id: request.id, ok: true, value: handle(request) };
+    } catch (error) {
+      if (!db.inTransaction || ofTheDisk(error)) throw error;
+      rollback.run();
+      undo();
+      return { id: request.id, ok: false, error: toWire(error, 'write') };
     }
   }
 

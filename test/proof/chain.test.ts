@@ -82,6 +82,31 @@ describe('a verified chain', () => {
     assert.equal(cache.size, 2);
     assert.equal(cache.verify(a, trust), first);
   });
+
+  it('keeps no more than its bytes, the longest unused going first', () => {
+    const [a = '', b = '', c = ''] = [0, 1, 2].map((n) =>
+      header(chain({ run: { claims: { run_id: `job-${n}` } } })),
+    );
+    // A chain takes five times its characters: there is room for two of them, not for three.
+    const cache = createChainCache(10_000, 14 * a.length);
+    const first = cache.verify(a, trust);
+    cache.verify(b, trust);
+    cache.verify(a, trust);
+    cache.verify(c, trust);
+    assert.equal(cache.size, 2);
+    assert.equal(cache.verify(a, trust), first);
+  });
+
+  it('makes its room anew when the trust set changes', () => {
+    const value = header(chain());
+    const cache = createChainCache(10_000, 14 * value.length);
+    const other = createTrust([
+      { org: 'acme', env: 'prod', keys: [jwk(keys.issuer.public), jwk(keyNamed('new issuer').public)] },
+    ]);
+    for (const set of [trust, other, trust, other]) cache.verify(value, set);
+    cache.verify(header(chain({ runtime: { claims: { runtime_id: 'bot-2' } } })), other);
+    assert.equal(cache.size, 2);
+  });
 });
 
 describe('a trust set', () => {

@@ -37,6 +37,14 @@ describe('store: commit', () => {
     );
   });
 
+  it('leaves nothing of a request that is alone and cannot be written', async () => {
+    const store = await at.open();
+    const spent = { keyid: 'k', nonce: 'n', created: NOW / 1000 };
+    await assert.rejects(commit(store, newRecord('d1', { nonce: spent }), newRecord('bad', { time: 0.5 })));
+    assert.deepEqual((await store.streamRecords('any', 0, 10)).records, []);
+    assert.deepEqual((await commit(store, newRecord('d2', { nonce: spent }))).seqs, [1]);
+  });
+
   it('costs only its own request, where one of a group cannot be written', async () => {
     const store = await at.open();
     const answers = await Promise.allSettled([

@@ -5,8 +5,8 @@ import { chmodSync, mkdirSync, readdirSync, statSync, symlinkSync, writeFileSync
 import { dirname, join } from 'node:path';
 import Sqlite from 'better-sqlite3';
 import { StoreClosedError, StoreOpenError } from '../../src/store/errors.ts';
-import { SCHEMA_VERSION } from '../../src/store/migrations.ts';
-import { NOW, registered, type Workspace, workspace } from './fixture.ts';
+import { migrate, SCHEMA_VERSION } from '../../src/store/migrations.ts';
+import { commit, NOW, newRecord, registered, type Workspace, workspace } from './fixture.ts';
 
 describe('store: opening', () => {
   let at: Workspace;
@@ -108,6 +108,23 @@ describe('store: opening', () => {
         new RegExp(`schema ${SCHEMA_VERSION + 1}; this one knows up to ${SCHEMA_VERSION}\\): update`),
       ),
     );
+  });
+
+  it('keeps spent nonces when it brings an older store up', async () => {
+    mkdirSync(dirname(at.path));
+    const db = new Sqlite(at.path);
+    migrate(db, NOW, 3);
+    const spent = { keyid: 'k', nonce: 'n', created: NOW / 1000 };
+    db.prepare('INSERT INTO nonces (keyid, nonce, created) VALUES (?, ?, ?)').run(
+      spent.keyid,
+      spent.nonce,
+      spent.created,
+    );
+    db.close();
+    const store = await at.open();
+    assert.deepEqual((await store.load()).nonces, [spent]);
+    const { seqs } = await commit(store, newRecord('d1', { nonce: spent }));
+    assert.deepEqual(seqs, [null]);
   });
 
   it('migrates a store that stopped before its first step', async () => {
