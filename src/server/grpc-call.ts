@@ -47,6 +47,8 @@ export interface StreamingCall extends EventEmitter {
 }
 
 const RESPONSE = { ':status': 200, 'content-type': 'application/grpc' } as const;
+/** In the raw form, which Node takes over without looking at each name. */
+const OPENING: readonly string[] = Object.entries(RESPONSE).flatMap(([name, value]) => [name, String(value)]);
 const ACCEPTING = { ...RESPONSE, 'grpc-accept-encoding': ACCEPTED_ENCODINGS } as const;
 const OK_TRAILERS = { 'grpc-status': String(STATUS.ok) } as const;
 
@@ -181,7 +183,7 @@ function respond(stream: ServerHttp2Stream, message: Uint8Array): void {
 /** The head of an answer whose trailers say OK. */
 function open(stream: ServerHttp2Stream): void {
   if (stream.headersSent) return;
-  stream.respond(RESPONSE, { waitForTrailers: true });
+  stream.respond(OPENING, { waitForTrailers: true });
   stream.on('wantTrailers', () => stream.sendTrailers(OK_TRAILERS));
 }
 
