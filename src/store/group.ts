@@ -53,7 +53,8 @@ export function groupWriter(
       counts.transactions += 1;
       begin.run();
       const answers = requests.map(requests.length === 1 ? attemptAlone : attempt);
-      if (db.inTransaction) commit.run();
+      // Whatever is said to be kept is committed, or this throws.
+      if (db.inTransaction || answers.some(({ ok }) => ok)) commit.run();
       keep();
       return answers;
     } catch (error) {
