@@ -207,7 +207,7 @@ async function compose(
     onRoundTrip: (ms) => metrics.sharedRoundTrip(ms),
     logger,
   });
-  if (shared !== null) stops.push(async () => shared.close());
+  if (shared !== null) stops.push(() => shared.close());
   const pdp: Pdp = {
     node: config.node,
     clock,

@@ -1,3 +1,4 @@
+import { setTimeout as pause } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import type { FeedServer } from '../schema/config.ts';
 import { redisOptions } from './redis-options.ts';
@@ -36,13 +37,15 @@ export interface RedisLink {
   run(call: ScriptCall): Promise<unknown>;
   /** Resolves once the first attempt to connect has come out, one way or the other. */
   readonly tried: Promise<void>;
-  close(): void;
+  /** Sends what waits to be sent, and hangs up once it is answered; a server that does not answer is left. */
+  close(): Promise<void>;
 }
 
 /** Where counts live, so that Lua finds them: see redis-scripts.ts. */
 export const MEMORY_KEY = 'lemma:memory';
 /** A server that has not answered for so long is not waited for any more: the connection is made again. */
 const DEAD_MS = 2_000;
+const FAREWELL_MS = 500;
 /** Until a server that cannot be used as it is configured is looked at again. */
 const RETRY_MS = 1_000;
 
@@ -135,6 +138,7 @@ export function createRedisLink({ server, clock, waitMs, onState, onRoundTrip }:
   function flush(): void {
     const entries = queue;
     queue = [];
+    if (entries.length === 0) return;
     if (state !== 'up') {
       for (const { reject } of entries) reject(new RedisAway(why));
       return;
@@ -211,11 +215,16 @@ export function createRedisLink({ server, clock, waitMs, onState, onRoundTrip }:
       if (queue.length === 1) setImmediate(flush);
       return promise;
     },
-    close() {
+    async close() {
       closed = true;
       clearTimeout(watch);
-      redis.disconnect();
       tried.resolve();
+      if (state === 'up') {
+        flush();
+        const farewell = redis.quit().catch(() => undefined);
+        await Promise.race([farewell, pause(FAREWELL_MS, undefined, { ref: false })]);
+      }
+      redis.disconnect();
     },
   };
 }

@@ -12,7 +12,7 @@ export function redisOptions({ host, port, tls, username, password, database }: 
     db: database,
     ...(username === null ? {} : { username }),
     ...(password === null ? {} : { password }),
-    ...(tls ? { tls: { minVersion: 'TLSv1.2' as const, servername: host } } : {}),
+    ...(tls ? { tls: { minVersion: 'TLSv1.2' as const } } : {}),
     connectionName: 'lemma',
     connectTimeout: CONNECT_MS,
     lazyConnect: true,

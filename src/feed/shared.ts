@@ -60,5 +60,6 @@ export interface Shared {
   /** Spends the nonce and takes an operation of each line: all of it or nothing. Never rejects, and answers in bounded time. */
   take(ask: SharedAsk): Promise<SharedAnswer>;
   stats(): SharedStats;
-  close(): void;
+  /** What was given back is told first, in bounded time. */
+  close(): Promise<void>;
 }

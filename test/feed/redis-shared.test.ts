@@ -1,10 +1,17 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { type AddressInfo, connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createServer, getCACertificates, setDefaultCACertificates } from 'node:tls';
 import fc from 'fast-check';
 import { parseFeedUrl } from '../../src/config/feed-url.ts';
 import { createRedisLink, type RedisLink } from '../../src/feed/redis-link.ts';
 import { createRedisShared } from '../../src/feed/redis-shared.ts';
 import type { Shared, SharedAsk, SharedLine } from '../../src/feed/shared.ts';
 import type { FeedServer } from '../../src/schema/config.ts';
+import { certificateAuthority, needOpenssl } from '../support/certificates.ts';
 import { NOW } from '../support/kit.ts';
 import { needRedis, type RealRedis, startRedis, wireTo } from '../support/redis.ts';
 
@@ -27,9 +34,7 @@ describe('what nodes share through a real Redis', () => {
     await redis.command('FLUSHALL');
     now = NOW - 2 * HOUR;
   });
-  afterEach(() => {
-    for (const link of links.splice(0)) link.close();
-  });
+  afterEach(() => Promise.all(links.splice(0).map((link) => link.close())));
 
   /** One that was there before anything that is asked about was made. */
   async function node(url = redis.url, waitMs = 10_000): Promise<Shared & { states: string[] }> {
@@ -113,6 +118,14 @@ describe('what nodes share through a real Redis', () => {
     assert.equal(first.kind, 'taken');
     if (first.kind === 'taken') first.giveBack();
     assert.deepEqual(await usedOf(a, [line('x'), line('y')]), [2, 1]);
+  });
+
+  it('gives back what was denied right before it is closed', async () => {
+    const [a, b] = [await node(), await node()];
+    const denied = await a.take(ask({ lines: [line('x')] }));
+    if (denied.kind === 'taken') denied.giveBack();
+    await a.close();
+    assert.deepEqual(await usedOf(b, [line('x')]), [1]);
   });
 
   it('counts as one counter would, whatever is asked and given back at several nodes', async () => {
@@ -278,6 +291,33 @@ describe('what nodes share through a real Redis', () => {
         assert.match(answer.kind === 'unavailable' ? answer.why : '', /OOM/);
       } finally {
         await redis.command('CONFIG SET maxmemory 0');
+      }
+    });
+
+    it('is reached over TLS, under a certificate that is trusted', async function () {
+      needOpenssl(this);
+      const folder = mkdtempSync(join(tmpdir(), 'lemma-redis-tls-'));
+      const ca = certificateAuthority(folder);
+      const { cert, key } = ca.issue('redis', { names: ['IP:127.0.0.1'] });
+      const relay = createServer({ cert: readFileSync(cert), key: readFileSync(key) }, (near) => {
+        const far = connect(redis.port, '127.0.0.1');
+        near.on('error', () => far.destroy()).pipe(far);
+        far.on('error', () => near.destroy()).pipe(near);
+      }).listen(0, '127.0.0.1');
+      await once(relay, 'listening');
+      const url = `rediss://127.0.0.1:${(relay.address() as AddressInfo).port}`;
+      const usual = getCACertificates('default');
+      try {
+        const stranger = await node(url);
+        assert.equal(await kindOf(stranger, ask({ nonce: nonce('n') })), 'unavailable');
+        assert.match(stranger.states.join(), /certificate/);
+        setDefaultCACertificates([...usual, readFileSync(ca.cert, 'utf8')]);
+        assert.equal(await kindOf(await node(url), ask({ nonce: nonce('n', NOW + 31) })), 'taken');
+      } finally {
+        setDefaultCACertificates(usual);
+        await Promise.all(links.splice(0).map((link) => link.close()));
+        relay.close();
+        rmSync(folder, { recursive: true });
       }
     });
 
