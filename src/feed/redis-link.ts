@@ -100,6 +100,7 @@ export function createRedisLink({ server, clock, waitMs, onState, onRoundTrip }:
     if (state === 'away') enter('away', messageOf(error));
   });
   redis.on('connect', () => {
+    clearTimeout(watch);
     // Whoever takes connections but does not greet.
     watch = setTimeout(() => redis.disconnect(true), DEAD_MS);
   });
@@ -109,6 +110,7 @@ export function createRedisLink({ server, clock, waitMs, onState, onRoundTrip }:
   });
   redis.on('close', () => {
     connection += 1;
+    clearTimeout(watch); // it was about this connection
     if (state !== 'away') enter('away', 'the connection was lost');
     tried.resolve();
     for (const batch of sent) giveUp(batch);
@@ -131,7 +133,8 @@ export function createRedisLink({ server, clock, waitMs, onState, onRoundTrip }:
     } catch (error) {
       if (mine !== connection || closed) return;
       enter('away', messageOf(error));
-      watch = setTimeout(() => void greet(), RETRY_MS);
+      // Anew: the name may lead elsewhere by then.
+      watch = setTimeout(() => redis.disconnect(true), RETRY_MS);
     }
   }
 

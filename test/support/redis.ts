@@ -121,6 +121,8 @@ export interface Wire {
   readonly port: number;
   cut(): void;
   mend(): void;
+  /** Resolves once somebody dials anew. */
+  redialled(): Promise<unknown>;
   close(): Promise<void>;
 }
 
@@ -150,6 +152,7 @@ export async function wireTo(port: number): Promise<Wire> {
     mend: () => {
       whole = true;
     },
+    redialled: () => once(server, 'connection'),
     async close() {
       for (const [near] of pairs) near.destroy();
       server.close();
