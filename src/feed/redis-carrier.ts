@@ -43,7 +43,13 @@ export function createRedisCarrier({ server, org, env }: RedisCarrierOptions): C
   });
   listener.on('message', (from: string, text: string) => {
     if (from !== channel || text.length > LONGEST_TEXT) return;
-    for (const hear of ears) hear(text);
+    for (const hear of ears) {
+      try {
+        hear(text);
+      } catch {
+        // Anybody may have sent it: nobody's text may end this process.
+      }
+    }
   });
   // A question now and then: nothing comes of itself from a server that is gone without a word.
   const pulse = setInterval(() => {

@@ -83,6 +83,17 @@ describe('what is carried between nodes by a real Redis', () => {
     assert.deepEqual(a.heard, ['short']);
   });
 
+  it('goes on where one who hears it fails over it', async () => {
+    const a = await node();
+    a.carrier.subscribe((text) => {
+      throw new Error(text);
+    });
+    await spoken(a.carrier, 'one');
+    await spoken(a.carrier, 'two');
+    await a.hears(2);
+    assert.deepEqual(a.heard, ['one', 'two']);
+  });
+
   it('is heard of by nobody who has left', async () => {
     const [a, b] = [await node(), await node()];
     const left: string[] = [];
