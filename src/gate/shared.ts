@@ -10,22 +10,30 @@ import { NONCE_LIFE } from './replay.ts';
 export interface OwnShare {
   readonly nonce: SpentNonce | null;
   readonly reservation: Reservation | null;
+  /** When the request was looked at, milliseconds. */
+  readonly nowMs: number;
 }
 
+/**
+ * An answer that comes later than this after the PoP was looked at, milliseconds, proves nothing: a process that was stopped
+ * meanwhile asks when the nonce is forgotten already. It is kept 30 s longer than its PoP is good.
+ */
+const TOO_LATE_MS = 25_000;
 /** A counter outlives its lemma by this, seconds, should a clock be set. */
 const GRACE = 3600;
 
 /**
  * The same over all nodes, in one step. Gives the reservation with the count of all nodes, whose release gives back both.
- * `now` in seconds. Throws replay_detected, replay_check_unavailable; for a budget whose count cannot be asked
+ * `clock` in milliseconds. Throws replay_detected, replay_check_unavailable; for a budget whose count cannot be asked
  * state_not_ready, and budget_exhausted where nobody knows it any more.
  */
 export async function shareWithAll(
   shared: Shared,
   chain: Bound,
-  { nonce, reservation }: OwnShare,
-  now: number,
+  { nonce, reservation, nowMs }: OwnShare,
+  clock: () => number,
 ): Promise<Reservation | null> {
+  const now = Math.floor(nowMs / 1000);
   const counted = countedOnce(chain, reservation);
   const { org, env } = chain.root.claims;
   const answer = await shared.take({
@@ -36,6 +44,10 @@ export async function shareWithAll(
     now,
   });
   if (answer.kind !== 'taken') throw denialOf(answer, nonce, counted);
+  if (clock() - nowMs > TOO_LATE_MS) {
+    answer.giveBack();
+    throw denialOf({ kind: 'unavailable', why: 'the answer came too late' }, nonce, counted);
+  }
   if (reservation === null) return null;
   const [tightest] = counted
     .map(({ limit }, i) => ({ limit, used: answer.used[i] ?? Number.POSITIVE_INFINITY }))

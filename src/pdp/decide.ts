@@ -103,7 +103,7 @@ async function examine(draft: Draft, pdp: Pdp, settings: Settings): Promise<void
   if (pop !== null) spend(draft, pdp, pop, now);
   draft.reservation = pdp.gate.reserve(budgetLines(chain), now);
   if (pdp.shared !== undefined && (draft.nonce !== null || draft.reservation !== null))
-    draft.reservation = await shareWithAll(pdp.shared, chain, draft, now);
+    draft.reservation = await shareWithAll(pdp.shared, chain, draft, pdp.clock);
 
   await evaluate(draft, pdp, settings, { presented, body, pop }); //             14
 }

@@ -271,7 +271,7 @@ export const configSchema = {
         feed_ms: {
           type: 'integer',
           minimum: 1,
-          maximum: 60_000,
+          maximum: 20_000,
           default: 100,
           description:
             'Milliseconds that Redis (feed) may take to answer; what could not be asked by then is denied',

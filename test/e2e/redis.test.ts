@@ -30,7 +30,7 @@ describe('two nodes with one Redis, through the real gRPC port', () => {
   });
 
   /** Both come up with Redis two hours ago: all that the tests make, it remembers. */
-  async function start(feed_ms = 30_000): Promise<void> {
+  async function start(feed_ms = 20_000): Promise<void> {
     await redis.command('FLUSHALL');
     now = NOW - 2 * HOUR;
     const limits = { concurrency: 10_000, queue: 10_000, queue_ms: 1_000, log_ms: 30_000, feed_ms };
