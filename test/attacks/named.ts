@@ -126,7 +126,7 @@ const KILL_REVOCATION_TAINT: Named = [
   ['revoked while the request is under way', there('pdp/kill', 'turns one whose link is revoked meanwhile')],
   ['revoked', here('a link that was revoked', "a holder's key that was revoked")],
   ['un-kill by an old message', there('gate/gate', 'never lets an old message bring a killed runtime back')],
-  ['forged Redis message', later('Redis')],
+  ['forged Redis message', there('feed/redis', 'a forged event does not verify')],
   ['lost message, frozen feed, partition', later('feeds and leases')],
   ['restart with empty caches', there('pdp/reasons', "produces('state_not_ready'")],
   ['taint epoch missing', here('no taint epoch', 'a negative taint epoch')],
