@@ -13,6 +13,7 @@ import { exportLines, provenLines } from './decision-log/export.ts';
 import { openLog } from './decision-log/log.ts';
 import { createRetention, type Retention } from './decision-log/retention.ts';
 import { vouch } from './decision-log/vouch.ts';
+import type { Shared } from './feed/shared.ts';
 import { createGate, type Gate } from './gate/gate.ts';
 import { createAdmission } from './pdp/admission.ts';
 import { decide, type Pdp, type Settings } from './pdp/decide.ts';
@@ -200,12 +201,20 @@ async function compose(
     const { durable } = await authority.taint(runtimeId, why, tenant);
     if (!durable) throw new Error('the taint could not be made durable');
   };
+  const shared = await sharedOf(config, {
+    clock,
+    waitMs: () => running.config.limits.feed_ms,
+    onRoundTrip: (ms) => metrics.sharedRoundTrip(ms),
+    logger,
+  });
+  if (shared !== null) stops.push(() => shared.close());
   const pdp: Pdp = {
     node: config.node,
     clock,
     settings: () => settled.settings,
     chains: createChainCache(),
     gate,
+    shared: shared ?? undefined,
     policies,
     log,
     taint,
@@ -218,6 +227,7 @@ async function compose(
     gate: () => ({ ready: gate.ready, runtimes: [...gate.runtimes()].length, nonces: gate.nonces }),
     bundles: () => activeOf(policies),
     storeWritable: () => store.health().writable,
+    shared: shared === null ? null : shared.stats,
   });
   log.onRecord(metrics.recorded);
   const admission = createAdmission(
@@ -345,6 +355,33 @@ async function compose(
     },
     stop,
   };
+}
+
+interface SharedWishes {
+  readonly clock: () => number;
+  readonly waitMs: () => number;
+  readonly onRoundTrip: (ms: number) => void;
+  readonly logger: Logger;
+}
+
+/** What all nodes count together, when it has been reached or was found to be away; null where nothing is configured. */
+async function sharedOf({ feed }: Config, { logger, ...wishes }: SharedWishes): Promise<Shared | null> {
+  if (feed === null) return null;
+  // Loaded only where it is used: the client costs start-up time.
+  const [{ createRedisLink }, { createRedisShared }] = await Promise.all([
+    import('./feed/redis-link.ts'),
+    import('./feed/redis-shared.ts'),
+  ]);
+  const link = createRedisLink({
+    server: feed,
+    ...wishes,
+    onState: (up, why) =>
+      up
+        ? logger.info('Redis is there: nonces and budgets are counted over all nodes')
+        : logger.error({ why }, 'Redis is away: requests with a PoP or a budget are denied until it is back'),
+  });
+  await link.tried;
+  return createRedisShared(link);
 }
 
 /** A listener with its TLS files read. Throws InputError. */
@@ -482,7 +519,7 @@ async function bundleIn(source: string, profile: Profile): Promise<Bundle> {
 }
 
 /** What can't change while the service runs: it is bound, opened or signed with. */
-const FIXED = ['listen', 'data', 'org', 'env', 'node', 'public_url'] as const;
+const FIXED = ['listen', 'data', 'feed', 'org', 'env', 'node', 'public_url'] as const;
 
 function fixedProblems(running: Config, next: Config): Problem[] {
   const problems: Problem[] = FIXED.filter(

@@ -13,6 +13,7 @@ import type {
 import type { Route } from '../schema/request.ts';
 import type { RouteEntry } from '../schema/route.ts';
 import type { RoutesFile } from './check.ts';
+import { parseFeedUrl } from './feed-url.ts';
 import { parseDuration, parseSize } from './quantity.ts';
 
 /** What a file leaves open. */
@@ -39,6 +40,7 @@ export function effective(file: ConfigFile, around: Surroundings): Config {
       control: listener(control, path),
     },
     data: path('data', file.data ?? './.lemma'),
+    feed: file.feed === undefined ? null : parseFeedUrl(file.feed),
     org,
     env,
     node: file.node ?? nodeName(hostname()),
@@ -110,6 +112,7 @@ function limits({
   queue = 256,
   queue_ms = 10,
   log_ms = 500,
+  feed_ms = 100,
   per_source,
 }: ConfigFile['limits'] = {}): Limits {
   return {
@@ -117,6 +120,7 @@ function limits({
     queue,
     queue_ms,
     log_ms,
+    feed_ms,
     per_source:
       per_source === undefined
         ? null

@@ -168,12 +168,14 @@ function checkRoutes(source: Source | null, places: Places) {
 }
 
 /**
- * Of what decisions depend on: where this node listens, keeps its data and finds its files is not among it, so that
- * nodes with one configuration have one revision. Bundles have digests of their own.
+ * Of what decisions depend on: where this node listens, keeps its data and finds its files and peers is not among it, so
+ * that nodes with one configuration have one revision, and no secret can be guessed from it. Bundles have digests of
+ * their own.
  */
 function revisionOf({
   listen: _listen,
   data: _data,
+  feed: _feed,
   node: _node,
   limits: _limits,
   bundles,

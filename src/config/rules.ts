@@ -4,6 +4,7 @@ import { isOrigin } from '../schema/origin.ts';
 import { pathProblem } from '../schema/path.ts';
 import { hostPatternProblem, OVERRIDE_HEADERS, pathPatternProblem } from '../schema/route.ts';
 import { addressProblem } from './address.ts';
+import { feedProblem } from './feed-url.ts';
 import { hint } from './nearest.ts';
 import { parseDuration, parseSize } from './quantity.ts';
 
@@ -19,6 +20,7 @@ const RULES: ReadonlyMap<string, Rule> = new Map<string, Rule>([
   ['listen.decision', text(addressProblem)],
   ['listen.control', text(addressProblem)],
   ...['listen.grpc', 'listen.grpc[]', 'listen.decision', 'listen.control'].flatMap(listenerRules),
+  ['feed', text(feedProblem)],
   ['public_url', text(originProblem)],
   ['log.keep', text((t) => (parseDuration(t) === null ? 'must be a number and s, m, h, d or w: 90d' : null))],
   [

@@ -1,7 +1,9 @@
 import { type DecisionLog, NonceSpentError } from '../decision-log/log.ts';
 import { printable } from '../decision-log/record.ts';
+import type { Shared } from '../feed/shared.ts';
 import type { BudgetLine } from '../gate/budget.ts';
 import type { Gate } from '../gate/gate.ts';
+import { shareWithAll } from '../gate/shared.ts';
 import type { PolicyRegistry } from '../policy/registry.ts';
 import type { ChainCache } from '../proof/cache.ts';
 import type { VerifiedChain } from '../proof/chain.ts';
@@ -37,6 +39,8 @@ export interface Pdp {
   readonly settings: () => Settings;
   readonly chains: ChainCache;
   readonly gate: Gate;
+  /** What is counted over all nodes; absent: this node counts alone. */
+  readonly shared?: Shared | undefined;
   readonly policies: PolicyRegistry;
   readonly log: DecisionLog;
   /** Raises the runtime's taint epoch; resolves when that is durable and in force. */
@@ -98,6 +102,8 @@ async function examine(draft: Draft, pdp: Pdp, settings: Settings): Promise<void
   pdp.gate.admit(chain, draft.nowMs);
   if (pop !== null) spend(draft, pdp, pop, now);
   draft.reservation = pdp.gate.reserve(budgetLines(chain), now);
+  if (pdp.shared !== undefined && (draft.nonce !== null || draft.reservation !== null))
+    draft.reservation = await shareWithAll(pdp.shared, chain, draft, pdp.clock);
 
   await evaluate(draft, pdp, settings, { presented, body, pop }); //             14
 }

@@ -177,6 +177,12 @@ export const configSchema = {
       default: './.lemma',
       description: 'Folder of the database and the keys',
     },
+    feed: {
+      type: 'string',
+      minLength: 1,
+      description:
+        'Redis that all nodes share, for nonces and budgets: redis://[user:password@]host[:port][/database], or rediss:// for TLS; default: none, this node counts alone',
+    },
     org: {
       ...id,
       description: "The deployment's organisation; default: that of the only trust entry, else local",
@@ -261,6 +267,14 @@ export const configSchema = {
           default: 500,
           description:
             'Requests with a PoP, whose records must be durable, are denied while one has waited this long for the disk',
+        },
+        feed_ms: {
+          type: 'integer',
+          minimum: 1,
+          maximum: 20_000,
+          default: 100,
+          description:
+            'Milliseconds that Redis (feed) may take to answer; what could not be asked by then is denied',
         },
         per_source: {
           type: 'object',
@@ -370,7 +384,19 @@ export interface Limits {
   readonly queue: number;
   readonly queue_ms: number;
   readonly log_ms: number;
+  readonly feed_ms: number;
   readonly per_source: { readonly rate: number; readonly burst: number } | null;
+}
+
+/** The Redis that nodes share. `host` has no brackets; a null user is Redis's own default one. */
+export interface FeedServer {
+  readonly host: string;
+  readonly port: number;
+  readonly tls: boolean;
+  readonly username: string | null;
+  /** A secret: never logged, and no part of the configuration's revision. */
+  readonly password: string | null;
+  readonly database: number;
 }
 
 /** The effective configuration: defaults filled in, paths absolute, durations in ms, sizes in bytes. */
@@ -381,6 +407,8 @@ export interface Config {
     readonly control: Listener;
   };
   readonly data: string;
+  /** Null: nothing is shared with other nodes. */
+  readonly feed: FeedServer | null;
   readonly org: string;
   readonly env: string;
   readonly node: string;

@@ -1,4 +1,5 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import type { SharedStats } from '../feed/shared.ts';
 import type { BundleRef, Decision, RecordBody } from '../schema/decision.ts';
 import type { AuthzRequest } from '../schema/request.ts';
 
@@ -9,6 +10,8 @@ export interface MetricsSources {
   /** The active ones. */
   readonly bundles: () => readonly BundleRef[];
   readonly storeWritable: () => boolean;
+  /** Null, or absent: nothing is counted over all nodes. */
+  readonly shared?: (() => SharedStats) | null;
   readonly admission: () => {
     readonly running: number;
     readonly queued: number;
@@ -25,6 +28,8 @@ export interface Metrics {
   timed<Rest extends unknown[]>(
     decide: (request: AuthzRequest, ...rest: Rest) => Promise<Decision>,
   ): (request: AuthzRequest, ...rest: Rest) => Promise<Decision>;
+  /** One answer of what all nodes share, for as many requests as were asked about together. */
+  sharedRoundTrip(ms: number): void;
   /** In the Prometheus text format. */
   expose(): Promise<{ readonly contentType: string; readonly text: string }>;
 }
@@ -65,6 +70,7 @@ export function createMetrics(sources: MetricsSources): Metrics {
     registers,
   });
   const timedStages = TIMED_STAGES.map((stage) => [stage, stages.labels({ stage })] as const);
+  const roundTrips = sources.shared ? addShared(sources.shared, registers) : null;
   addGauges(sources, registers);
   collectDefaultMetrics({ register: registry });
 
@@ -89,8 +95,39 @@ export function createMetrics(sources: MetricsSources): Metrics {
           end();
         }
       },
+    sharedRoundTrip: (ms) => roundTrips?.observe(ms / 1000),
     expose: async () => ({ contentType: registry.contentType, text: await registry.metrics() }),
   };
+}
+
+/** Gives the histogram of its round trips. */
+function addShared(shared: () => SharedStats, registers: Registry[]): Histogram {
+  new Gauge({
+    name: 'lemma_shared_up',
+    help: '1 when nonces and budgets can be counted over all nodes',
+    registers,
+    collect() {
+      this.set(Number(shared().up));
+    },
+  });
+  const total = (name: string, help: string, read: () => number) => addTotal(name, help, read, registers);
+  total('lemma_shared_asked_total', 'Requests with a nonce or a budget of all nodes', () => shared().asked);
+  total(
+    'lemma_shared_unavailable_total',
+    'Requests that were denied since all nodes could not be asked in time',
+    () => shared().unavailable,
+  );
+  total(
+    'lemma_shared_leaked_total',
+    'Operations that stay counted although their request was denied',
+    () => shared().leaked,
+  );
+  return new Histogram({
+    name: 'lemma_shared_round_trip_seconds',
+    help: 'Time until all nodes were asked',
+    buckets: STAGE_BUCKETS,
+    registers,
+  });
 }
 
 function addGauges(sources: MetricsSources, registers: Registry[]): void {

@@ -98,6 +98,13 @@ describe('the command line', () => {
       );
     });
 
+    it('shows no password', async () => {
+      write('feed: "redis://lemma:s3cret@redis.example.com"\n');
+      const { out } = await run('config', 'check', '--json');
+      const { host, password } = JSON.parse(out).data.config.feed;
+      assert.deepEqual([host, password], ['redis.example.com', '(hidden)']);
+    });
+
     it('uses no colour in a pipe', async () => {
       write('nod: one\n');
       assert.equal((await run('config', 'check')).err.includes('\u001b'), false);

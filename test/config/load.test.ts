@@ -156,7 +156,14 @@ describe('limits', () => {
   it('are filled in, a burst of two seconds among them', () => {
     const { limits } = load({ 'lemma.yaml': 'limits: {queue_ms: 20, per_source: {rate: 50}}' }).config;
     const per_source = { rate: 50, burst: 100 };
-    assert.deepEqual(limits, { concurrency: 512, queue: 256, queue_ms: 20, log_ms: 500, per_source });
+    assert.deepEqual(limits, {
+      concurrency: 512,
+      queue: 256,
+      queue_ms: 20,
+      log_ms: 500,
+      feed_ms: 100,
+      per_source,
+    });
   });
 });
 
@@ -204,6 +211,8 @@ describe('the revision', () => {
   it('stays when only the writing changes', () =>
     assert.equal(revision('org: acme'), revision('{"org": "acme"} # so')));
   it('changes with a value', () => assert.notEqual(revision('org: acme'), revision('org: other')));
+  it('is the same with another feed: nobody guesses its password by it', () =>
+    assert.equal(revision('feed: redis://:a@h'), revision('feed: redis://:b@h')));
   it('is the same with other limits: nodes decide alike', () =>
     assert.equal(revision('limits: {concurrency: 8}'), revision('limits: {concurrency: 9}')));
 });

@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { addressProblem, isLocal, parseAddress } from '../../src/config/address.ts';
 import { nodeName } from '../../src/config/effective.ts';
 import { invocation, userFolder } from '../../src/config/environment.ts';
+import { feedProblem, parseFeedUrl } from '../../src/config/feed-url.ts';
 import { nearest } from '../../src/config/nearest.ts';
 import { parseDuration, parseSize } from '../../src/config/quantity.ts';
 import { SETTINGS } from '../../src/config/settings.ts';
@@ -63,6 +64,64 @@ describe('an address', () => {
       return address !== null && isLocal(address);
     };
     assert.deepEqual([...local, ...open].filter(answer), local);
+  });
+});
+
+describe('the address of a Redis', () => {
+  const server = (more: object) => ({
+    host: 'h',
+    port: 6379,
+    tls: false,
+    username: null,
+    password: null,
+    database: 0,
+    ...more,
+  });
+  const good: [text: string, more: object][] = [
+    ['redis://h', {}],
+    ['redis://h/', {}],
+    ['redis://127.0.0.1:1/15', { host: '127.0.0.1', port: 1, database: 15 }],
+    ['rediss://[::1]:6380', { host: '::1', port: 6380, tls: true }],
+    ['REDIS://:pw@h', { password: 'pw' }],
+    ['rediss://u%40x:p%3A%2F%25@h', { tls: true, username: 'u@x', password: 'p:/%' }],
+  ];
+  for (const [text, more] of good)
+    it(`may be ${text}`, () => assert.deepEqual(parseFeedUrl(text), server(more)));
+
+  const bad = [
+    '',
+    'redis',
+    'redis:h',
+    'redis://',
+    'http://h',
+    'redis://h:0',
+    'redis://h:65536',
+    'redis://h/x',
+    'redis://h/01',
+    'redis://h/-1',
+    'redis://h/0/1',
+    'redis://h?db=1',
+    'redis://h#x',
+    'redis://u@h',
+    'redis://:%zz@h',
+    'redis://:%ff@h',
+    'redis://a b',
+    'redis://h_x',
+  ];
+  for (const text of bad) {
+    it(`may not be "${text}"`, () =>
+      assert.deepEqual([parseFeedUrl(text), typeof feedProblem(text)], [null, 'string']));
+  }
+
+  it('is never repeated in what is said of it', () => {
+    const texts = [
+      'redis://:s3cret@h/x',
+      'http://:s3cret@h',
+      'redis://:s3cret%zz@h',
+      's3cret',
+      'redis://s3cret@h',
+    ];
+    for (const text of texts) assert.doesNotMatch(feedProblem(text) ?? '', /s3cret/);
   });
 });
 

@@ -12,7 +12,14 @@ import { bearing, chain, type WireRequest } from '../support/kit.ts';
 import { toCheckRequest } from '../support/running.ts';
 import { type Composed, composed, folders, writing } from './support.ts';
 
-const DEFAULTS: Limits = { concurrency: 512, queue: 256, queue_ms: 10, log_ms: 500, per_source: null };
+const DEFAULTS: Limits = {
+  concurrency: 512,
+  queue: 256,
+  queue_ms: 10,
+  log_ms: 500,
+  feed_ms: 100,
+  per_source: null,
+};
 
 describe('admission', () => {
   const temporary = folders();
