@@ -174,6 +174,7 @@ function checkRoutes(source: Source | null, places: Places) {
 function revisionOf({
   listen: _listen,
   data: _data,
+  store: _store,
   node: _node,
   limits: _limits,
   bundles,

@@ -1,11 +1,21 @@
 import assert from 'node:assert/strict';
 import { StoreWriteError } from '../../src/store/errors.ts';
 import type { Store } from '../../src/store/store.ts';
-import { commit, idsOf, killed, NOW, newRecord, registered, type Workspace, workspace } from './fixture.ts';
+import {
+  commit,
+  describeStores,
+  idsOf,
+  killed,
+  NOW,
+  newRecord,
+  registered,
+  type Workspace,
+  workspace,
+} from './fixture.ts';
 
 const CREATED = NOW / 1000;
 
-describe('store: commit', () => {
+describeStores('commit', (workspace) => {
   let at: Workspace;
   beforeEach(() => {
     at = workspace();
