@@ -15,6 +15,7 @@ import { groupWriter, type SingleKind } from './group.ts';
 import { checkpoints, eventsAfter, eventsAround, putCheckpoint } from './history.ts';
 import { listRuntimes, load, metaOf } from './load.ts';
 import { migrate } from './migrations.ts';
+import { NO_BACKUP } from './no-backup.ts';
 import { logEnd, prunable, putPruning, removePruned } from './pruning.ts';
 import { queryStep, recordById, streamRecords } from './query.ts';
 import { holdNode, keepSession } from './session.ts';
@@ -30,10 +31,6 @@ export interface PostgresOptions {
   /** Bytes in use at most; then records fail with `STORE_FULL` until there is room. Null: no limit. */
   readonly maxBytes?: number | null;
 }
-
-/** Why a PostgreSQL is not copied: it has a tool for that, which sees all of one moment. */
-export const NO_BACKUP =
-  'the store is a PostgreSQL: back it up with pg_dump (or your server’s own backups), and the folder `keys` apart';
 
 const READERS = 4;
 const IDLE_MS = 30_000;
