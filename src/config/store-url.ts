@@ -1,10 +1,11 @@
 import type { StoreAddress, StoreTls } from '../schema/config.ts';
 
 const MODES = ['disable', 'require', 'verify-ca', 'verify-full'] as const;
-const PARAMETERS = ['sslmode', 'sslrootcert', 'sslcert', 'sslkey', 'schema', 'host'] as const;
+const PARAMETERS = ['sslmode', 'sslrootcert', 'sslcert', 'sslkey', 'schema', 'host', 'user'] as const;
 const SCHEMA = /^[a-z_][a-z0-9_]{0,62}$/;
 const LOOPBACK = /^(?:localhost|127(?:\.\d{1,3}){3}|::1)$/;
 const EXAMPLE = 'postgres://user@host:5432/database';
+const SOCKET = 'postgres:///database?host=/run/postgresql&user=user';
 
 /**
  * Takes a URL apart, or says what is wrong with it. Without `sslmode` a server on another machine must show a certificate
@@ -22,9 +23,10 @@ export function parseStoreUrl(text: string): StoreAddress | string {
   }
   const parts = decoded([url.hostname, url.username, url.password, url.pathname.slice(1)]);
   if (parts === null) return 'must have %25 in place of a %';
-  const [named = '', user = '', password = '', database = ''] = parts;
+  const [named = '', signedIn = '', password = '', database = ''] = parts;
+  const user = given.get('user') ?? signedIn;
   const host = (given.get('host') ?? named).replace(/^\[(.*)\]$/, '$1');
-  if (host === '') return `must name a host: ${EXAMPLE}, or ?host=/run/postgresql`;
+  if (host === '') return `must name a host: ${EXAMPLE}, or ${SOCKET}`;
   if (user === '') return `must name a user: ${EXAMPLE}`;
   if (database === '' || database.includes('/')) return `must name one database: ${EXAMPLE}`;
   const schema = given.get('schema') ?? 'lemma';
@@ -39,7 +41,7 @@ export function parseStoreUrl(text: string): StoreAddress | string {
 /** As a person may read it: where, never the password. */
 export function shownStoreUrl({ host, port, user, database }: StoreAddress): string {
   return host.startsWith('/')
-    ? `postgres://${user}@/${database}?host=${host}`
+    ? `postgres:///${database}?host=${host}&user=${user}`
     : `postgres://${user}@${host.includes(':') ? `[${host}]` : host}:${port}/${database}`;
 }
 

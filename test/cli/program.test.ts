@@ -98,6 +98,15 @@ describe('the command line', () => {
       );
     });
 
+    it('shows no password of the store', async () => {
+      const store = 'postgres://ann:geheim@db.example.com/authz';
+      const { out } = await run('config', 'check', '--json', '--store', store);
+      assert.deepEqual(JSON.parse(out).data.config.store, {
+        shown: 'postgres://ann@db.example.com:5432/authz',
+        schema: 'lemma',
+      });
+    });
+
     it('uses no colour in a pipe', async () => {
       write('nod: one\n');
       assert.equal((await run('config', 'check')).err.includes('\u001b'), false);

@@ -2,6 +2,8 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import pg from 'pg';
@@ -10,6 +12,7 @@ import { verifyChain } from '../../src/decision-log/verify.ts';
 import { StoreOpenError, StoreReadError, StoreWriteError } from '../../src/store/errors.ts';
 import { openPostgres, type PostgresOptions } from '../../src/store/postgres/store.ts';
 import type { Store } from '../../src/store/store.ts';
+import { certificateAuthority, needOpenssl } from '../support/certificates.ts';
 import { needPostgres, type Postgres, startPostgres } from '../support/postgres.ts';
 import { addressOf, commit, idsOf, killed, NOW, newRecord, registered, TENANT } from './fixture.ts';
 
@@ -398,5 +401,50 @@ describe('store, PostgreSQL that goes away', () => {
       [],
     );
     assert.deepEqual((await verifyChain(lines, [])).faults, []);
+  });
+});
+
+describe('store, PostgreSQL with TLS', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'lemma-pg-tls-'));
+  let server: Postgres | undefined;
+  let url: string;
+  let ca: string;
+  let stranger: string;
+  const { open, close } = opener(() => url);
+  before(async function () {
+    needOpenssl(this);
+    await needPostgres(this);
+    const authority = certificateAuthority(folder);
+    ca = authority.cert;
+    stranger = certificateAuthority(folder, 'stranger').cert;
+    server = await startPostgres({ tls: authority.issue('server', { names: ['IP:127.0.0.1'] }) });
+  });
+  beforeEach(async () => {
+    url = (await server?.database()) ?? '';
+  });
+  afterEach(close);
+  after(async () => {
+    await server?.stop();
+    rmSync(folder, { recursive: true, force: true });
+  });
+
+  it('is believed by certificate and name', async () => {
+    url += `?sslmode=verify-full&sslrootcert=${ca}`;
+    await (await open()).load();
+  });
+
+  it('is not believed under another name', async () => {
+    url = `${url.replace('127.0.0.1', 'localhost')}?sslmode=verify-full&sslrootcert=${ca}`;
+    await assert.rejects(open(), refusal('unusable', /does not match certificate/));
+  });
+
+  it('may have another name where only the certificate counts', async () => {
+    url = `${url.replace('127.0.0.1', 'localhost')}?sslmode=verify-ca&sslrootcert=${ca}`;
+    await (await open()).load();
+  });
+
+  it('is not believed with a certificate of somebody else', async () => {
+    url += `?sslmode=verify-ca&sslrootcert=${stranger}`;
+    await assert.rejects(open(), refusal('unusable', /certificate/));
   });
 });

@@ -1,12 +1,13 @@
 import { type ChildProcess, execFile, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chownSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { chownSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { promisify } from 'node:util';
 import pg from 'pg';
+import type { Certificate } from './certificates.ts';
 import { needPart } from './envoy-scene.ts';
 
 const run = promisify(execFile);
@@ -27,6 +28,8 @@ export interface Postgres {
 export interface PostgresSettings {
   /** Whether what is committed is on disk: where the server is to crash. */
   readonly durable?: boolean;
+  /** PEM files to serve TLS with. */
+  readonly tls?: Certificate;
 }
 
 let shared: Promise<Postgres> | undefined;
@@ -53,14 +56,13 @@ function programs(): string {
   return join(DEBIAN, version, 'bin');
 }
 
-export async function startPostgres({ durable = false }: PostgresSettings = {}): Promise<Postgres> {
+export async function startPostgres({ durable = false, tls }: PostgresSettings = {}): Promise<Postgres> {
   const bin = programs();
   const folder = mkdtempSync(join(tmpdir(), 'lemma-pg-'));
   const owner = ownerOf(folder);
   const data = join(folder, 'data');
   const secret = join(folder, 'secret');
-  writeFileSync(secret, PASSWORD);
-  if (owner.uid !== undefined && owner.gid !== undefined) chownSync(secret, owner.uid, owner.gid);
+  give(secret, PASSWORD, owner);
   const init = [
     '-D',
     data,
@@ -76,12 +78,18 @@ export async function startPostgres({ durable = false }: PostgresSettings = {}):
   ];
   await run(join(bin, 'initdb'), [...init, '--locale=C.UTF-8'], { ...owner, cwd: folder });
   const port = await freePort();
+  const certificate = { ssl_cert_file: join(folder, 'cert.pem'), ssl_key_file: join(folder, 'key.pem') };
+  if (tls !== undefined) {
+    give(certificate.ssl_cert_file, readFileSync(tls.cert), owner);
+    give(certificate.ssl_key_file, readFileSync(tls.key), owner);
+  }
   const settings = {
     listen_addresses: '127.0.0.1',
     port,
     unix_socket_directories: '',
     fsync: durable ? 'on' : 'off',
     max_connections: 50,
+    ...(tls !== undefined && { ssl: 'on', ...certificate }),
   };
   const args = Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
   let server: ChildProcess | null = null;
@@ -155,6 +163,12 @@ function ownerOf(folder: string): Owner {
   const owner = { uid: idOf('-u'), gid: idOf('-g') };
   chownSync(folder, owner.uid, owner.gid);
   return owner;
+}
+
+/** A file that only the server's user can read. */
+function give(path: string, content: string | Buffer, { uid, gid }: Owner): void {
+  writeFileSync(path, content, { mode: 0o600 });
+  if (uid !== undefined && gid !== undefined) chownSync(path, uid, gid);
 }
 
 async function freePort(): Promise<number> {
