@@ -104,8 +104,10 @@ export async function openPostgres({
   const { epoch } = await metaOf(first);
   const session = keepSession(first, open);
   const pool = new pg.Pool({ ...config, max: READERS, idleTimeoutMillis: IDLE_MS });
-  // One that idles and dies is replaced by the next that is asked for.
+  // One that idles and dies is replaced by the next that is asked for; one in use that dies between two statements would
+  // end the process, did nobody listen.
   pool.on('error', () => undefined);
+  pool.on('connect', (client) => client.on('error', () => undefined));
 
   const counts: GroupCounts = { transactions: 0, failed: 0, writes: 0 };
   const quota = createQuota(maxBytes);
