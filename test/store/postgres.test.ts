@@ -204,6 +204,32 @@ describe('store, PostgreSQL', () => {
       );
     });
 
+    it('waits for none of them that stands still in the midst of a transaction', async () => {
+      const store = await open({ node: 'n2' });
+      const child = spawn(process.execPath, [join(import.meta.dirname, 'writer.ts'), url], {
+        stdio: ['ignore', 'pipe', 'inherit'],
+      });
+      const exited = once(child, 'exit');
+      try {
+        await once(child.stdout, 'data');
+        child.stdout.resume();
+        await until(async () => {
+          child.kill('SIGSTOP');
+          const [found] = await query(
+            "SELECT count(*) AS n FROM pg_stat_activity WHERE application_name = 'lemma n1' AND state = 'idle in transaction'",
+          );
+          if (found?.n !== '0') return true;
+          child.kill('SIGCONT');
+          return false;
+        });
+        await store.appendEvent(killed());
+      } finally {
+        child.kill('SIGKILL');
+        await exited;
+      }
+      assert.equal((await store.load()).unregistered[0]?.status, 'killed');
+    });
+
     it('lets a nonce through on one of them', async () => {
       const nonce = { keyid: 'k', nonce: 'x', created: NOW / 1000 };
       const stores = await Promise.all(NODES.map((node) => open({ node })));
@@ -303,7 +329,9 @@ describe('store, PostgreSQL', () => {
   });
 });
 
-describe('store, PostgreSQL that goes away', () => {
+describe('store, PostgreSQL that goes away', function () {
+  // A server that crashed looks through its log before it takes anyone in again.
+  this.timeout(60_000);
   let server: Postgres | undefined;
   let url: string;
   const { open, close } = opener(() => url);

@@ -10,6 +10,10 @@ const CONNECT_MS = 5000;
 const STATEMENT_MS = 15_000;
 const GIVE_UP_MS = 20_000;
 
+/** A node that stands still in the midst of a transaction (SIGSTOP, a lost network) holds the lock of the order: not for long. */
+const IDLE_MS = 1000;
+const LOCK_MS = 5000;
+
 export interface Connection extends Sql {
   /** Settles once it is gone, whoever ended it. */
   readonly lost: Promise<void>;
@@ -17,7 +21,7 @@ export interface Connection extends Sql {
 }
 
 /**
- * What every connection has. A transaction that stands still is ended by the server: it would keep others from writing.
+ * What every connection has.
  *
  * Throws `StoreOpenError`: a certificate file that cannot be read.
  */
@@ -25,8 +29,8 @@ export function clientConfig(address: StoreAddress, name: string): pg.ClientConf
   const { host, port, user, password, database, schema, tls } = address;
   const settings = {
     search_path: schema,
-    idle_in_transaction_session_timeout: 10_000,
-    lock_timeout: 10_000,
+    idle_in_transaction_session_timeout: IDLE_MS,
+    lock_timeout: LOCK_MS,
     tcp_keepalives_idle: 10,
     tcp_keepalives_interval: 5,
     tcp_keepalives_count: 3,

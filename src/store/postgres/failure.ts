@@ -5,8 +5,17 @@ const SQLSTATE = /^[0-9A-Z]{5}$/;
 /** 08: connection, 57P: the server goes down; 25P03: it ended a transaction that stood still. */
 const CONNECTION = /^(?:08...|57P..|25P03)$/;
 
+/** 55P03: waited for a lock too long, 57014: took too long. Done again it would take as long. */
+const TIMEOUT = /^(?:55P03|57014)$/;
+
+export function isTimeout(error: unknown): boolean {
+  return TIMEOUT.test(codeOf(error));
+}
+
 /** The connection is of no use any more: whatever was under way, its outcome is to be asked for. */
 export function isOfConnection(error: unknown): boolean {
+  // Ours: of a value that cannot be sent.
+  if (error instanceof TypeError || error instanceof RangeError) return false;
   const code = codeOf(error);
   return !SQLSTATE.test(code) || CONNECTION.test(code);
 }

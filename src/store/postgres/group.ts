@@ -3,7 +3,7 @@ import type { GroupCounts } from '../group.ts';
 import type { Args, Result, WriteKind } from '../protocol.ts';
 import type { BatchToWrite } from './commit.ts';
 import type { Connection } from './connect.ts';
-import { isOfConnection } from './failure.ts';
+import { isOfConnection, isTimeout } from './failure.ts';
 import type { Session } from './session.ts';
 import { one, type Sql } from './sql.ts';
 
@@ -84,7 +84,7 @@ export function groupWriter({ session, lock, handle, records, counts }: GroupPar
     try {
       return await transact(together, group);
     } catch (error) {
-      if (error instanceof Broken || group.length === 1) return failed(causeOf(error));
+      if (error instanceof Broken || isTimeout(error) || group.length === 1) return failed(causeOf(error));
     }
     try {
       return await transact(apart, group);
