@@ -12,7 +12,8 @@ const TEXT = 'text COLLATE "C"';
  * Migration n brings schema n to n + 1. Never change one that was released: add another. They follow SQLite's
  * (src/store/migrations.ts) in what they hold.
  *
- * A query's filters are columns of indices that go on by time: each alone is one descent and a page, however rare it is.
+ * A query's filters are columns of indices that go on by time: each alone is one descent and a page, however rare it is;
+ * so is each with the denies, which are few and looked for.
  * `chains` counts what is there of a node: files don't shrink when rows go, so that their size does not tell.
  */
 const MIGRATIONS: readonly string[] = [
@@ -54,6 +55,10 @@ const MIGRATIONS: readonly string[] = [
   CREATE INDEX records_by_verdict ON records (org, env, verdict, time, position);
   CREATE INDEX records_by_reason ON records (org, env, reason, time, position);
   CREATE INDEX records_by_route ON records (org, env, route, time, position);
+  CREATE INDEX records_denied_by_agent ON records (org, env, agent_id, time, position) WHERE verdict = 'deny';
+  CREATE INDEX records_denied_by_workspace ON records (org, env, workspace_id, time, position) WHERE verdict = 'deny';
+  CREATE INDEX records_denied_by_subject ON records (org, env, subject, time, position) WHERE verdict = 'deny';
+  CREATE INDEX records_denied_by_route ON records (org, env, route, time, position) WHERE verdict = 'deny';
   CREATE TABLE chains (
     node ${TEXT} PRIMARY KEY, seq bigint NOT NULL, hash text NOT NULL, records bigint NOT NULL, bytes bigint NOT NULL
   );
