@@ -64,6 +64,25 @@ describeStores('commit', (workspace) => {
     ]);
   });
 
+  it('comes before what is read after it was asked for', async () => {
+    const store = await at.open();
+    const writing = commit(store, newRecord('d1'));
+    assert.equal((await store.recordById('d1', 'any')).length, 1);
+    await writing;
+  });
+
+  it('keeps nobody from reading, however long the writing goes on', async () => {
+    const store = await at.open();
+    let reading = true;
+    const lane = async () => {
+      while (reading) await store.appendEvent(killed());
+    };
+    const lanes = Promise.all([lane(), lane(), lane()]);
+    await store.load();
+    reading = false;
+    await lanes;
+  });
+
   it('numbers each node by itself', async () => {
     const store = await at.open();
     await commit(store, newRecord('d1'), newRecord('d2'));

@@ -62,14 +62,16 @@ class Broken extends Error {
  */
 export function groupWriter({ session, lock, handle, records, counts }: GroupParts): Group {
   const queue: Waiting[] = [];
-  let pump: Promise<void> = Promise.resolve();
+  /** The group that is being written. */
+  let underway: Promise<readonly Outcome[]> = Promise.resolve([]);
   let pumping = false;
 
   async function drain(): Promise<void> {
     while (queue.length > 0) {
       const group = queue.splice(0, GROUP_AT_MOST);
       counts.writes += group.length;
-      const outcomes = await outcomesOf(group);
+      underway = outcomesOf(group);
+      const outcomes = await underway;
       for (const [index, { resolve, reject }] of group.entries()) {
         const outcome = outcomes[index];
         if (outcome?.ok === true) resolve(outcome.value);
@@ -214,24 +216,27 @@ export function groupWriter({ session, lock, handle, records, counts }: GroupPar
         if (pumping) return;
         pumping = true;
         // What the same turn asks for shares the transaction.
-        pump = Promise.resolve().then(drain);
+        queueMicrotask(() => void drain());
       });
     },
     async settled() {
       // What is asked for meanwhile is not waited for: the last of today's is.
-      if (queue.length === 0) return pump;
-      await new Promise<void>((resolve) => {
-        const last = queue.pop();
-        if (last === undefined) return resolve();
+      const last = queue.pop();
+      if (last === undefined) {
+        await underway;
+        return;
+      }
+      await new Promise<void>((done) => {
+        const { resolve, reject } = last;
         queue.push({
           ...last,
           resolve: (value) => {
-            last.resolve(value);
-            resolve();
+            resolve(value);
+            done();
           },
           reject: (error) => {
-            last.reject(error);
-            resolve();
+            reject(error);
+            done();
           },
         });
       });
