@@ -1,8 +1,8 @@
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import pino, { type Logger } from 'pino';
 import { createAuthority } from './authority/authority.ts';
-import { createBackup, removeLeftBackups } from './authority/backup.ts';
+import { createBackup, refuseBackup, removeLeftBackups } from './authority/backup.ts';
 import { siteHost } from './authority/identity.ts';
 import { type KeyRing, openKeyRing } from './authority/key-ring.ts';
 import { loadKeys, operatorKeyFile } from './authority/keys.ts';
@@ -37,7 +37,7 @@ import { startDecisionServer } from './server/decision-api.ts';
 import { type GrpcServer, startGrpc } from './server/grpc.ts';
 import { createMetrics } from './server/metrics.ts';
 import { readTls, type TlsGuard } from './server/tls.ts';
-import { memoryLostAt } from './store/memory.ts';
+import { memoryBornAt, memoryLostAt } from './store/memory.ts';
 import type { Snapshot, Tenant } from './store/model.ts';
 import { openStore, type Store } from './store/store.ts';
 
@@ -117,14 +117,10 @@ async function compose(
   const keys = loadKeys(config.data);
   let running = loaded;
 
-  const path = join(config.data, DATABASE);
-  const lostAt = memoryLostAt(config.data, path, !keys.created, Math.floor(clock() / 1000));
+  const { store, snapshot, lostAt } = await openState(config, !keys.created, clock, stops);
   if (lostAt !== null)
     logger.warn({ lost_at: lostAt }, 'the database is new, the keys are not: spent nonces are not known');
-  const store = await openStore({ path, clock, maxBytes: config.log.max_bytes });
-  stops.push(() => store.close());
   removeLeftBackups(config.data);
-  const snapshot = await store.load();
 
   if (snapshot.fenced_at !== null)
     logger.warn(
@@ -282,7 +278,10 @@ async function compose(
       }
     },
     keys: ring,
-    backup: createBackup({ folder: config.data, store, key: ring.logKey, home, clock }),
+    backup:
+      config.store === null
+        ? createBackup({ folder: config.data, store, key: ring.logKey, home, clock })
+        : refuseBackup,
     decide: answer,
     explain: (id, tenant, trace) =>
       log.settled(READ_WAIT_MS).then(() => explain(id, tenant, { store, policies, archive, tracer }, trace)),
@@ -382,6 +381,41 @@ async function sharedOf({ feed }: Config, { logger, ...wishes }: SharedWishes): 
   });
   await link.tried;
   return createRedisShared(link);
+}
+
+interface State {
+  readonly store: Store;
+  readonly snapshot: Snapshot;
+  /** Seconds: spent nonces of the time before are not known. Null: they are. */
+  readonly lostAt: number | null;
+}
+
+/** Opens the database and reads what is in it. It is closed with the rest. Throws InputError (`store`), StoreOpenError. */
+async function openState(
+  { data, store: setting, node, log }: Config,
+  hadKeys: boolean,
+  clock: () => number,
+  stops: (() => Promise<void>)[],
+): Promise<State> {
+  const path = join(data, DATABASE);
+  const maxBytes = log.max_bytes;
+  const now = () => Math.floor(clock() / 1000);
+  if (setting === null) {
+    const lostAt = memoryLostAt(data, path, hadKeys, now());
+    const store = await openStore({ path, clock, maxBytes });
+    stops.push(() => store.close());
+    return { store, snapshot: await store.load(), lostAt };
+  }
+  if (existsSync(path)) {
+    const message = `${path} is there too, with kills and revocations that ${setting.shown} would not know: move it away, or take \`store\` out`;
+    throw new InputError([{ field: 'store', message }]);
+  }
+  // Only who says `store` loads its driver.
+  const { openPostgres } = await import('./store/postgres/store.ts');
+  const store = await openPostgres({ address: setting.address(), node, clock, maxBytes });
+  stops.push(() => store.close());
+  const snapshot = await store.load();
+  return { store, snapshot, lostAt: memoryBornAt(snapshot.birth, hadKeys, now()) };
 }
 
 /** A listener with its TLS files read. Throws InputError. */
@@ -519,7 +553,7 @@ async function bundleIn(source: string, profile: Profile): Promise<Bundle> {
 }
 
 /** What can't change while the service runs: it is bound, opened or signed with. */
-const FIXED = ['listen', 'data', 'feed', 'org', 'env', 'node', 'public_url'] as const;
+const FIXED = ['listen', 'data', 'store', 'feed', 'org', 'env', 'node', 'public_url'] as const;
 
 function fixedProblems(running: Config, next: Config): Problem[] {
   const problems: Problem[] = FIXED.filter(

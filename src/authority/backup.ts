@@ -6,6 +6,7 @@ import { randomBytes } from '#runtime';
 import { toBase64url } from '../crypto/base64url.ts';
 import { type LogKey, signCheckpoint } from '../decision-log/checkpoint.ts';
 import type { Tenant } from '../store/model.ts';
+import { NO_BACKUP } from '../store/postgres/no-backup.ts';
 import { openStore, type Store } from '../store/store.ts';
 import { Refusal } from './refusal.ts';
 
@@ -30,6 +31,11 @@ const NAME = /^backup-[\w-]{12}\.db(?:-wal|-shm|-journal)?$/;
 /** Takes away what a process that ended in the midst of a backup has left. */
 export function removeLeftBackups(folder: string): void {
   for (const name of readdirSync(folder)) if (NAME.test(name)) rmSync(join(folder, name), { force: true });
+}
+
+/** Where the store is a PostgreSQL. Rejects with `Refusal` (`conflict`), which says how that one is backed up. */
+export async function refuseBackup(): Promise<BackupStream> {
+  throw new Refusal('conflict', NO_BACKUP);
 }
 
 /**

@@ -8,6 +8,7 @@ import type {
   Limits,
   Listener,
   RuntimeEntry,
+  StoreSetting,
   TrustEntry,
 } from '../schema/config.ts';
 import type { Route } from '../schema/request.ts';
@@ -15,6 +16,7 @@ import type { RouteEntry } from '../schema/route.ts';
 import type { RoutesFile } from './check.ts';
 import { parseFeedUrl } from './feed-url.ts';
 import { parseDuration, parseSize } from './quantity.ts';
+import { parseStoreUrl, shownStoreUrl } from './store-url.ts';
 
 /** What a file leaves open. */
 export interface Surroundings {
@@ -41,6 +43,7 @@ export function effective(file: ConfigFile, around: Surroundings): Config {
     },
     data: path('data', file.data ?? './.lemma'),
     feed: file.feed === undefined ? null : parseFeedUrl(file.feed),
+    store: file.store === undefined ? null : storeOf(file.store, (text) => path('store', text)),
     org,
     env,
     node: file.node ?? nodeName(hostname()),
@@ -71,6 +74,18 @@ export function effective(file: ConfigFile, around: Surroundings): Config {
             ),
           },
   };
+}
+
+function storeOf(text: string, path: (text: string) => string): StoreSetting {
+  const address = parseStoreUrl(text);
+  if (typeof address === 'string') throw new RangeError(`unchecked store: ${address}`);
+  const from = (file: string | null) => (file === null ? null : path(file));
+  const { tls } = address;
+  const whole = {
+    ...address,
+    tls: tls === null ? null : { ...tls, ca: from(tls.ca), cert: from(tls.cert), key: from(tls.key) },
+  };
+  return { shown: shownStoreUrl(whole), schema: whole.schema, address: () => whole };
 }
 
 /** Either form of an address. Members that the long form lacks are the short one's. */

@@ -176,6 +176,7 @@ function revisionOf({
   listen: _listen,
   data: _data,
   feed: _feed,
+  store: _store,
   node: _node,
   limits: _limits,
   bundles,

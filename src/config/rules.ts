@@ -7,6 +7,7 @@ import { addressProblem } from './address.ts';
 import { feedProblem } from './feed-url.ts';
 import { hint } from './nearest.ts';
 import { parseDuration, parseSize } from './quantity.ts';
+import { parseStoreUrl } from './store-url.ts';
 
 /**
  * What no JSON Schema can say. A rule sees one value of the file, of whatever type it has there, and is silent about
@@ -21,6 +22,7 @@ const RULES: ReadonlyMap<string, Rule> = new Map<string, Rule>([
   ['listen.control', text(addressProblem)],
   ...['listen.grpc', 'listen.grpc[]', 'listen.decision', 'listen.control'].flatMap(listenerRules),
   ['feed', text(feedProblem)],
+  ['store', text(storeProblem)],
   ['public_url', text(originProblem)],
   ['log.keep', text((t) => (parseDuration(t) === null ? 'must be a number and s, m, h, d or w: 90d' : null))],
   [
@@ -110,6 +112,11 @@ function route(value: unknown): Problem[] {
   if (!isRecord(value) || typeof value.path !== 'string') return [];
   const message = pathPatternProblem(value.path, value.encoded_slash === 'allow');
   return message === null ? [] : [{ field: 'path', message }];
+}
+
+function storeProblem(value: string): string | null {
+  const address = parseStoreUrl(value);
+  return typeof address === 'string' ? address : null;
 }
 
 function originProblem(value: string): string | null {

@@ -183,6 +183,12 @@ export const configSchema = {
       description:
         'Redis that all nodes share, for nonces and budgets: redis://[user:password@]host[:port][/database], or rediss:// for TLS; default: none, this node counts alone',
     },
+    store: {
+      type: 'string',
+      minLength: 1,
+      description:
+        'PostgreSQL in place of the database in data: postgres://user:password@host:5432/database?sslmode=verify-full&sslrootcert=ca.pem&schema=lemma; the keys stay in data',
+    },
     org: {
       ...id,
       description: "The deployment's organisation; default: that of the only trust entry, else local",
@@ -399,6 +405,36 @@ export interface FeedServer {
   readonly database: number;
 }
 
+/** Where a PostgreSQL is, and how to get in: a `postgres://` URL, taken apart. */
+export interface StoreAddress {
+  /** A name, an address, or the folder of a Unix socket. */
+  readonly host: string;
+  readonly port: number;
+  readonly user: string;
+  /** Null: from the user's password file (PGPASSFILE, ~/.pgpass), or none is needed. */
+  readonly password: string | null;
+  readonly database: string;
+  /** The PostgreSQL schema that holds the tables. */
+  readonly schema: string;
+  readonly tls: StoreTls | null;
+}
+
+/** `verify-full`: certificate and name; `verify-ca`: certificate only; `require`: encrypted, to whomever. */
+export interface StoreTls {
+  readonly mode: 'require' | 'verify-ca' | 'verify-full';
+  /** PEM files. `ca` null: the authorities that Node trusts. */
+  readonly ca: string | null;
+  readonly cert: string | null;
+  readonly key: string | null;
+}
+
+/** A PostgreSQL. Its address, with the password, is a function's value, so that no printing of a configuration shows it. */
+export interface StoreSetting {
+  readonly shown: string;
+  readonly schema: string;
+  readonly address: () => StoreAddress;
+}
+
 /** The effective configuration: defaults filled in, paths absolute, durations in ms, sizes in bytes. */
 export interface Config {
   readonly listen: {
@@ -409,6 +445,8 @@ export interface Config {
   readonly data: string;
   /** Null: nothing is shared with other nodes. */
   readonly feed: FeedServer | null;
+  /** Null: SQLite in `data`. */
+  readonly store: StoreSetting | null;
   readonly org: string;
   readonly env: string;
   readonly node: string;

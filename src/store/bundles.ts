@@ -14,12 +14,7 @@ export function putBundle(db: Database, bundle: NewBundle): void {
     .prepare<unknown[], string>('SELECT sha256 FROM bundles WHERE name = ? AND revision = ?')
     .pluck();
   const other = known.get(name, revision);
-  if (other !== undefined && other !== sha256) {
-    throw new StoreConflict(
-      'bundle_differs',
-      `Bundle ${name} ${revision} is stored with digest ${other}: a changed bundle needs a new revision`,
-    );
-  }
+  if (other !== undefined && other !== sha256) throw differs(bundle, other);
   db.prepare(
     'INSERT OR IGNORE INTO bundles (sha256, name, revision, serial, files) VALUES (?, ?, ?, ?, ?)',
   ).run(sha256, name, revision, serial, files);
@@ -39,4 +34,11 @@ export function listBundles(db: Database): BundleInfo[] {
     .prepare<unknown[], Row>(`SELECT ${COLUMNS} FROM bundles ORDER BY name, serial`)
     .all()
     .map((row) => ({ ...row, active: row.active === 1 }));
+}
+
+export function differs({ name, revision }: NewBundle, other: string): StoreConflict {
+  return new StoreConflict(
+    'bundle_differs',
+    `Bundle ${name} ${revision} is stored with digest ${other}: a changed bundle needs a new revision`,
+  );
 }

@@ -6,9 +6,9 @@ import type { BudgetUse, ChainHead, Committed, NewRecord, RecordBatch } from './
 /** A nonce is kept until `created` plus this (proofs.md, step 13). */
 export const NONCE_LIFE_S = 90;
 /** A spent budget outlives its lemma by this, should the clock be set back. */
-const BUDGET_GRACE_S = 3600;
-const PRUNE_EVERY_MS = 1000;
-const PRUNE_AT_MOST = 5000;
+export const BUDGET_GRACE_S = 3600;
+export const PRUNE_EVERY_MS = 1000;
+export const PRUNE_AT_MOST = 5000;
 
 type Heads = ReadonlyMap<string, ChainHead>;
 

@@ -2,11 +2,11 @@ import type { Database } from 'better-sqlite3';
 import { StoreConflict } from './errors.ts';
 import type { DocumentPage, NewDocument, StoredDocument, Tenant } from './model.ts';
 
-type Row = Omit<StoredDocument, 'body'> & { readonly body: string };
+export type DocumentRow = Omit<StoredDocument, 'body'> & { readonly body: string };
 
-const COLUMNS = 'kind, id, org, env, version, expires_at, body';
+export const DOCUMENT_COLUMNS = 'kind, id, org, env, version, expires_at, body';
 /** Expired ones that one write takes out along the way. */
-const SWEPT_AT_ONCE = 16;
+export const SWEPT_AT_ONCE = 16;
 
 /**
  * Writes a document whose version is still `version` (0: there is none, or an expired one), and gives the new version.
@@ -18,7 +18,7 @@ export function putDocument(db: Database, document: NewDocument, now: number): n
   sweep(db, now);
   const known = getDocument(db, kind, id, now)?.version ?? 0;
   if (known !== version) throw moved(kind, id);
-  db.prepare(`INSERT OR REPLACE INTO documents (${COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)`).run(
+  db.prepare(`INSERT OR REPLACE INTO documents (${DOCUMENT_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)`).run(
     kind,
     id,
     org,
@@ -39,11 +39,11 @@ export function removeDocument(db: Database, kind: string, id: string, version: 
 /** Null where there is none, or where it has expired. */
 export function getDocument(db: Database, kind: string, id: string, now: number): StoredDocument | null {
   const row = db
-    .prepare<unknown[], Row>(
-      `SELECT ${COLUMNS} FROM documents WHERE kind = ? AND id = ? AND (expires_at IS NULL OR expires_at > ?)`,
+    .prepare<unknown[], DocumentRow>(
+      `SELECT ${DOCUMENT_COLUMNS} FROM documents WHERE kind = ? AND id = ? AND (expires_at IS NULL OR expires_at > ?)`,
     )
     .get(kind, id, now);
-  return row === undefined ? null : fromRow(row);
+  return row === undefined ? null : documentOf(row);
 }
 
 /** Those of a tenant by id, after `after`. */
@@ -56,13 +56,17 @@ export function listDocuments(
   now: number,
 ): DocumentPage {
   const documents = db
-    .prepare<unknown[], Row>(
-      `SELECT ${COLUMNS} FROM documents
+    .prepare<unknown[], DocumentRow>(
+      `SELECT ${DOCUMENT_COLUMNS} FROM documents
        WHERE kind = ? AND org = ? AND env = ? AND id > ? AND (expires_at IS NULL OR expires_at > ?)
        ORDER BY id LIMIT ?`,
     )
     .all(kind, org, env, after, now, limit)
-    .map(fromRow);
+    .map(documentOf);
+  return pageOf(documents, limit);
+}
+
+export function pageOf(documents: readonly StoredDocument[], limit: number): DocumentPage {
   return { documents, next_cursor: documents.length < limit ? null : (documents.at(-1)?.id ?? null) };
 }
 
@@ -73,10 +77,10 @@ function sweep(db: Database, now: number): void {
   ).run(now);
 }
 
-function fromRow({ body, ...row }: Row): StoredDocument {
+export function documentOf({ body, ...row }: DocumentRow): StoredDocument {
   return { ...row, body: JSON.parse(body) as unknown };
 }
 
-function moved(kind: string, id: string): StoreConflict {
+export function moved(kind: string, id: string): StoreConflict {
   return new StoreConflict('document_moved', `The ${kind} ${id} was changed by somebody else: read it again`);
 }

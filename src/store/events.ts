@@ -3,10 +3,10 @@ import { StoreConflict } from './errors.ts';
 import { keyChanger } from './keys.ts';
 import type { EventPlace, RuntimeState, StoreEvent } from './model.ts';
 
-type Of<T extends StoreEvent['type']> = Extract<StoreEvent, { readonly type: T }>;
-type State = Pick<RuntimeState, 'status' | 'taint_epoch'>;
+export type Of<T extends StoreEvent['type']> = Extract<StoreEvent, { readonly type: T }>;
+export type State = Pick<RuntimeState, 'status' | 'taint_epoch'>;
 
-const NEW_STATE: State = { status: 'active', taint_epoch: 0 };
+export const NEW_STATE: State = { status: 'active', taint_epoch: 0 };
 
 /** Appends events and applies them, in the caller's transaction. Throws `StoreConflict` before it writes anything. */
 export function eventWriter(db: Database, epoch: number): (event: StoreEvent) => EventPlace {
@@ -88,14 +88,9 @@ export function eventWriter(db: Database, epoch: number): (event: StoreEvent) =>
     const id = payload.runtime_id;
     const state = stateOf(event, id);
     if (state.status === 'killed') throw killed(id);
-    const keys = payload.keys === null ? null : JSON.stringify([...new Set(payload.keys)].sort());
-    const wanted = [payload.agent_id, payload.workspace_id, payload.profile, payload.subject, keys];
+    const wanted = columnsOf(payload);
     const found = findRuntime.get(org, env, id);
-    if (found !== undefined) {
-      const has = [found.agent_id, found.workspace_id, found.profile, found.subject, found.keys];
-      if (has.some((value, index) => value !== wanted[index])) throw differs(id);
-      return { epoch, seq: found.seq };
-    }
+    if (found !== undefined) return { epoch, seq: sameOrDiffers(id, found, wanted) };
     const place = append(event, id);
     insertRuntime.run(org, env, id, ...wanted, event.time, place.seq);
     putState.run(org, env, id, state.status, payload.taint_epoch ?? 0);
@@ -104,19 +99,14 @@ export function eventWriter(db: Database, epoch: number): (event: StoreEvent) =>
 
   function activateBundle(event: Of<'bundle'>): EventPlace {
     const { sha256 } = event.payload;
-    if (hasBundle.get(sha256) === undefined) {
-      throw new StoreConflict(
-        'bundle_unknown',
-        `No bundle ${sha256} is stored: put it before it is activated`,
-      );
-    }
+    if (hasBundle.get(sha256) === undefined) throw unknownBundle(sha256);
     const place = append(event, null);
     activate.run(event.time, place.seq, sha256);
     return place;
   }
 }
 
-interface RuntimeRow {
+export interface RuntimeRow {
   readonly agent_id: string;
   readonly workspace_id: string;
   readonly profile: string;
@@ -125,7 +115,24 @@ interface RuntimeRow {
   readonly seq: number;
 }
 
-function killed(id: string): StoreConflict {
+/** What a registration says, in the order of the columns from `agent_id` to `keys`. */
+export function columnsOf(payload: Of<'register'>['payload']): (string | null)[] {
+  const keys = payload.keys === null ? null : JSON.stringify([...new Set(payload.keys)].sort());
+  return [payload.agent_id, payload.workspace_id, payload.profile, payload.subject, keys];
+}
+
+/** The number of the event that registered the same. Throws `StoreConflict` where it was something else. */
+export function sameOrDiffers(id: string, found: RuntimeRow, wanted: readonly (string | null)[]): number {
+  const has = [found.agent_id, found.workspace_id, found.profile, found.subject, found.keys];
+  if (has.some((value, index) => value !== wanted[index])) throw differs(id);
+  return found.seq;
+}
+
+export function unknownBundle(sha256: string): StoreConflict {
+  return new StoreConflict('bundle_unknown', `No bundle ${sha256} is stored: put it before it is activated`);
+}
+
+export function killed(id: string): StoreConflict {
   return new StoreConflict(
     'runtime_killed',
     `Runtime ${id} was killed, and a kill is for ever: use a new runtime id`,

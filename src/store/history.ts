@@ -1,14 +1,14 @@
 import type { Database } from 'better-sqlite3';
 import type { Checkpoint, StoredEvent, Tenant } from './model.ts';
 
-type Row = Omit<StoredEvent, 'payload'> & { readonly payload: string };
+export type EventRow = Omit<StoredEvent, 'payload'> & { readonly payload: string };
 
-const COLUMNS = 'epoch, seq, time, org, env, type, runtime_id, payload';
+export const EVENT_COLUMNS = 'epoch, seq, time, org, env, type, runtime_id, payload';
 
 /** Events after `after`, in order, of all tenants: what another node must catch up with. */
 export function eventsAfter(db: Database, after: number, limit: number): StoredEvent[] {
   return db
-    .prepare<unknown[], Row>(`SELECT ${COLUMNS} FROM events WHERE seq > ? ORDER BY seq LIMIT ?`)
+    .prepare<unknown[], EventRow>(`SELECT ${EVENT_COLUMNS} FROM events WHERE seq > ? ORDER BY seq LIMIT ?`)
     .all(after, limit)
     .map(eventOf);
 }
@@ -23,11 +23,11 @@ export function eventsAround(
 ): StoredEvent[] {
   const mine = 'FROM events WHERE org = ? AND env = ? AND (runtime_id = ? OR runtime_id IS NULL)';
   const key = [tenant.org, tenant.env, runtimeId, time, each];
-  const before = db.prepare<unknown[], Row>(
-    `SELECT ${COLUMNS} ${mine} AND time <= ? ORDER BY time DESC, seq DESC LIMIT ?`,
+  const before = db.prepare<unknown[], EventRow>(
+    `SELECT ${EVENT_COLUMNS} ${mine} AND time <= ? ORDER BY time DESC, seq DESC LIMIT ?`,
   );
-  const after = db.prepare<unknown[], Row>(
-    `SELECT ${COLUMNS} ${mine} AND time > ? ORDER BY time, seq LIMIT ?`,
+  const after = db.prepare<unknown[], EventRow>(
+    `SELECT ${EVENT_COLUMNS} ${mine} AND time > ? ORDER BY time, seq LIMIT ?`,
   );
   return [...before.all(...key).reverse(), ...after.all(...key)].map(eventOf);
 }
@@ -57,6 +57,6 @@ export function checkpoints(
     .map((document) => JSON.parse(document) as Checkpoint);
 }
 
-function eventOf(row: Row): StoredEvent {
+export function eventOf(row: EventRow): StoredEvent {
   return { ...row, payload: JSON.parse(row.payload) as StoredEvent['payload'] };
 }

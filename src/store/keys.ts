@@ -30,7 +30,7 @@ export function keyChanger(db: Database): (change: KeyChange, time: number) => v
   return ({ use, kid, x, to, endorse: endorsements = [] }, time) => {
     if (to === 'current') {
       if (find.get(use, kid) === 'retired') {
-        throw new StoreConflict('key_retired', `The ${use} key ${kid} was retired, and that is for ever`);
+        throw retired(use, kid);
       }
       supersede.run(time, use, kid);
       put.run(use, kid, x, 'current', time, null);
@@ -39,4 +39,8 @@ export function keyChanger(db: Database): (change: KeyChange, time: number) => v
     }
     for (const one of endorsements) endorse.run(one.signature, use, one.kid);
   };
+}
+
+export function retired(use: KeyUse, kid: string): StoreConflict {
+  return new StoreConflict('key_retired', `The ${use} key ${kid} was retired, and that is for ever`);
 }

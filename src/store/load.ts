@@ -15,11 +15,11 @@ import type {
   Tenant,
 } from './model.ts';
 
-const RUNTIME_COLUMNS = `r.org, r.env, r.runtime_id, r.agent_id, r.workspace_id, r.profile, r.subject, r.keys,
+export const RUNTIME_COLUMNS = `r.org, r.env, r.runtime_id, r.agent_id, r.workspace_id, r.profile, r.subject, r.keys,
   r.registered_at, s.status, s.taint_epoch`;
-const WITH_STATE = 'JOIN runtime_states s USING (org, env, runtime_id)';
+export const WITH_STATE = 'JOIN runtime_states s USING (org, env, runtime_id)';
 
-type RuntimeRow = Omit<Runtime, 'keys'> & { readonly keys: string | null };
+export type RuntimeRow = Omit<Runtime, 'keys'> & { readonly keys: string | null };
 
 /** What the gate needs at start. `now` in milliseconds. */
 export function load(db: Database, now: number): Snapshot {
@@ -79,7 +79,7 @@ export function listRuntimes(db: Database, tenant: Tenant, after: string, limit:
     .map(runtimeOf);
 }
 
-function runtimeOf(row: RuntimeRow): Runtime {
+export function runtimeOf(row: RuntimeRow): Runtime {
   return { ...row, keys: row.keys === null ? null : (JSON.parse(row.keys) as string[]) };
 }
 

@@ -28,3 +28,12 @@ export function memoryLostAt(
   if (!Number.isInteger(lost)) return now;
   return now - lost > FORGET ? null : lost;
 }
+
+/**
+ * The same for a database that is elsewhere: what was spent before its birth (ms) it cannot know. Null where no proof can
+ * be as old, or where there were no keys to make one.
+ */
+export function memoryBornAt(birth: number, hadKeys: boolean, now: number): number | null {
+  const born = Math.floor(birth / 1000);
+  return hadKeys && now - born <= FORGET ? born : null;
+}

@@ -49,15 +49,34 @@ export function prunable(db: Database, node: string, before: number | null): Pru
     .pluck()
     .all(node, after, newest)
     .map((document) => JSON.parse(document) as Checkpoint);
-  // For want of room no more goes than must.
-  const most = before === null ? after : after + SPAN_AT_MOST;
-  const due = candidates.filter(({ seq }, index) => index === 0 || seq <= most);
+  const due = dueOf(candidates, after, before);
   const young = before === null ? null : firstYoung(db, node, after, due.at(-1)?.seq ?? after, before);
-  const checkpoint = due.findLast(
-    ({ seq, time }) => (young === null || seq < young) && (before === null || time < before),
-  );
+  const checkpoint = cutOf(due, young, before);
   if (checkpoint === undefined) return null;
   return { checkpoint, hash: hashAt(db, node, checkpoint.seq) };
+}
+
+/** Of the checkpoints after the last cut, those that one cut may reach. */
+export function dueOf(candidates: readonly Checkpoint[], after: number, before: number | null): Checkpoint[] {
+  // For want of room no more goes than must.
+  const most = before === null ? after : after + SPAN_AT_MOST;
+  return candidates.filter(({ seq }, index) => index === 0 || seq <= most);
+}
+
+/** The last of them that closes nothing young. `young`: the first record that is not from before `before`. */
+export function cutOf(
+  due: readonly Checkpoint[],
+  young: number | null,
+  before: number | null,
+): Checkpoint | undefined {
+  return due.findLast(
+    ({ seq, time }) => (young === null || seq < young) && (before === null || time < before),
+  );
+}
+
+/** The hash that the end of a stored line states. */
+export function statedHash(end: string): string | null {
+  return /"hash":"([A-Za-z0-9_-]{43})"\}$/.exec(end)?.[1] ?? null;
 }
 
 /** A clock that was set back leaves older checkpoints over younger records: each record's own time counts. */
@@ -74,7 +93,7 @@ function hashAt(db: Database, node: string, seq: number): string | null {
     .prepare('SELECT CAST(substr(line, -54) AS TEXT) FROM records WHERE node = ? AND seq = ?')
     .pluck()
     .get(node, seq);
-  return typeof end === 'string' ? (/"hash":"([A-Za-z0-9_-]{43})"\}$/.exec(end)?.[1] ?? null) : null;
+  return typeof end === 'string' ? statedHash(end) : null;
 }
 
 /** Remembers a cut, durably, before anything of it goes. */

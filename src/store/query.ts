@@ -1,14 +1,14 @@
 import type { Database } from 'better-sqlite3';
-import type { RecordQuery, RecordStream, Tenant, Within } from './model.ts';
+import type { RecordQuery, RecordStream, StreamedRecord, Tenant, Within } from './model.ts';
 import { withheldLine } from './withheld.ts';
 
 /**
  * Entries that one step of a query may look at, so that a rare filter over a long log never keeps the writer waiting:
  * the client asks step by step.
  */
-const SCAN_ENTRIES = 20_000;
+export const SCAN_ENTRIES = 20_000;
 /** A page ends early at this size. */
-const PAGE_BYTES = 4_194_304;
+export const PAGE_BYTES = 4_194_304;
 
 /** A place in the order of (time, position). */
 export interface Place {
@@ -23,17 +23,25 @@ export interface QueryStep {
 }
 
 /** Columns that a query may filter by: the only names that ever reach the SQL text. */
-const FILTERS = ['runtime_id', 'agent_id', 'workspace_id', 'subject', 'verdict', 'reason', 'route'] as const;
+export const FILTERS = [
+  'runtime_id',
+  'agent_id',
+  'workspace_id',
+  'subject',
+  'verdict',
+  'reason',
+  'route',
+] as const;
 
-interface Row extends Place {
+export interface Row extends Place {
   readonly line: Buffer;
 }
-interface StreamRow extends Row, Tenant {
+export interface StreamRow extends Row, Tenant {
   readonly node: string;
   readonly seq: number;
 }
 
-type Bound = Record<string, string | number>;
+export type Bound = Record<string, string | number>;
 
 export function queryStep(db: Database, query: Omit<RecordQuery, 'cursor'>, from: Place | null): QueryStep {
   const end = scanEnd(db, query, from);
@@ -60,7 +68,7 @@ function scanEnd(db: Database, query: Omit<RecordQuery, 'cursor'>, from: Place |
   return last.get(bind(query, from, null)) ?? null;
 }
 
-function rangeOf(query: Omit<RecordQuery, 'cursor'>, from: Place | null): string {
+export function rangeOf(query: Omit<RecordQuery, 'cursor'>, from: Place | null): string {
   const terms = ['org = @org', 'env = @env'];
   if (query.since !== undefined) terms.push('time >= @since');
   if (query.until !== undefined) terms.push('time < @until');
@@ -69,11 +77,11 @@ function rangeOf(query: Omit<RecordQuery, 'cursor'>, from: Place | null): string
   return terms.join(' AND ');
 }
 
-function orderOf({ order }: Pick<RecordQuery, 'order'>): string {
+export function orderOf({ order }: Pick<RecordQuery, 'order'>): string {
   return order === 'asc' ? 'org, env, time, position' : 'org DESC, env DESC, time DESC, position DESC';
 }
 
-function bind(query: Omit<RecordQuery, 'cursor'>, from: Place | null, end: Place | null): Bound {
+export function bind(query: Omit<RecordQuery, 'cursor'>, from: Place | null, end: Place | null): Bound {
   return {
     org: query.org,
     env: query.env,
@@ -111,15 +119,18 @@ export function streamRecords(
      WHERE position > @after AND position <= @end ${tenantOf(shown)} ORDER BY position LIMIT @limit`,
   );
   const { page, full } = take(rows.iterate({ after, end, limit, ...boundTenant(shown) }), limit);
-  const records = page.map(({ position, node, seq, org, env, line }) => {
-    const text = line.toString('utf8');
-    const own = within === 'any' || (within.org === org && within.env === env);
-    return { position, node, seq, line: own ? text : withheldLine(node, seq, text) };
-  });
+  const records = page.map((row) => streamed(row, within));
   // Over what was pruned, or a number that somebody made up, in one step.
   const beyond = db.prepare('SELECT min(position) FROM records WHERE position > ?').pluck().get(end);
   const seen = full ? (records.at(-1)?.position ?? end) : Math.max(end, Number(beyond ?? 0) - 1);
   return { records, next: Math.max(seen, after), done: seen >= last };
+}
+
+/** Of another tenant than `within`: withheld. */
+export function streamed({ position, node, seq, org, env, line }: StreamRow, within: Within): StreamedRecord {
+  const text = line.toString('utf8');
+  const own = within === 'any' || (within.org === org && within.env === env);
+  return { position, node, seq, line: own ? text : withheldLine(node, seq, text) };
 }
 
 function tenantOf(within: Within): string {
@@ -127,11 +138,11 @@ function tenantOf(within: Within): string {
   return within === 'any' ? '' : 'AND +org = @org AND +env = @env';
 }
 
-function boundTenant(within: Within): Bound {
+export function boundTenant(within: Within): Bound {
   return within === 'any' ? {} : { org: within.org, env: within.env };
 }
 
-function take<R extends Row>(rows: Iterable<R>, limit: number): { page: R[]; full: boolean } {
+export function take<R extends Row>(rows: Iterable<R>, limit: number): { page: R[]; full: boolean } {
   const page: R[] = [];
   let bytes = 0;
   for (const row of rows) {
@@ -142,6 +153,6 @@ function take<R extends Row>(rows: Iterable<R>, limit: number): { page: R[]; ful
   return { page, full: false };
 }
 
-function lineOf({ line }: { readonly line: Buffer }): string {
+export function lineOf({ line }: { readonly line: Buffer }): string {
   return line.toString('utf8');
 }

@@ -57,8 +57,8 @@ export interface StoreHealth {
 }
 
 /**
- * Durable state in one SQLite file, used by one process. Every method asks the worker thread, which writes what has queued up in
- * one synchronous commit; what has resolved survives `kill -9` and a power cut.
+ * Durable state: in one SQLite file, used by one process, or in PostgreSQL (src/store/postgres). What has queued up is written
+ * in one synchronous commit (SQLite: by a worker thread); what has resolved survives `kill -9` and a power cut.
  *
  * Writes reject with `StoreWriteError` (nothing was kept; the next may succeed) or `StoreConflict`, reads with
  * `StoreReadError`, all with `StoreClosedError` after `close`.
@@ -127,7 +127,11 @@ const PAGE_AT_MOST = 1000;
 
 /** Opens, or creates, the store. Rejects with `StoreOpenError`. */
 export async function openStore({ path, clock, maxBytes = null }: StoreOptions): Promise<Store> {
-  const { call, health, close } = await startWorker({ path: resolve(path), maxBytes, now: clock() });
+  return storeOver(await startWorker({ path: resolve(path), maxBytes, now: clock() }), clock);
+}
+
+/** A store's methods, over whatever answers its calls. */
+export function storeOver({ call, health, close }: StoreClient, clock: () => number): Store {
   return {
     load: () => call('load', { now: clock() }),
     appendEvent: (event) => call('event', event),
@@ -171,7 +175,7 @@ export async function openStore({ path, clock, maxBytes = null }: StoreOptions):
   };
 }
 
-type Ask = <K extends Kind>(kind: K, args: Args<K>) => Promise<Result<K>>;
+export type Ask = <K extends Kind>(kind: K, args: Args<K>) => Promise<Result<K>>;
 
 /** Step after step until the page is full: each one leaves the thread free for writes in between. */
 async function queryRecords(call: Ask, { cursor, ...query }: RecordQuery): Promise<RecordPage> {
@@ -216,13 +220,14 @@ interface Pending {
   readonly reject: (error: Error) => void;
 }
 
-interface Client {
+/** What answers a store's calls: SQLite's thread, or PostgreSQL (src/store/postgres). */
+export interface StoreClient {
   readonly call: Ask;
   readonly health: () => StoreHealth;
   readonly close: () => Promise<void>;
 }
 
-async function startWorker(options: WorkerOptions): Promise<Client> {
+async function startWorker(options: WorkerOptions): Promise<StoreClient> {
   const file = new URL(`./worker${extname(fileURLToPath(import.meta.url))}`, import.meta.url);
   const worker = new Worker(file, { workerData: options, execArgv: [], name: 'lemma-store' });
   const pending = new Map<number, Pending>();

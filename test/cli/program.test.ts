@@ -104,6 +104,14 @@ describe('the command line', () => {
       const { host, password } = JSON.parse(out).data.config.feed;
       assert.deepEqual([host, password], ['redis.example.com', '(hidden)']);
     });
+    it('shows no password of the store', async () => {
+      const store = 'postgres://ann:geheim@db.example.com/authz';
+      const { out } = await run('config', 'check', '--json', '--store', store);
+      assert.deepEqual(JSON.parse(out).data.config.store, {
+        shown: 'postgres://ann@db.example.com:5432/authz',
+        schema: 'lemma',
+      });
+    });
 
     it('uses no colour in a pipe', async () => {
       write('nod: one\n');

@@ -1,11 +1,21 @@
 import assert from 'node:assert/strict';
 import { StoreWriteError } from '../../src/store/errors.ts';
 import type { Store } from '../../src/store/store.ts';
-import { commit, idsOf, killed, NOW, newRecord, registered, type Workspace, workspace } from './fixture.ts';
+import {
+  commit,
+  describeStores,
+  idsOf,
+  killed,
+  NOW,
+  newRecord,
+  registered,
+  type Workspace,
+  workspace,
+} from './fixture.ts';
 
 const CREATED = NOW / 1000;
 
-describe('store: commit', () => {
+describeStores('commit', (workspace) => {
   let at: Workspace;
   beforeEach(() => {
     at = workspace();
@@ -60,6 +70,25 @@ describe('store: commit', () => {
       'd1',
       'd3',
     ]);
+  });
+
+  it('comes before what is read after it was asked for', async () => {
+    const store = await at.open();
+    const writing = commit(store, newRecord('d1'));
+    assert.equal((await store.recordById('d1', 'any')).length, 1);
+    await writing;
+  });
+
+  it('keeps nobody from reading, however long the writing goes on', async () => {
+    const store = await at.open();
+    let reading = true;
+    const lane = async () => {
+      while (reading) await store.appendEvent(killed());
+    };
+    const lanes = Promise.all([lane(), lane(), lane()]);
+    await store.load();
+    reading = false;
+    await lanes;
   });
 
   it('numbers each node by itself', async () => {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { StoreConflict } from '../../src/store/errors.ts';
 import type { NewDocument } from '../../src/store/model.ts';
 import type { Store } from '../../src/store/store.ts';
-import { NOW, TENANT, type Workspace, workspace } from './fixture.ts';
+import { describeStores, NOW, TENANT, type Workspace } from './fixture.ts';
 
 function document(over: Partial<NewDocument> = {}): NewDocument {
   return {
@@ -16,7 +16,7 @@ function document(over: Partial<NewDocument> = {}): NewDocument {
   };
 }
 
-describe('store: documents', () => {
+describeStores('documents', (workspace) => {
   let at: Workspace;
   let store: Store;
   let now: number;

@@ -5,6 +5,7 @@ import type { Runtime, StoreEvent } from '../../src/store/model.ts';
 import type { Store } from '../../src/store/store.ts';
 import {
   BOT,
+  describeStores,
   killed,
   NOW,
   registered,
@@ -12,10 +13,9 @@ import {
   TENANT,
   tainted,
   type Workspace,
-  workspace,
 } from './fixture.ts';
 
-describe('store: events', () => {
+describeStores('events', (workspace) => {
   let at: Workspace;
   let store: Store;
   beforeEach(async () => {
@@ -208,7 +208,7 @@ describe('store: events', () => {
   });
 });
 
-describe('store: bundles', () => {
+describeStores('bundles', (workspace) => {
   let at: Workspace;
   let store: Store;
   beforeEach(async () => {

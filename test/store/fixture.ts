@@ -1,8 +1,12 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { parseStoreUrl } from '../../src/config/store-url.ts';
+import type { StoreAddress } from '../../src/schema/config.ts';
 import type { NewRecord, Registration, StoreEvent, Tenant } from '../../src/store/model.ts';
+import { openPostgres } from '../../src/store/postgres/store.ts';
 import { openStore, type Store, type StoreOptions } from '../../src/store/store.ts';
+import { needPostgres, type Postgres } from '../support/postgres.ts';
 
 export const TENANT: Tenant = { org: 'acme', env: 'prod' };
 export const NOW = 1_790_000_000_000;
@@ -32,6 +36,44 @@ export function workspace(): Workspace {
       rmSync(folder, { recursive: true, force: true });
     },
   };
+}
+
+export function addressOf(url: string): StoreAddress {
+  const address = parseStoreUrl(url);
+  if (typeof address === 'string') throw new Error(address);
+  return address;
+}
+
+/** The same over a database of its own; `path` is of no use there. */
+export function postgresWorkspace(server: Postgres): Workspace {
+  const stores: Store[] = [];
+  let url: Promise<string> | undefined;
+  return {
+    folder: '',
+    path: '',
+    async open({ clock = () => NOW, maxBytes = null } = {}) {
+      url ??= server.database();
+      const store = await openPostgres({ address: addressOf(await url), node: 'n1', clock, maxBytes });
+      stores.push(store);
+      return store;
+    },
+    async end() {
+      await Promise.all(stores.map((store) => store.close()));
+      if (url !== undefined) await server.drop(await url);
+    },
+  };
+}
+
+/** One suite for each implementation of the store: what it says holds for both. */
+export function describeStores(title: string, suite: (workspace: () => Workspace) => void): void {
+  describe(`store: ${title}`, () => suite(workspace));
+  describe(`store, PostgreSQL: ${title}`, () => {
+    let server: Postgres;
+    before(async function () {
+      server = await needPostgres(this);
+    });
+    suite(() => postgresWorkspace(server));
+  });
 }
 
 export const BOT: Registration = {

@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { InputError } from '../../src/reason.ts';
 import type { RecordQuery } from '../../src/store/model.ts';
 import type { Store } from '../../src/store/store.ts';
-import { commit, idsOf, NOW, newRecord, TENANT, type Workspace, workspace } from './fixture.ts';
+import { commit, describeStores, idsOf, NOW, newRecord, TENANT, type Workspace } from './fixture.ts';
 
-describe('store: reading records', () => {
+describeStores('reading records', (workspace) => {
   let at: Workspace;
   let store: Store;
   before(async () => {

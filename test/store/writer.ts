@@ -1,10 +1,21 @@
+import { parseStoreUrl } from '../../src/config/store-url.ts';
 import { openLog } from '../../src/decision-log/log.ts';
+import type { StoreAddress } from '../../src/schema/config.ts';
+import { openPostgres } from '../../src/store/postgres/store.ts';
 import { openStore } from '../../src/store/store.ts';
 import { recordBody } from '../decision-log/fixture.ts';
 
 /** A process to kill: appends durable records, each with a nonce, and prints an id once its record is acknowledged. */
+function addressOf(url: string): StoreAddress {
+  const address = parseStoreUrl(url);
+  if (typeof address === 'string') throw new Error(address);
+  return address;
+}
+
 const [path = ''] = process.argv.slice(2);
-const store = await openStore({ path, clock: Date.now });
+const store = path.startsWith('postgres:')
+  ? await openPostgres({ address: addressOf(path), node: 'n1', clock: Date.now })
+  : await openStore({ path, clock: Date.now });
 const log = openLog({
   store,
   node: 'n1',
