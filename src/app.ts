@@ -7,6 +7,7 @@ import { siteHost } from './authority/identity.ts';
 import { type KeyRing, openKeyRing } from './authority/key-ring.ts';
 import { loadKeys, operatorKeyFile } from './authority/keys.ts';
 import { createOperators } from './authority/operators.ts';
+import { createTokens } from './authority/tokens.ts';
 import type { LoadedConfig } from './config/load.ts';
 import { fromBase64url } from './crypto/base64url.ts';
 import { exportLines, provenLines } from './decision-log/export.ts';
@@ -16,6 +17,7 @@ import { vouch } from './decision-log/vouch.ts';
 import { createGate, type Gate } from './gate/gate.ts';
 import { createAdmission } from './pdp/admission.ts';
 import { decide, type Pdp, type Settings } from './pdp/decide.ts';
+import { exchange } from './pdp/exchange.ts';
 import { explain } from './pdp/explain.ts';
 import { settingsOf } from './pdp/settings.ts';
 import { storeArchive } from './policy/archive.ts';
@@ -36,6 +38,7 @@ import { startDecisionServer } from './server/decision-api.ts';
 import { type GrpcServer, startGrpc } from './server/grpc.ts';
 import { createMetrics } from './server/metrics.ts';
 import { readTls, type TlsGuard } from './server/tls.ts';
+import type { Exchange } from './server/tokens-api.ts';
 import { memoryLostAt } from './store/memory.ts';
 import type { Snapshot, Tenant } from './store/model.ts';
 import { openStore, type Store } from './store/store.ts';
@@ -229,6 +232,7 @@ async function compose(
   const answer = metrics.timed(admission.decide);
   const admitted = metrics.timed(admission.admitted);
   const ready = () => gate.ready;
+  const exchanges: Exchange = (request, wish) => exchange(request, wish, pdp, ring.issuer());
 
   const grpc: GrpcServer[] = [];
   for (const listener of config.listen.grpc) {
@@ -246,6 +250,7 @@ async function compose(
   const decision = await startDecisionServer({
     ...listening(config.listen.decision, 'listen.decision'),
     decide: answer,
+    exchange: exchanges,
     ready,
     log: logger,
   });
@@ -256,6 +261,8 @@ async function compose(
     ...listening(config.listen.control, 'listen.control'),
     authority,
     operators: createOperators({ ...home, key: keys.operatorKey }),
+    tokens: createTokens({ trust: () => settled.settings.trust, gate, clock, revoke: authority.revoke }),
+    exchange: exchanges,
     // Records of low risk are written behind their answers: whoever asks for one that was answered must find it.
     queryDecisions: (query) => log.settled(READ_WAIT_MS).then(() => store.queryRecords(query)),
     async *exportDecisions(tenant, proven) {

@@ -8,6 +8,7 @@ import type { VerifiedChain } from '../proof/chain.ts';
 import { checkPop, type Pop } from '../proof/pop.ts';
 import { checkReach } from '../proof/reach.ts';
 import { checkTimes } from '../proof/time.ts';
+import { checkTokenTimes } from '../proof/token.ts';
 import type { TrustSet } from '../proof/trust.ts';
 import { Denial, type Reason, type ReasonCode } from '../reason.ts';
 import { bodyFacts } from '../request/body.ts';
@@ -16,7 +17,7 @@ import type { RouteMap } from '../request/route-map.ts';
 import { signedMessage } from '../request/signed.ts';
 import type { Decision } from '../schema/decision.ts';
 import type { Lemma } from '../schema/lemma.ts';
-import type { AuthzRequest } from '../schema/request.ts';
+import type { AuthzRequest, Presented } from '../schema/request.ts';
 import type { BudgetUse, Tenant } from '../store/model.ts';
 import { type Draft, decisionOf, enter, openDraft, recordOf, refuse, taints } from './draft.ts';
 import { buildInput, effectiveProfile, type InputFacts } from './input.ts';
@@ -52,15 +53,20 @@ export interface Pdp {
 export async function decide(request: AuthzRequest, pdp: Pdp): Promise<Decision> {
   const draft = openDraft(request, pdp.clock());
   const settings = pdp.settings();
+  await attempt(draft, pdp, () => examine(draft, pdp, settings));
+  observe(draft, pdp);
+  await taint(draft, pdp);
+  return conclude(draft, pdp, settings);
+}
+
+/** Whatever the steps throw is the denial that it is. */
+export async function attempt(draft: Draft, pdp: Pdp, steps: () => Promise<void>): Promise<void> {
   try {
-    await examine(draft, pdp, settings);
+    await steps();
   } catch (error) {
     if (!(error instanceof Denial)) pdp.onError(error, draft.id);
     refuse(draft, error);
   }
-  observe(draft, pdp);
-  await taint(draft, pdp);
-  return conclude(draft, pdp, settings);
 }
 
 /** Steps 1 to 14, in their order; the first that fails throws its code. */
@@ -80,15 +86,10 @@ async function examine(draft: Draft, pdp: Pdp, settings: Settings): Promise<void
   enter(draft, 'proof');
   const now = Math.floor(draft.nowMs / 1000);
   if (presented.kind === 'none') throw new Denial('auth_required', 'no credential'); // 4
-  // No token has ever been issued here, so none can be good.
-  if (presented.kind === 'token') throw new Denial('token_invalid', 'unknown token');
-  const decoded = (links: readonly Lemma[]) => {
-    draft.links = links;
-  };
-  const chain = pdp.chains.verify(presented.value, settings.trust, decoded); //  5 to 9
-  draft.chain = chain;
-  draft.links = chain.links;
-  checkTimes(chain.links, now); //                                               10
+  const chain = verified(draft, pdp, settings, presented); //                    5 to 9
+  if (chain.token === undefined)
+    checkTimes(chain.links, now); //                10
+  else checkTokenTimes(chain.token, now);
   const message = signedMessage(request, presented, body);
   const pop = checkPop(chain, presented, message, routed.route, now); //         11
   checkReach(chain, routed.route, request.method, routed.target.path); //        12
@@ -102,6 +103,20 @@ async function examine(draft: Draft, pdp: Pdp, settings: Settings): Promise<void
   await evaluate(draft, pdp, settings, { presented, body, pop }); //             14
 }
 
+/** Steps 5 to 9, of a chain or of the legacy token that stands for one. */
+export function verified(draft: Draft, pdp: Pdp, { trust }: Settings, presented: Presented): VerifiedChain {
+  const decoded = (links: readonly Lemma[]) => {
+    draft.links = links;
+  };
+  const chain =
+    presented.kind === 'token'
+      ? pdp.chains.verifyToken(presented.value, trust)
+      : pdp.chains.verify(presented.value, trust, decoded);
+  draft.chain = chain;
+  draft.links = chain.links;
+  return chain;
+}
+
 /** `authorize` names a runtime: it must be the one that the proof binds. */
 function checkActor(request: AuthzRequest, chain: VerifiedChain): void {
   const bound = chain.runtime.claims.runtime_id;
@@ -112,7 +127,7 @@ function checkActor(request: AuthzRequest, chain: VerifiedChain): void {
   }
 }
 
-function spend(draft: Draft, pdp: Pdp, pop: Pop, now: number): void {
+export function spend(draft: Draft, pdp: Pdp, pop: Pop, now: number): void {
   const nonce = { keyid: pop.keyid, nonce: pop.nonce, created: pop.created };
   pdp.gate.spend(nonce, now);
   draft.nonce = nonce;
@@ -127,14 +142,14 @@ function budgetLines(chain: VerifiedChain): BudgetLine[] {
   });
 }
 
-/** What the checks before the policy made of the request. */
-type Checked = Pick<InputFacts, 'presented' | 'body' | 'pop'>;
+/** What the checks before the policy made of the request; `request` where the policy is asked about another one. */
+type Checked = Pick<InputFacts, 'presented' | 'body' | 'pop'> & Partial<Pick<InputFacts, 'request'>>;
 
 /**
  * Step 14: everything else is a fact, and the profile's Rego decides. Others are decided while a policy that runs long is
  * waited for: what was reserved stays so, and kill and revocation are looked at again at the end.
  */
-async function evaluate(draft: Draft, pdp: Pdp, settings: Settings, checked: Checked): Promise<void> {
+export async function evaluate(draft: Draft, pdp: Pdp, settings: Settings, checked: Checked): Promise<void> {
   const { request, chain, routed } = draft;
   if (routed === null) throw new Denial('route_unknown', 'no route');
   enter(draft, 'policy');
@@ -204,7 +219,7 @@ async function taint(draft: Draft, pdp: Pdp): Promise<void> {
 }
 
 /** The record is kept, then the last look at kill and revocation, then the answer leaves. */
-async function conclude(draft: Draft, pdp: Pdp, settings: Settings): Promise<Decision> {
+export async function conclude(draft: Draft, pdp: Pdp, settings: Settings): Promise<Decision> {
   const context = {
     node: pdp.node,
     org: settings.org,

@@ -108,10 +108,17 @@ export function buildInput(facts: InputFacts): PolicyInput {
     proof: chain === null ? null : proofInput(chain, facts),
     freshness: facts.freshness,
     budget: facts.budget === null ? null : { limit: facts.budget.limit, used: facts.budget.used },
-    legacy: { token: false, age_ms: 0 },
+    legacy: legacyInput(chain, facts.nowMs),
   };
   for (const path of facts.disclosure.redact) redact(input, path);
   return input;
+}
+
+function legacyInput(chain: VerifiedChain | null, nowMs: number): PolicyInput['legacy'] {
+  const token = chain?.token;
+  return token === undefined
+    ? { token: false, age_ms: 0 }
+    : { token: true, age_ms: Math.max(0, nowMs - token.issued_at * 1000) };
 }
 
 function requestInput({ request, routed, body, disclosure }: InputFacts): PolicyInput['request'] {

@@ -14,7 +14,7 @@ export interface BodySeen {
 
 /** A request for authorization, the same whichever border it came over (architecture.md). */
 export interface AuthzRequest {
-  readonly border: 'grpc' | 'rest' | 'authorize' | 'firewall' | 'forward-auth';
+  readonly border: 'grpc' | 'rest' | 'authorize' | 'firewall' | 'forward-auth' | 'authzen' | 'exchange';
   readonly method: string;
   /** `http`, `https`, or empty when unknown. */
   readonly scheme: string;

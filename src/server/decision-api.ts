@@ -6,19 +6,23 @@ import { addHealth } from './health.ts';
 import { createHttp, type HttpServer, type ListenOptions, listen } from './http.ts';
 import { OPERATIONS, routePath } from './operations.ts';
 import type { Tls } from './tls.ts';
+import { addExchange, type Exchange } from './tokens-api.ts';
 
 export interface DecisionApi {
   readonly decide: Decide;
+  /** Absent where no key signs tokens: a node that only decides. */
+  readonly exchange?: Exchange;
   readonly ready: () => boolean;
   readonly log: Logger;
   readonly tls?: Tls | null;
 }
 
 /** What enforcement points call: the mirror of Envoy's Check, authorize, forward-auth, health. */
-export function decisionApp({ decide, ready, log, tls = null }: DecisionApi): FastifyInstance {
+export function decisionApp({ decide, exchange, ready, log, tls = null }: DecisionApi): FastifyInstance {
   const app = createHttp({ log, bodyLimit: DECIDE_BODY_LIMIT, routedAs, proxied: true, tls });
   app.post(routePath(OPERATIONS.check), checkHandler(decide));
   app.post(routePath(OPERATIONS.authorize), authorizeHandler(decide));
+  if (exchange !== undefined) addExchange(app, exchange);
   addForwardAuth(app, decide);
   addHealth(app, ready);
   return app;

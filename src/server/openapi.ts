@@ -43,7 +43,7 @@ export function openApi(version: string): object {
 }
 
 function describe(id: string, operation: Operation): object {
-  const { summary, params, query, body, on, needs } = operation;
+  const { summary, params, query, body, form, on, needs } = operation;
   const parameters = [...parametersOf(params, 'path'), ...parametersOf(query, 'query')];
   return {
     operationId: id,
@@ -51,7 +51,9 @@ function describe(id: string, operation: Operation): object {
     tags: on,
     security: securityOf(needs !== null, on),
     ...(parameters.length === 0 ? {} : { parameters }),
-    ...(body === undefined ? {} : { requestBody: { required: !isNullable(body), content: json(body) } }),
+    ...(body === undefined
+      ? {}
+      : { requestBody: { required: !isNullable(body), content: contentOf(body, form) } }),
     responses: responsesOf(operation),
   };
 }
@@ -99,6 +101,10 @@ function errorResponse(status: number, codes: Operation['errors'], denials: read
   const denied = denials.includes(status) ? ['a denial, by its reason'] : [];
   const description = [...named, ...denied].join(', ') || 'internal_error';
   return { description, content: json({ $ref: '#/components/schemas/Error' }) };
+}
+
+function contentOf(schema: object, form = false): object {
+  return form ? { ...json(schema), 'application/x-www-form-urlencoded': { schema } } : json(schema);
 }
 
 function json(schema: object): object {

@@ -17,6 +17,13 @@ import {
   runtimeParamsSchema,
   runtimesQuerySchema,
 } from '../schema/api.ts';
+import {
+  exchangedAnswer,
+  exchangeSchema,
+  introspectedAnswer,
+  tokenBodySchema,
+  tokenRevokedAnswer,
+} from '../schema/api-tokens.ts';
 import * as answer from './answers.ts';
 
 /** Every operation of the REST API: the servers route by this table, and `/openapi.json` is made from it. */
@@ -35,6 +42,8 @@ export interface Operation {
   readonly params?: object;
   readonly query?: object;
   readonly body?: object;
+  /** The body may be a form (application/x-www-form-urlencoded) too. */
+  readonly form?: true;
   /** What a 200 holds: a schema of JSON, or another media type. */
   readonly answer: object | { readonly mediaType: string };
   readonly errors: readonly ApiErrorCode[];
@@ -198,6 +207,40 @@ export const OPERATIONS = {
       'A copy of the store, made while it runs: an SQLite file without any private key, for `lemma restore`',
     answer: { mediaType: 'application/vnd.sqlite3' },
     errors: ['conflict', 'insufficient_storage', 'store_unavailable'],
+  },
+  exchangeProof: {
+    method: 'POST',
+    path: '/api/auth/exchange-proof',
+    on: ['control', 'decision'],
+    needs: null,
+    summary:
+      'A short-lived legacy token for the proof that the request carries, where a policy lets one through. 429 with Retry-After beyond what one client needs',
+    body: exchangeSchema,
+    answer: exchangedAnswer,
+    errors: INPUT,
+    decides: true,
+  },
+  introspect: {
+    method: 'POST',
+    path: '/api/auth/introspect',
+    on: ['control'],
+    needs: 'tokens.introspect',
+    summary: 'What a legacy token is good for now (RFC 7662)',
+    body: tokenBodySchema,
+    form: true,
+    answer: introspectedAnswer,
+    errors: [...INPUT, 'state_not_ready'],
+  },
+  revokeToken: {
+    method: 'POST',
+    path: '/api/auth/revoke',
+    on: ['control'],
+    needs: 'tokens.revoke',
+    summary: 'Takes back a legacy token; done as well for one that is not known (RFC 7009)',
+    body: tokenBodySchema,
+    form: true,
+    answer: tokenRevokedAnswer,
+    errors: [...INPUT, 'store_unavailable'],
   },
   check: {
     method: 'POST',

@@ -72,6 +72,7 @@ describe('the OpenAPI document', () => {
   it('asks for the key on everything of the control plane but what is open', () => {
     const open = all.filter(({ described }) => described.security.length === 0).map(({ path }) => path);
     assert.deepEqual(open.sort(), [
+      '/api/auth/exchange-proof',
       '/envoy.service.auth.v3.Authorization/Check',
       '/forward-auth/{proxy}',
       '/healthz',
@@ -86,7 +87,12 @@ describe('the OpenAPI document', () => {
     let decision: ReturnType<typeof decisionApp>;
     beforeEach(async () => {
       control = await controlWorld();
-      decision = decisionApp({ decide: scripted().decide, ready: () => true, log: memoryLog().log });
+      decision = decisionApp({
+        decide: scripted().decide,
+        exchange: () => Promise.reject(new Error('not asked for')),
+        ready: () => true,
+        log: memoryLog().log,
+      });
     });
     afterEach(() => Promise.all([control.close(), decision.close()]));
 

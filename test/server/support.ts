@@ -94,6 +94,8 @@ export async function controlWorld(over: Partial<ControlApi> = {}) {
     keys: await ringOf(world),
     backup: () => Promise.reject(new Error('not asked for')),
     operators: createOperators({ ...HOME, key: KEY }),
+    tokens: { introspect: () => null, revoke: async () => undefined },
+    exchange: () => Promise.reject(new Error('not asked for')),
     decide: scripted().decide,
     ready: () => true,
     metrics: metrics(),
