@@ -1,18 +1,15 @@
 import assert from 'node:assert/strict';
 import { toBase64url } from '../../src/crypto/base64url.ts';
 import { loadEmbedded } from '../../src/policy/embedded.ts';
-import { verifyChain } from '../../src/proof/chain.ts';
 import { signPop } from '../../src/proof/sign-pop.ts';
-import { signToken, type TokenTerms, vouch } from '../../src/proof/token.ts';
-import { createTrust } from '../../src/proof/trust.ts';
+import type { TokenTerms } from '../../src/proof/token.ts';
 import type { Lemma } from '../../src/schema/lemma.ts';
 import { bytes, withFile } from '../policy/support.ts';
 import { chain, header, type Key, keyNamed, keys, NOW, proving, request } from '../support/kit.ts';
 import { type Running, running } from '../support/running.ts';
-import { folders, publish } from './support.ts';
+import { folders, publish, tokened, tokenFor } from './support.ts';
 
 const PATH = '/api/auth/exchange-proof';
-const ISSUER = [{ org: 'acme', env: 'prod', keys: [{ x: toBase64url(keys.issuer.public) }] }];
 
 interface Answer {
   readonly status: number;
@@ -86,15 +83,13 @@ describe('legacy tokens', () => {
     return send(address, PATH, headers);
   }
 
-  async function tokenFor(links: readonly Lemma[], wish?: object): Promise<string> {
+  async function exchanged(links: readonly Lemma[], wish?: object): Promise<string> {
     const { status, body } = await exchange(links, wish);
     assert.equal(status, 200, JSON.stringify(body));
     return String(body.token);
   }
 
-  const bearing = (token: string, more: Parameters<typeof request>[0] = {}) =>
-    request({ ...more, headers: [['authorization', `Bearer ${token}`], ...(more.headers ?? [])] });
-  const verdict = async (token: string, more = {}) => (await service.grpc(bearing(token, more))).verdict;
+  const verdict = async (token: string, more = {}) => (await service.grpc(tokened(token, more))).verdict;
   const idOf = async (token: string) => String((await introspect(token)).body.jti);
   const form = (members: Record<string, string>) =>
     [
@@ -108,7 +103,7 @@ describe('legacy tokens', () => {
 
   describe('exchange-proof', () => {
     it('gives a token that the route takes', async () => {
-      assert.equal(await verdict(await tokenFor(chain())), 'allow');
+      assert.equal(await verdict(await exchanged(chain())), 'allow');
     });
 
     it('says what the token is good for', async () => {
@@ -133,7 +128,7 @@ describe('legacy tokens', () => {
 
     it('holds no credential', async () => {
       const links = chain();
-      const token = await tokenFor(links);
+      const token = await exchanged(links);
       const payload = Buffer.from(token.slice(6).split('.')[0] ?? '', 'base64url').toString();
       for (const { signature } of links) assert.equal(payload.includes(signature), false);
     });
@@ -161,7 +156,7 @@ describe('legacy tokens', () => {
     });
 
     it('takes no token for a token', async () => {
-      const authorization = `Bearer ${await tokenFor(chain())}`;
+      const authorization = `Bearer ${await exchanged(chain())}`;
       assert.equal(
         (await send(service.app.addresses.control, PATH, { authorization })).body.error,
         'auth_required',
@@ -231,9 +226,9 @@ describe('legacy tokens', () => {
 
   describe('in a decision', () => {
     it('are a fact of the input, and stand in the record', async () => {
-      const token = await tokenFor(chain(), { scope: ['documents.read'] });
+      const token = await exchanged(chain(), { scope: ['documents.read'] });
       now += 2;
-      const { decisionId } = await service.grpc(bearing(token));
+      const { decisionId } = await service.grpc(tokened(token));
       const { record, evaluated_again } = await service.explain(decisionId);
       assert.deepEqual(
         [record.input?.subject.via, record.input?.legacy],
@@ -247,21 +242,22 @@ describe('legacy tokens', () => {
     });
 
     it('are never in the log', async () => {
-      const token = await tokenFor(chain());
-      await service.grpc(bearing(token));
+      const token = await exchanged(chain());
+      await service.grpc(tokened(token));
       const { lines } = await service.records();
       assert.equal(lines.join('').includes(token.slice(0, 40)), false);
     });
 
     it('are taken off before the upstream', async () => {
-      const { response } = await service.grpc(bearing(await tokenFor(chain())));
+      const { response } = await service.grpc(tokened(await exchanged(chain())));
       assert.ok(
         'ok_response' in response && response.ok_response.headers_to_remove.includes('authorization'),
       );
     });
 
     it('are counted', async () => {
-      await service.grpc(bearing(await tokenFor(chain())));
+      await service.grpc(tokened(await exchanged(chain())));
+      await service.records();
       const metrics = await (await fetch(`http://${service.app.addresses.control}/metrics`)).text();
       for (const event of ['use', 'exchange'])
         assert.match(
@@ -271,13 +267,13 @@ describe('legacy tokens', () => {
     });
 
     it('end: token_expired', async () => {
-      const token = await tokenFor(chain(), { ttl_s: 60 });
+      const token = await exchanged(chain(), { ttl_s: 60 });
       now += 60;
       assert.equal(await verdict(token), 'token_expired');
     });
 
     it('reach no further than they were narrowed to', async () => {
-      const token = await tokenFor(chain(), { scope: ['documents.read'] });
+      const token = await exchanged(chain(), { scope: ['documents.read'] });
       assert.equal(
         await verdict(token, { method: 'PUT', headers: [['content-length', '0']] }),
         'scope_denied',
@@ -286,13 +282,13 @@ describe('legacy tokens', () => {
 
     it('do nothing where no data lists the route', async () => {
       assert.equal(
-        await verdict(await tokenFor(chain()), { method: 'PUT', headers: [['content-length', '0']] }),
+        await verdict(await exchanged(chain()), { method: 'PUT', headers: [['content-length', '0']] }),
         'legacy_disabled',
       );
     });
 
     it('keep the bounds of the proof', async () => {
-      const token = await tokenFor(
+      const token = await exchanged(
         chain({ runtime: { claims: { bounds: { path_prefixes: ['/v1/documents/7'] } } } }),
       );
       assert.deepEqual(
@@ -303,7 +299,7 @@ describe('legacy tokens', () => {
 
     it('spend the budget of the proof', async () => {
       const links = chain({ runtime: { claims: { budget: { operations: 2 } } } });
-      const token = await tokenFor(links);
+      const token = await exchanged(links);
       await verdict(token);
       const credential = request({ headers: [['x-lemma-credential', header(links)]] });
       assert.equal((await service.grpc(credential)).verdict, 'allow');
@@ -329,7 +325,7 @@ describe('legacy tokens', () => {
         const { body } = await exchange(chain(), undefined, tainting.app.addresses.control);
         const write = () =>
           tainting.grpc(
-            bearing(String(body.token), {
+            tokened(String(body.token), {
               method: 'POST',
               path: '/notes',
               headers: [['content-length', '0']],
@@ -342,7 +338,7 @@ describe('legacy tokens', () => {
     });
 
     it('die with the kill', async () => {
-      const token = await tokenFor(chain());
+      const token = await exchanged(chain());
       await service.control('/api/wallet/runtimes/bot-1/kill', {});
       assert.equal(await verdict(token), 'runtime_killed');
     });
@@ -350,27 +346,27 @@ describe('legacy tokens', () => {
     for (const index of [0, 1, 2]) {
       it(`die with the revocation of link ${index}`, async () => {
         const links = chain();
-        const token = await tokenFor(links);
+        const token = await exchanged(links);
         await service.control('/api/wallet/runtimes/bot-1/revoke', { lemma_id: links[index]?.id });
         assert.equal(await verdict(token), 'revoked');
       });
     }
 
     it('die with the revocation of a key', async () => {
-      const token = await tokenFor(chain());
+      const token = await exchanged(chain());
       await service.control('/api/wallet/runtimes/bot-1/revoke', { key: keys.runtime.id });
       assert.equal(await verdict(token), 'revoked');
     });
 
     it('are no credential', async () => {
-      const token = await tokenFor(chain());
+      const token = await exchanged(chain());
       await verdict(token);
       const { verdict: code } = await service.grpc(request({ headers: [['x-lemma-credential', token]] }));
       assert.equal(code, 'encoding_invalid');
     });
 
     it('outlive the rotation of the key that signed them, not its retirement', async () => {
-      const token = await tokenFor(chain());
+      const token = await exchanged(chain());
       const kid = String((await introspect(token)).body.iss);
       await service.control('/api/wallet/keys/rotate', { use: 'authority' });
       assert.equal(await verdict(token), 'allow');
@@ -379,7 +375,7 @@ describe('legacy tokens', () => {
     });
 
     it('hold where every byte is as it was issued', async () => {
-      const token = await tokenFor(chain());
+      const token = await exchanged(chain());
       const dot = token.indexOf('.');
       const spoilt = [
         token.toUpperCase(),
@@ -392,16 +388,7 @@ describe('legacy tokens', () => {
     });
 
     describe('by an authority that signs too much', () => {
-      const links = chain();
-      const trusted = verifyChain(links, createTrust(ISSUER));
-      const terms = {
-        scope: ['documents.read'],
-        audience: ['https://api.example.com'],
-        issued_at: NOW,
-        expires_at: NOW + 60,
-      };
-      const signed = (over: Partial<TokenTerms>, key = keys.issuer) =>
-        signToken(vouch(trusted, { ...terms, ...over }, key.id), key.seed);
+      const signed = (over: Partial<TokenTerms>, key = keys.issuer) => tokenFor(chain(), over, key);
 
       it('are good within the chain', async () => assert.equal(await verdict(signed({})), 'allow'));
       for (const [name, over] of [
@@ -420,7 +407,7 @@ describe('legacy tokens', () => {
   describe('introspect', () => {
     it('gives the members of RFC 7662', async () => {
       const links = chain();
-      const token = await tokenFor(links, { scope: ['documents.read'] });
+      const token = await exchanged(links, { scope: ['documents.read'] });
       const { body } = await introspect(token);
       const { jti, iss, ...rest } = body;
       assert.match(`${jti} ${iss}`, /^lem_\S{22} \S{43}$/);
@@ -438,7 +425,7 @@ describe('legacy tokens', () => {
     });
 
     it('takes JSON too', async () => {
-      const { body } = await service.control('/api/auth/introspect', { token: await tokenFor(chain()) });
+      const { body } = await service.control('/api/auth/introspect', { token: await exchanged(chain()) });
       assert.equal(body.active, true);
     });
 
@@ -453,7 +440,7 @@ describe('legacy tokens', () => {
       ['killed', async () => void (await service.control('/api/wallet/runtimes/bot-1/kill', {}))],
     ] as const) {
       it(`says nothing but inactive once it is ${name}`, async () => {
-        const token = await tokenFor(chain());
+        const token = await exchanged(chain());
         await spoil(token);
         assert.deepEqual((await introspect(token)).body, { active: false });
       });
@@ -488,7 +475,7 @@ describe('legacy tokens', () => {
 
   describe('revoke', () => {
     it('ends a token at once, and for good', async () => {
-      const token = await tokenFor(chain());
+      const token = await exchanged(chain());
       assert.equal((await revoke(token)).status, 200);
       assert.equal(await verdict(token), 'revoked');
       const folder = service.folder;
@@ -503,7 +490,7 @@ describe('legacy tokens', () => {
 
     it('leaves its proof, and other tokens of it', async () => {
       const links = chain();
-      const [token, other] = [await tokenFor(links), await tokenFor(links)];
+      const [token, other] = [await exchanged(links), await exchanged(links)];
       await revoke(token);
       assert.equal(await verdict(other), 'allow');
       assert.equal((await service.grpc(proving(links, keys.runtime))).verdict, 'allow');
