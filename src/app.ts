@@ -232,6 +232,7 @@ async function compose(
   const answer = metrics.timed(admission.decide);
   const admitted = metrics.timed(admission.admitted);
   const ready = () => gate.ready;
+  const operators = createOperators({ ...home, key: keys.operatorKey });
   const exchanges: Exchange = (request, wish) => exchange(request, wish, pdp, ring.issuer());
 
   const grpc: GrpcServer[] = [];
@@ -251,6 +252,7 @@ async function compose(
     ...listening(config.listen.decision, 'listen.decision'),
     decide: answer,
     exchange: exchanges,
+    authzen: { routes: () => settled.settings.routes, operators },
     ready,
     log: logger,
   });
@@ -260,7 +262,7 @@ async function compose(
   const control = await startControlServer({
     ...listening(config.listen.control, 'listen.control'),
     authority,
-    operators: createOperators({ ...home, key: keys.operatorKey }),
+    operators,
     tokens: createTokens({ trust: () => settled.settings.trust, gate, clock, revoke: authority.revoke }),
     exchange: exchanges,
     // Records of low risk are written behind their answers: whoever asks for one that was answered must find it.

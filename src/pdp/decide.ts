@@ -17,7 +17,7 @@ import type { RouteMap } from '../request/route-map.ts';
 import { signedMessage } from '../request/signed.ts';
 import type { Decision } from '../schema/decision.ts';
 import type { Lemma } from '../schema/lemma.ts';
-import type { AuthzRequest, Presented } from '../schema/request.ts';
+import type { AuthzRequest, Presented, Route } from '../schema/request.ts';
 import type { BudgetUse, Tenant } from '../store/model.ts';
 import { type Draft, decisionOf, enter, openDraft, recordOf, refuse, taints } from './draft.ts';
 import { buildInput, effectiveProfile, type InputFacts } from './input.ts';
@@ -85,7 +85,12 @@ async function examine(draft: Draft, pdp: Pdp, settings: Settings): Promise<void
 
   enter(draft, 'proof');
   const now = Math.floor(draft.nowMs / 1000);
-  if (presented.kind === 'none') throw new Denial('auth_required', 'no credential'); // 4
+  if (presented.kind === 'none') {
+    //                                            4
+    checkAsserted(request, routed.route);
+    await evaluate(draft, pdp, settings, { presented, body, pop: null });
+    return;
+  }
   const chain = verified(draft, pdp, settings, presented); //                    5 to 9
   if (chain.token === undefined)
     checkTimes(chain.links, now); //                10
@@ -117,6 +122,14 @@ export function verified(draft: Draft, pdp: Pdp, { trust }: Settings, presented:
   return chain;
 }
 
+/** Nobody is proven: whether an enforcement point that may do so says who it is. The policy decides what that is worth. */
+function checkAsserted({ asserted }: AuthzRequest, { org, env }: Route): void {
+  if (asserted === undefined) throw new Denial('auth_required', 'no credential');
+  const { by, tenant } = asserted;
+  if (tenant !== null && (tenant.org !== org || tenant.env !== env))
+    throw new Denial('auth_required', `${by} asserts subjects of ${tenant.org}/${tenant.env} only`);
+}
+
 /** `authorize` names a runtime: it must be the one that the proof binds. */
 function checkActor(request: AuthzRequest, chain: VerifiedChain): void {
   const bound = chain.runtime.claims.runtime_id;
@@ -125,6 +138,10 @@ function checkActor(request: AuthzRequest, chain: VerifiedChain): void {
       runtime_id: bound,
     });
   }
+  if (request.subjectId !== undefined && request.subjectId !== chain.leaf.subject)
+    throw new Denial('runtime_unknown', 'the subject is not the one that the proof names', {
+      subject: chain.leaf.subject,
+    });
 }
 
 export function spend(draft: Draft, pdp: Pdp, pop: Pop, now: number): void {

@@ -18,6 +18,13 @@ import {
   runtimesQuerySchema,
 } from '../schema/api.ts';
 import {
+  authzenConfigurationAnswer,
+  evaluationAnswer,
+  evaluationSchema,
+  evaluationsAnswer,
+  evaluationsSchema,
+} from '../schema/api-authzen.ts';
+import {
   exchangedAnswer,
   exchangeSchema,
   introspectedAnswer,
@@ -251,6 +258,35 @@ export const OPERATIONS = {
     body: { type: 'object', description: 'envoy.service.auth.v3.CheckRequest as proto3 JSON' },
     answer: answer.checked,
     errors: INPUT,
+  },
+  evaluation: {
+    method: 'POST',
+    path: '/access/v1/evaluation',
+    on: ['decision'],
+    needs: null,
+    summary: 'AuthZEN 1.0, Access Evaluation: 200 with `decision`, whatever it is',
+    body: evaluationSchema,
+    answer: evaluationAnswer,
+    errors: [...INPUT, 'auth_required'],
+  },
+  evaluations: {
+    method: 'POST',
+    path: '/access/v1/evaluations',
+    on: ['decision'],
+    needs: null,
+    summary: 'AuthZEN 1.0, Access Evaluations: several at once, under one of three semantics',
+    body: evaluationsSchema,
+    answer: evaluationsAnswer,
+    errors: [...INPUT, 'auth_required'],
+  },
+  authzenConfiguration: {
+    method: 'GET',
+    path: '/.well-known/authzen-configuration',
+    on: ['decision'],
+    needs: null,
+    summary: 'AuthZEN 1.0, metadata',
+    answer: authzenConfigurationAnswer,
+    errors: ['invalid_request'],
   },
   forwardAuth: {
     method: 'GET',
