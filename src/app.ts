@@ -6,6 +6,7 @@ import { createBackup, removeLeftBackups } from './authority/backup.ts';
 import { siteHost } from './authority/identity.ts';
 import { type KeyRing, openKeyRing } from './authority/key-ring.ts';
 import { loadKeys, operatorKeyFile } from './authority/keys.ts';
+import { opaKeyOf } from './authority/opa-key.ts';
 import { createOperators } from './authority/operators.ts';
 import { createTokens } from './authority/tokens.ts';
 import type { LoadedConfig } from './config/load.ts';
@@ -26,6 +27,7 @@ import type { CompilerOptions } from './policy/compiler/compiler.ts';
 import { EMBEDDED_TRUST, loadEmbedded } from './policy/embedded.ts';
 import { createEvaluationThread } from './policy/evaluation-thread.ts';
 import { type Mark, PolicyRegistry, type Trust } from './policy/registry.ts';
+import { createServedBundles } from './policy/served.ts';
 import { createTracer } from './policy/tracer.ts';
 import { createChainCache } from './proof/cache.ts';
 import { Denial, InputError, type Problem } from './reason.ts';
@@ -259,12 +261,16 @@ async function compose(
   stops.push(() => decision.close());
   const tracer = createTracer(options.compiler === undefined ? {} : { compiler: options.compiler });
   stops.push(() => tracer.close());
+  const opaKey = opaKeyOf(ring.bundleSeed);
+  const served = createServedBundles({ policies, archive, signer: opaKey });
   const control = await startControlServer({
     ...listening(config.listen.control, 'listen.control'),
     authority,
     operators,
     tokens: createTokens({ trust: () => settled.settings.trust, gate, clock, revoke: authority.revoke }),
     exchange: exchanges,
+    bundles: served,
+    opaKey,
     // Records of low risk are written behind their answers: whoever asks for one that was answered must find it.
     queryDecisions: (query) => log.settled(READ_WAIT_MS).then(() => store.queryRecords(query)),
     async *exportDecisions(tenant, proven) {
@@ -291,6 +297,8 @@ async function compose(
     version: version(),
   });
   stops.push(() => control.close());
+  // Before that: whoever waits for a bundle is answered, and not waited for.
+  stops.push(async () => served.close());
   const firewall =
     config.firewall === null
       ? null

@@ -3,10 +3,13 @@ import type { Logger } from 'pino';
 import type { Authority } from '../authority/authority.ts';
 import type { BackupStream } from '../authority/backup.ts';
 import type { KeyRing } from '../authority/key-ring.ts';
+import type { OpaKey } from '../authority/opa-key.ts';
 import type { Operators } from '../authority/operators.ts';
 import { notFound } from '../authority/refusal.ts';
 import type { Tokens } from '../authority/tokens.ts';
+import type { ServedBundles } from '../policy/served.ts';
 import { backupHandlers } from './backup-api.ts';
+import { bundleHandlers } from './bundles-api.ts';
 import { authorizeHandler, CONTROL_BODY_LIMIT, type Decide } from './decide-routes.ts';
 import { type DecisionLogReader, decisionHandlers } from './decisions-api.ts';
 import { addForms } from './form.ts';
@@ -27,6 +30,8 @@ export interface ControlApi extends DecisionLogReader {
   readonly backup: () => Promise<BackupStream>;
   readonly operators: Operators;
   readonly tokens: Tokens;
+  readonly bundles: ServedBundles;
+  readonly opaKey: () => OpaKey;
   readonly exchange: Exchange;
   readonly decide: Decide;
   readonly ready: () => boolean;
@@ -81,6 +86,7 @@ function guardedHandlers(api: ControlApi): Record<Guarded, OperatorHandler> {
     ...backupHandlers(api.backup),
     ...decisionHandlers(api),
     ...tokenHandlers(api.tokens),
+    ...bundleHandlers(api.bundles, api.opaKey),
     authorize(operator, request, reply) {
       const { id } = request.params as { readonly id: string };
       if (authority.find(operator, id) === null) throw notFound('runtime');

@@ -78,7 +78,14 @@ function parametersOf(schema: ObjectSchema | undefined, place: 'path' | 'query')
   }));
 }
 
-function responsesOf({ answer, errors, needs, decides, denies }: Operation): Record<string, object> {
+function responsesOf({
+  answer,
+  conditional,
+  errors,
+  needs,
+  decides,
+  denies,
+}: Operation): Record<string, object> {
   const denials = denies ?? (decides ? DENIALS : []);
   const codes = needs === null ? errors : [...errors, 'auth_required' as const, 'forbidden' as const];
   const statuses = new Set<number>([
@@ -90,6 +97,7 @@ function responsesOf({ answer, errors, needs, decides, denies }: Operation): Rec
     'mediaType' in answer ? { [answer.mediaType]: { schema: { type: 'string' } } } : json(answer);
   return {
     '200': { description: 'Done', content },
+    ...(conditional === true ? { '304': { description: 'The caller has it already' } } : {}),
     ...Object.fromEntries(
       [...statuses].sort().map((status) => [String(status), errorResponse(status, codes, denials)]),
     ),

@@ -24,6 +24,7 @@ import {
   evaluationsAnswer,
   evaluationsSchema,
 } from '../schema/api-authzen.ts';
+import { bundleParamsSchema, opaKeyAnswer } from '../schema/api-bundles.ts';
 import {
   exchangedAnswer,
   exchangeSchema,
@@ -51,6 +52,8 @@ export interface Operation {
   readonly body?: object;
   /** The body may be a form (application/x-www-form-urlencoded) too. */
   readonly form?: true;
+  /** Answers 304 to who has it already. */
+  readonly conditional?: true;
   /** What a 200 holds: a schema of JSON, or another media type. */
   readonly answer: object | { readonly mediaType: string };
   readonly errors: readonly ApiErrorCode[];
@@ -204,6 +207,27 @@ export const OPERATIONS = {
     body: retireKeySchema,
     answer: answer.key,
     errors: [...INPUT, 'not_found', 'conflict', 'store_unavailable'],
+  },
+  opaKey: {
+    method: 'GET',
+    path: `${KEYS}/opa`,
+    on: ['control'],
+    needs: 'policies.read',
+    summary: 'The key that signs bundles for stock OPA: for `keys` and `signing.keyid` of its configuration',
+    answer: opaKeyAnswer,
+    errors: [],
+  },
+  pullBundle: {
+    method: 'GET',
+    path: '/bundles/{profile}',
+    on: ['control'],
+    needs: 'policies.read',
+    summary:
+      "The active bundle as stock OPA takes it: Rego and data in a tar.gz, signed (ES256). ETag, and long polling by OPA's `Prefer: …;wait=`",
+    params: bundleParamsSchema,
+    answer: { mediaType: 'application/gzip' },
+    conditional: true,
+    errors: ['not_found', 'store_unavailable'],
   },
   backup: {
     method: 'POST',
