@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createPublicKey } from 'node:crypto';
-import { once } from 'node:events';
+import { EventEmitter, once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import { type Agent, Agent as HttpAgent, request as httpRequest } from 'node:http';
 import { join } from 'node:path';
@@ -132,12 +132,9 @@ describe('bundles for stock OPA', () => {
     let socket: string;
     let agent: Agent;
     const activations: string[] = [];
-    let wake: () => void = () => undefined;
+    const bus = new EventEmitter();
     const activated = async (profile: string, times: number) => {
-      while (activations.filter((name) => name === profile).length < times)
-        await new Promise<void>((resolve) => {
-          wake = resolve;
-        });
+      while (activations.filter((name) => name === profile).length < times) await once(bus, 'activated');
     };
 
     before(async function () {
@@ -184,7 +181,7 @@ describe('bundles for stock OPA', () => {
         if (!line.startsWith('{')) return;
         const { msg, name } = JSON.parse(line) as { msg?: string; name?: string };
         if (msg?.startsWith('Bundle loaded and activated') && name !== undefined) activations.push(name);
-        wake();
+        bus.emit('activated');
       });
       const gone = once(opa, 'exit').then(() => {
         throw new Error(`opa ended: ${said.join('\n')}`);
