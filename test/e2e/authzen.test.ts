@@ -1,8 +1,13 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
+import type { IncomingMessage } from 'node:http';
+import { request as httpsRequest } from 'node:https';
 import { readBundleTar } from '../../src/policy/bundle.ts';
 import { signPop } from '../../src/proof/sign-pop.ts';
+import { tempFolder } from '../authority/support.ts';
 import { folders, publish } from '../pdp/support.ts';
+import { certificateAuthority, needOpenssl } from '../support/certificates.ts';
 import { chain, header, keys, NOW, SUBJECT } from '../support/kit.ts';
 import { type Running, running } from '../support/running.ts';
 
@@ -254,6 +259,48 @@ describe('AuthZEN', () => {
         access_evaluations_endpoint: `${base}/access/v1/evaluations`,
       });
     });
+  });
+
+  it('believes an enforcement point that shows a certificate', async function () {
+    needOpenssl(this);
+    const folder = tempFolder();
+    const authority = certificateAuthority(folder.path);
+    const own = authority.issue('lemma', { names: ['DNS:localhost'] });
+    const client = authority.issue('gateway', { names: ['URI:spiffe://acme/gateway'] });
+    const decision = { address: '127.0.0.1:0', tls: { ...own, client_ca: authority.cert } };
+    const listen = { grpc: '127.0.0.1:0', control: '127.0.0.1:0', decision };
+    const service = await running({ config: { listen } });
+    try {
+      const body = {
+        subject: { type: 'user', id: 'alice' },
+        action: { name: 'documents.read' },
+        resource: { type: 'document', id: '42' },
+      };
+      const asked = httpsRequest({
+        host: '127.0.0.1',
+        port: service.app.addresses.decision.split(':').at(-1),
+        path: '/access/v1/evaluation',
+        method: 'POST',
+        servername: 'localhost',
+        headers: { 'content-type': 'application/json' },
+        ca: readFileSync(authority.cert),
+        cert: readFileSync(client.cert),
+        key: readFileSync(client.key),
+        agent: false,
+      });
+      asked.end(JSON.stringify(body));
+      const [answer] = (await once(asked, 'response')) as [IncomingMessage];
+      for await (const _ of answer as AsyncIterable<Buffer>);
+      const { records } = await service.records();
+      const [record] = records;
+      assert.deepEqual(
+        [record?.enforcement_point, record?.input?.subject.via, record?.input?.subject.id, record?.reason],
+        ['spiffe://acme/gateway', 'asserted', 'alice', 'policy_denied'],
+      );
+    } finally {
+      await service.stop();
+      folder.remove();
+    }
   });
 
   describe('with the default policies', () => {
