@@ -86,15 +86,11 @@ async function examine(draft: Draft, pdp: Pdp, settings: Settings): Promise<void
   enter(draft, 'proof');
   const now = Math.floor(draft.nowMs / 1000);
   if (presented.kind === 'none') {
-    //                                            4
-    checkAsserted(request, routed.route);
-    await evaluate(draft, pdp, settings, { presented, body, pop: null });
-    return;
+    checkAsserted(request, routed.route); //                                     4
+    return evaluate(draft, pdp, settings, { presented, body, pop: null });
   }
   const chain = verified(draft, pdp, settings, presented); //                    5 to 9
-  if (chain.token === undefined)
-    checkTimes(chain.links, now); //                10
-  else checkTokenTimes(chain.token, now);
+  checkLife(chain, now); //                                                      10
   const message = signedMessage(request, presented, body);
   const pop = checkPop(chain, presented, message, routed.route, now); //         11
   checkReach(chain, routed.route, request.method, routed.target.path); //        12
@@ -120,6 +116,11 @@ export function verified(draft: Draft, pdp: Pdp, { trust }: Settings, presented:
   draft.chain = chain;
   draft.links = chain.links;
   return chain;
+}
+
+function checkLife(chain: VerifiedChain, now: number): void {
+  if (chain.token === undefined) checkTimes(chain.links, now);
+  else checkTokenTimes(chain.token, now);
 }
 
 /** Nobody is proven: whether an enforcement point that may do so says who it is. The policy decides what that is worth. */

@@ -53,6 +53,7 @@ export function toRequest(evaluation: EvaluationBody, { routes, asserter, source
     source,
     traceId: null,
     authzen: { subject, action, resource, context: shown },
+    ...(asserter === null ? {} : { enforcementPoint: asserter.by }),
     ...(proven ? namedBy(subject) : {}),
     ...(proven || asserter === null ? {} : { asserted: { id: subject.id, ...asserter } }),
   };
@@ -74,7 +75,7 @@ function placeOf({ action, resource }: EvaluationBody, routes: RouteMap, problem
   const method = text('method', action.properties ?? {}, 'action') ?? text('method');
   const named = routesNamed(action.name, resource.type, routes.routes, method);
   if (said.url === undefined && said.host === undefined && said.path === undefined)
-    return ownPlace(action.name, named, method, resource);
+    return ownPlace(action.name, named, method, resource, routes);
   const given = { url: text('url'), scheme: text('scheme'), host: text('host'), target: text('path') };
   const found: Problem[] = [];
   const described = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
@@ -88,7 +89,9 @@ function placeOf({ action, resource }: EvaluationBody, routes: RouteMap, problem
       field: 'resource.properties.method',
       message: 'missing: say which method of the resource',
     });
-  return meeting({ method: method ?? '', ...target }, named, action.name, routes);
+  const place = { method: method ?? '', ...target };
+  if (named.length === 0) return { ...place, unrouted: `no route has the action ${action.name}` };
+  return meeting(place, ({ id, action: acts }) => id === action.name || acts === action.name, routes);
 }
 
 /** Those that an action names; its own id alone, where it is one. */
@@ -106,17 +109,17 @@ function routesNamed(
   return narrowed.filter((route) => route.methods.includes(method));
 }
 
-/** A described request goes where any request goes: the action only says where it must end. */
-function meeting(place: Place, named: readonly Route[], action: string, routes: RouteMap): Place {
+/** It goes where any request goes, the most specific route: the action only says where it must end. */
+function meeting(place: Place, isWanted: (route: Route) => boolean, routes: RouteMap): Place {
   try {
     const { route } = routes.find({ ...NOTHING, ...place });
-    if (route.id === action || route.action === action) return { ...place, routeId: route.id };
-    const unrouted = `the resource is reached by ${route.id}, whose action is ${route.action}, not ${action}`;
+    if (isWanted(route)) return { ...place, routeId: route.id };
+    const unrouted = `the resource is reached by ${route.id}, whose action ${route.action} was not asked about`;
     return { ...place, unrouted };
   } catch (error) {
-    if (!(error instanceof Denial)) throw error;
     // `decide` finds the same, and keeps it.
-    return named.length === 0 ? { ...place, unrouted: `no route has the action ${action}` } : place;
+    if (error instanceof Denial) return place;
+    throw error;
   }
 }
 
@@ -134,6 +137,7 @@ function ownPlace(
   named: readonly Route[],
   method: string | undefined,
   resource: EvaluationBody['resource'],
+  routes: RouteMap,
 ): Place {
   const nowhere = (unrouted: string): Place => ({
     method: method ?? '',
@@ -152,7 +156,7 @@ function ownPlace(
   if (route.host.includes('*') || target === null)
     return nowhere(`${route.id} is no single resource: say resource.properties.url`);
   const scheme = new URL(route.audience).protocol.slice(0, -1);
-  return { method: chosen, scheme, host: route.host, target, routeId: route.id };
+  return meeting({ method: chosen, scheme, host: route.host, target }, ({ id }) => id === route.id, routes);
 }
 
 /** Of several, where none changes anything, the first. */

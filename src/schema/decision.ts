@@ -83,7 +83,7 @@ export interface RecordBody {
   /** True on a second record of one decision: a late kill turned its allow into a denial. */
   readonly amends: boolean;
   readonly border: string;
-  /** Who asked, by its client certificate; absent where it showed none. */
+  /** Who asked, by its client certificate or API key; absent where it showed none. */
   readonly enforcement_point?: string;
   /** How many requests this one stands for: they were shed within a second. Absent for one alone. */
   readonly requests?: number;

@@ -42,7 +42,7 @@ export interface AuthzRequest {
   readonly signed?: { readonly scheme: string; readonly host: string; readonly target: string };
   /** Why the border could not read it in one way only, for operators: it is denied `header_ambiguous`. */
   readonly ambiguous?: string;
-  /** Who the client certificate of the enforcement point names (SPIFFE ID, DNS name or subject); absent without one. */
+  /** Who the client certificate of the enforcement point names (SPIFFE ID, DNS name or subject), or whose API key it showed; absent without either. */
   readonly enforcementPoint?: string;
   /** W3C trace id (32 hex), when the request carries one. */
   readonly traceId: string | null;

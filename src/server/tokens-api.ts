@@ -19,7 +19,7 @@ const readToken = reader<TokenBody>(tokenBodySchema);
 
 /** Exchanges at one listener: none waits in the lane of decisions, so that a flood of them is refused here. */
 const OF_ONE = { rate: 10, burst: 50 };
-const OF_ALL = { rate: 200, burst: 400 };
+const OF_ALL = { rate: 50, burst: 200 };
 
 /** `exchange-proof` asks for no key: the proof says who asks. */
 export function addExchange(app: FastifyInstance, exchange: Exchange): void {

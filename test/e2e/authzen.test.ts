@@ -201,7 +201,10 @@ describe('AuthZEN', () => {
         ],
         ['asserted', pid(1), '/todos/7240d0db-8ff0-41ec-98b2-34a096273b9f', true],
       );
-      assert.deepEqual([record.border, record.route?.id], ['authzen', 'can-update-todo']);
+      assert.deepEqual(
+        [record.border, record.route?.id, record.enforcement_point],
+        ['authzen', 'can-update-todo', 'owner'],
+      );
     });
 
     it('believes nobody without a key', async () => {
@@ -394,6 +397,19 @@ describe('AuthZEN', () => {
         assert.equal(await reason(body), code);
       });
     }
+
+    it('denies the wide route of a resource that has one of its own: route_unknown', async () => {
+      const asking = (id: string) => ({
+        subject: SELF,
+        action: { name: 'documents.write', properties: { method: 'POST' } },
+        resource: { type: 'document', id },
+        context: bearing(),
+      });
+      assert.deepEqual(
+        [await reason(asking('special')), await reason(asking('42'))],
+        ['route_unknown', 'pop_required'],
+      );
+    });
 
     it('takes a PoP over the request of the resource, once', async () => {
       const links = chain();
