@@ -116,6 +116,17 @@ describe('bundles for stock OPA', () => {
     assert.equal((await waiting).status, 304);
   });
 
+  it('have the same key after a restart', async () => {
+    const place = temporary.make();
+    const keyids: unknown[] = [];
+    for (let i = 0; i < 2; i += 1) {
+      const one = await running({ folder: place });
+      keyids.push((await one.control('/api/wallet/keys/opa')).body.keyid);
+      await one.stop();
+    }
+    assert.equal(keyids[0], keyids[1]);
+  });
+
   it('have another key once the bundle key is rotated', async () => {
     const other = await running();
     try {
