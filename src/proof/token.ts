@@ -4,7 +4,7 @@ import { type Json, JsonError, readJson } from '../crypto/json.ts';
 import { thumbprint } from '../crypto/thumbprint.ts';
 import { Denial } from '../reason.ts';
 import type { Lemma } from '../schema/lemma.ts';
-import { TOKEN_PREFIX, type TokenPayload, tokenSchema } from '../schema/token.ts';
+import { TOKEN_PREFIX, TOKEN_TTL, type TokenPayload, tokenSchema } from '../schema/token.ts';
 import { checkerOf } from '../schema/validate.ts';
 import { assembleChain, type TokenFacts, type VerifiedChain } from './chain.ts';
 import { checkLemma, checkOrder } from './decode.ts';
@@ -115,6 +115,8 @@ function chainOf(payload: TokenPayload, trust: TrustSet): VerifiedChain {
   if (payload.audience.some((entry) => !leaf.audience.includes(entry)))
     throw invalid('more audience than its proof has');
   if (links.some((link) => payload.expires_at > link.expires_at)) throw invalid('it outlives its proof');
+  if (payload.expires_at - payload.issued_at > TOKEN_TTL.most)
+    throw invalid(`it lives longer than ${TOKEN_TTL.most} s`);
   const keys = links.map((link) => fromBase64url(link.key) ?? new Uint8Array());
   const chain = assembleChain(links, root, keys.at(-1) ?? new Uint8Array(), keys.map(thumbprint));
   const { id, issuer, issued_at, not_before, expires_at, scope, audience } = payload;

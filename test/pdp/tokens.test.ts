@@ -395,6 +395,7 @@ describe('legacy tokens', () => {
         ['beyond its scope', { scope: ['site.read'] }],
         ['beyond its audience', { audience: ['https://api.example.com', 'https://other.example.com'] }],
         ['beyond its end', { expires_at: NOW + 86_400 }],
+        ['that live longer than a token may', { expires_at: NOW + 901 }],
         ['that begin later', { issued_at: NOW + 40 }],
       ] as const) {
         it(`are refused ${name}`, async () => assert.equal(await verdict(signed(over)), 'token_invalid'));
