@@ -6,7 +6,9 @@ import { createBackup, refuseBackup, removeLeftBackups } from './authority/backu
 import { siteHost } from './authority/identity.ts';
 import { type KeyRing, openKeyRing } from './authority/key-ring.ts';
 import { loadKeys, operatorKeyFile } from './authority/keys.ts';
+import { opaKeyOf } from './authority/opa-key.ts';
 import { createOperators } from './authority/operators.ts';
+import { createTokens } from './authority/tokens.ts';
 import type { LoadedConfig } from './config/load.ts';
 import { fromBase64url } from './crypto/base64url.ts';
 import { exportLines, provenLines } from './decision-log/export.ts';
@@ -17,6 +19,7 @@ import type { Shared } from './feed/shared.ts';
 import { createGate, type Gate } from './gate/gate.ts';
 import { createAdmission } from './pdp/admission.ts';
 import { decide, type Pdp, type Settings } from './pdp/decide.ts';
+import { exchange } from './pdp/exchange.ts';
 import { explain } from './pdp/explain.ts';
 import { settingsOf } from './pdp/settings.ts';
 import { storeArchive } from './policy/archive.ts';
@@ -25,6 +28,7 @@ import type { CompilerOptions } from './policy/compiler/compiler.ts';
 import { EMBEDDED_TRUST, loadEmbedded } from './policy/embedded.ts';
 import { createEvaluationThread } from './policy/evaluation-thread.ts';
 import { type Mark, PolicyRegistry, type Trust } from './policy/registry.ts';
+import { createServedBundles } from './policy/served.ts';
 import { createTracer } from './policy/tracer.ts';
 import { createChainCache } from './proof/cache.ts';
 import { Denial, InputError, type Problem } from './reason.ts';
@@ -37,6 +41,7 @@ import { startDecisionServer } from './server/decision-api.ts';
 import { type GrpcServer, startGrpc } from './server/grpc.ts';
 import { createMetrics } from './server/metrics.ts';
 import { readTls, type TlsGuard } from './server/tls.ts';
+import type { Exchange } from './server/tokens-api.ts';
 import { memoryBornAt, memoryLostAt } from './store/memory.ts';
 import type { Snapshot, Tenant } from './store/model.ts';
 import { openStore, type Store } from './store/store.ts';
@@ -235,6 +240,8 @@ async function compose(
   const answer = metrics.timed(admission.decide);
   const admitted = metrics.timed(admission.admitted);
   const ready = () => gate.ready;
+  const operators = createOperators({ ...home, key: keys.operatorKey });
+  const exchanges: Exchange = (request, wish) => exchange(request, wish, pdp, ring.issuer());
 
   const grpc: GrpcServer[] = [];
   for (const listener of config.listen.grpc) {
@@ -252,16 +259,24 @@ async function compose(
   const decision = await startDecisionServer({
     ...listening(config.listen.decision, 'listen.decision'),
     decide: answer,
+    exchange: exchanges,
+    authzen: { routes: () => settled.settings.routes, operators },
     ready,
     log: logger,
   });
   stops.push(() => decision.close());
   const tracer = createTracer(options.compiler === undefined ? {} : { compiler: options.compiler });
   stops.push(() => tracer.close());
+  const opaKey = opaKeyOf(ring.bundleSeed);
+  const served = createServedBundles({ policies, archive, signer: opaKey });
   const control = await startControlServer({
     ...listening(config.listen.control, 'listen.control'),
     authority,
-    operators: createOperators({ ...home, key: keys.operatorKey }),
+    operators,
+    tokens: createTokens({ trust: () => settled.settings.trust, gate, clock, revoke: authority.revoke }),
+    exchange: exchanges,
+    bundles: served,
+    opaKey,
     // Records of low risk are written behind their answers: whoever asks for one that was answered must find it.
     queryDecisions: (query) => log.settled(READ_WAIT_MS).then(() => store.queryRecords(query)),
     async *exportDecisions(tenant, proven) {
@@ -291,6 +306,8 @@ async function compose(
     version: version(),
   });
   stops.push(() => control.close());
+  // Before that: whoever waits for a bundle is answered, and not waited for.
+  stops.push(async () => served.close());
   const firewall =
     config.firewall === null
       ? null

@@ -122,6 +122,11 @@ test_denies_writing_token_where_listed if {
 	high.decision == fixtures.denied(["legacy_disabled"]) with input as request with data.lemma.high.settings as listed
 }
 
+test_denies_token_of_an_old_binding_where_listed if {
+	request := object.union(fixtures.with_token("high"), fixtures.binding_of_age_s(3600))
+	high.decision == fixtures.denied(["ttl_too_long"]) with input as request with data.lemma.high.settings as listed
+}
+
 test_denies_truncated_and_unseen_body if {
 	every state in ["truncated", "unseen"] {
 		every wanted in ["digest", "json"] {

@@ -66,7 +66,7 @@ proven(profile) := object.union(base(profile), {"runtime": runtime, "proof": pro
 
 with_token(profile) := object.union(base(profile), {
 	"runtime": object.union(runtime, {"taint_epoch": 0}),
-	"proof": null,
+	"proof": object.union(proof, {"taint_epoch": 0, "pop": {"present": false, "age_ms": 0, "body_covered": false}}),
 	"subject": {"via": "token"},
 	"legacy": {"token": true, "age_ms": 1000},
 })

@@ -28,6 +28,8 @@ export interface KeyRing {
   /** Signs checkpoints of the decision log. */
   logKey(): LogKey;
   checkpointKeys(): CheckpointKeys;
+  /** Of the key that signs bundles now. */
+  bundleSeed(): Uint8Array;
   /** Public keys of a use that count now, the one that signs first. */
   trusted(use: 'authority' | 'bundle'): readonly SigningKey[];
   list(): readonly SigningKey[];
@@ -188,6 +190,7 @@ export async function openKeyRing(options: KeyRingOptions): Promise<KeyRing> {
       return { keyid: halfOf(seed).kid, sign: (bytes) => toBase64url(signEd25519(bytes, seed)) };
     },
     checkpointKeys: () => publicKeysOf(ring, 'checkpoint'),
+    bundleSeed: () => seeds.bundle,
     trusted,
     list: () => [...ring].sort(byUse),
     rotate: (use, why = {}) => inTurn(() => rotate(use, why)),

@@ -60,6 +60,7 @@ function membersOf(body: RecordBody, { inputJson, resultJson }: RecordTexts): st
     border: body.border,
     ...(body.enforcement_point === undefined ? {} : { enforcement_point: body.enforcement_point }),
     ...(body.requests === undefined ? {} : { requests: body.requests }),
+    ...(body.token === undefined ? {} : { token: body.token }),
     actor: body.actor,
     request: body.request,
     failed: body.failed,

@@ -11,6 +11,8 @@ export interface Bound {
   readonly keyids: readonly string[];
   readonly runtime: RuntimeLemma;
   readonly root: { readonly claims: { readonly org: string; readonly env: string } };
+  /** The legacy token that vouches for it: revoked by its id, or with the key that signed it. */
+  readonly token?: { readonly id: string; readonly issuer: string };
 }
 
 export interface Freshness {
@@ -184,7 +186,8 @@ function keysOf(chain: Bound): Keys {
   const found = known.get(chain);
   if (found !== undefined) return found;
   const { org, env } = chain.root.claims;
-  const values = [...chain.links.flatMap((link) => [link.id, link.issuer]), ...chain.keyids];
+  const vouched = chain.token === undefined ? [] : [chain.token.id, chain.token.issuer];
+  const values = [...chain.links.flatMap((link) => [link.id, link.issuer]), ...chain.keyids, ...vouched];
   const keys = {
     runtime: key(org, env, chain.runtime.claims.runtime_id),
     revocable: values.map((value) => ({ key: key(org, env, value), value })),

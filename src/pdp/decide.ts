@@ -10,6 +10,7 @@ import type { VerifiedChain } from '../proof/chain.ts';
 import { checkPop, type Pop } from '../proof/pop.ts';
 import { checkReach } from '../proof/reach.ts';
 import { checkTimes } from '../proof/time.ts';
+import { checkTokenTimes } from '../proof/token.ts';
 import type { TrustSet } from '../proof/trust.ts';
 import { Denial, type Reason, type ReasonCode } from '../reason.ts';
 import { bodyFacts } from '../request/body.ts';
@@ -18,7 +19,7 @@ import type { RouteMap } from '../request/route-map.ts';
 import { signedMessage } from '../request/signed.ts';
 import type { Decision } from '../schema/decision.ts';
 import type { Lemma } from '../schema/lemma.ts';
-import type { AuthzRequest } from '../schema/request.ts';
+import type { AuthzRequest, Presented, Route } from '../schema/request.ts';
 import type { BudgetUse, Tenant } from '../store/model.ts';
 import { type Draft, decisionOf, enter, openDraft, recordOf, refuse, taints } from './draft.ts';
 import { buildInput, effectiveProfile, type InputFacts } from './input.ts';
@@ -56,15 +57,20 @@ export interface Pdp {
 export async function decide(request: AuthzRequest, pdp: Pdp): Promise<Decision> {
   const draft = openDraft(request, pdp.clock());
   const settings = pdp.settings();
+  await attempt(draft, pdp, () => examine(draft, pdp, settings));
+  observe(draft, pdp);
+  await taint(draft, pdp);
+  return conclude(draft, pdp, settings);
+}
+
+/** Whatever the steps throw is the denial that it is. */
+export async function attempt(draft: Draft, pdp: Pdp, steps: () => Promise<void>): Promise<void> {
   try {
-    await examine(draft, pdp, settings);
+    await steps();
   } catch (error) {
     if (!(error instanceof Denial)) pdp.onError(error, draft.id);
     refuse(draft, error);
   }
-  observe(draft, pdp);
-  await taint(draft, pdp);
-  return conclude(draft, pdp, settings);
 }
 
 /** Steps 1 to 14, in their order; the first that fails throws its code. */
@@ -83,16 +89,12 @@ async function examine(draft: Draft, pdp: Pdp, settings: Settings): Promise<void
 
   enter(draft, 'proof');
   const now = Math.floor(draft.nowMs / 1000);
-  if (presented.kind === 'none') throw new Denial('auth_required', 'no credential'); // 4
-  // No token has ever been issued here, so none can be good.
-  if (presented.kind === 'token') throw new Denial('token_invalid', 'unknown token');
-  const decoded = (links: readonly Lemma[]) => {
-    draft.links = links;
-  };
-  const chain = pdp.chains.verify(presented.value, settings.trust, decoded); //  5 to 9
-  draft.chain = chain;
-  draft.links = chain.links;
-  checkTimes(chain.links, now); //                                               10
+  if (presented.kind === 'none') {
+    checkAsserted(request, routed.route); //                                     4
+    return evaluate(draft, pdp, settings, { presented, body, pop: null });
+  }
+  const chain = verified(draft, pdp, settings, presented); //                    5 to 9
+  checkLife(chain, now); //                                                      10
   const message = signedMessage(request, presented, body);
   const pop = checkPop(chain, presented, message, routed.route, now); //         11
   checkReach(chain, routed.route, request.method, routed.target.path); //        12
@@ -102,10 +104,42 @@ async function examine(draft: Draft, pdp: Pdp, settings: Settings): Promise<void
   pdp.gate.admit(chain, draft.nowMs);
   if (pop !== null) spend(draft, pdp, pop, now);
   draft.reservation = pdp.gate.reserve(budgetLines(chain), now);
-  if (pdp.shared !== undefined && (draft.nonce !== null || draft.reservation !== null))
-    draft.reservation = await shareWithAll(pdp.shared, chain, draft, pdp.clock);
+  await share(draft, pdp, chain);
 
   await evaluate(draft, pdp, settings, { presented, body, pop }); //             14
+}
+
+/** Steps 5 to 9, of a chain or of the legacy token that stands for one. */
+export function verified(draft: Draft, pdp: Pdp, { trust }: Settings, presented: Presented): VerifiedChain {
+  const decoded = (links: readonly Lemma[]) => {
+    draft.links = links;
+  };
+  const chain =
+    presented.kind === 'token'
+      ? pdp.chains.verifyToken(presented.value, trust)
+      : pdp.chains.verify(presented.value, trust, decoded);
+  draft.chain = chain;
+  draft.links = chain.links;
+  return chain;
+}
+
+function checkLife(chain: VerifiedChain, now: number): void {
+  if (chain.token === undefined) checkTimes(chain.links, now);
+  else checkTokenTimes(chain.token, now);
+}
+
+/** Nobody is proven: whether an enforcement point that may do so says who it is. The policy decides what that is worth. */
+function checkAsserted({ asserted }: AuthzRequest, { org, env }: Route): void {
+  if (asserted === undefined) throw new Denial('auth_required', 'no credential');
+  const { by, tenant } = asserted;
+  if (tenant !== null && (tenant.org !== org || tenant.env !== env))
+    throw new Denial('auth_required', `${by} asserts subjects of ${tenant.org}/${tenant.env} only`);
+}
+
+/** What was spent and reserved here counts at all nodes, or not at all. */
+export async function share(draft: Draft, pdp: Pdp, chain: VerifiedChain): Promise<void> {
+  if (pdp.shared !== undefined && (draft.nonce !== null || draft.reservation !== null))
+    draft.reservation = await shareWithAll(pdp.shared, chain, draft, pdp.clock);
 }
 
 /** `authorize` names a runtime: it must be the one that the proof binds. */
@@ -116,9 +150,13 @@ function checkActor(request: AuthzRequest, chain: VerifiedChain): void {
       runtime_id: bound,
     });
   }
+  if (request.subjectId !== undefined && request.subjectId !== chain.leaf.subject)
+    throw new Denial('runtime_unknown', 'the subject is not the one that the proof names', {
+      subject: chain.leaf.subject,
+    });
 }
 
-function spend(draft: Draft, pdp: Pdp, pop: Pop, now: number): void {
+export function spend(draft: Draft, pdp: Pdp, pop: Pop, now: number): void {
   const nonce = { keyid: pop.keyid, nonce: pop.nonce, created: pop.created };
   pdp.gate.spend(nonce, now);
   draft.nonce = nonce;
@@ -133,14 +171,14 @@ function budgetLines(chain: VerifiedChain): BudgetLine[] {
   });
 }
 
-/** What the checks before the policy made of the request. */
-type Checked = Pick<InputFacts, 'presented' | 'body' | 'pop'>;
+/** What the checks before the policy made of the request; `request` where the policy is asked about another one. */
+type Checked = Pick<InputFacts, 'presented' | 'body' | 'pop'> & Partial<Pick<InputFacts, 'request'>>;
 
 /**
  * Step 14: everything else is a fact, and the profile's Rego decides. Others are decided while a policy that runs long is
  * waited for: what was reserved stays so, and kill and revocation are looked at again at the end.
  */
-async function evaluate(draft: Draft, pdp: Pdp, settings: Settings, checked: Checked): Promise<void> {
+export async function evaluate(draft: Draft, pdp: Pdp, settings: Settings, checked: Checked): Promise<void> {
   const { request, chain, routed } = draft;
   if (routed === null) throw new Denial('route_unknown', 'no route');
   enter(draft, 'policy');
@@ -210,7 +248,7 @@ async function taint(draft: Draft, pdp: Pdp): Promise<void> {
 }
 
 /** The record is kept, then the last look at kill and revocation, then the answer leaves. */
-async function conclude(draft: Draft, pdp: Pdp, settings: Settings): Promise<Decision> {
+export async function conclude(draft: Draft, pdp: Pdp, settings: Settings): Promise<Decision> {
   const context = {
     node: pdp.node,
     org: settings.org,

@@ -164,6 +164,7 @@ export function recordOf(draft: Draft, context: RecordContext, amends = false): 
     amends,
     border: request.border,
     ...(request.enforcementPoint === undefined ? {} : { enforcement_point: clip(request.enforcementPoint) }),
+    ...tokenOf(chain),
     actor: actorOf(chain),
     request: {
       method: clip(request.method),
@@ -179,6 +180,12 @@ export function recordOf(draft: Draft, context: RecordContext, amends = false): 
     took_us: { ...draft.took },
     trace_id: request.traceId,
   };
+}
+
+function tokenOf(chain: VerifiedChain | null): Pick<RecordBody, 'token'> {
+  if (chain?.token === undefined) return {};
+  const { id, issued_at, expires_at } = chain.token;
+  return { token: { id, issued_at, expires_at } };
 }
 
 /** Longest text that a record keeps of what a client sent outside the input. */

@@ -67,7 +67,7 @@ export function effectiveProfile(
 
 /** The policy's input (contracts.md): secrets are gone before it is made. */
 export function buildInput(facts: InputFacts): PolicyInput {
-  const { routed, chain, runtime, presented } = facts;
+  const { routed, chain, runtime } = facts;
   const { route } = routed;
   const input: PolicyInput = {
     v: 1,
@@ -87,10 +87,9 @@ export function buildInput(facts: InputFacts): PolicyInput {
       revision: facts.routeRevision,
     },
     subject: {
-      id: chain?.leaf.subject ?? null,
       org: route.org,
       env: route.env,
-      via: chain === null || presented.kind === 'none' ? 'none' : presented.kind,
+      ...subjectInput(facts),
     },
     runtime:
       runtime === null
@@ -108,10 +107,29 @@ export function buildInput(facts: InputFacts): PolicyInput {
     proof: chain === null ? null : proofInput(chain, facts),
     freshness: facts.freshness,
     budget: facts.budget === null ? null : { limit: facts.budget.limit, used: facts.budget.used },
-    legacy: { token: false, age_ms: 0 },
+    legacy: legacyInput(chain, facts.nowMs),
+    ...(facts.request.authzen === undefined ? {} : { authzen: facts.request.authzen }),
   };
   for (const path of facts.disclosure.redact) redact(input, path);
   return input;
+}
+
+function subjectInput({
+  chain,
+  presented,
+  request,
+  routed,
+}: InputFacts): Pick<PolicyInput['subject'], 'id' | 'via'> {
+  if (chain !== null && presented.kind !== 'none') return { id: chain.leaf.subject, via: presented.kind };
+  const asserted = routed.route.public ? undefined : request.asserted;
+  return asserted === undefined ? { id: null, via: 'none' } : { id: asserted.id, via: 'asserted' };
+}
+
+function legacyInput(chain: VerifiedChain | null, nowMs: number): PolicyInput['legacy'] {
+  const token = chain?.token;
+  return token === undefined
+    ? { token: false, age_ms: 0 }
+    : { token: true, age_ms: Math.max(0, nowMs - token.issued_at * 1000) };
 }
 
 function requestInput({ request, routed, body, disclosure }: InputFacts): PolicyInput['request'] {

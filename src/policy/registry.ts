@@ -56,6 +56,7 @@ export class PolicyRegistry {
   readonly #revisions = new Map<string, string>();
   /** Oldest use first. */
   readonly #past = new Map<string, Promise<Engine | null>>();
+  readonly #listeners = new Set<() => void>();
   #queue: Promise<unknown> = Promise.resolve();
 
   /** @param thread where the policies' engines `decide` what would stop the event loop */
@@ -83,6 +84,12 @@ export class PolicyRegistry {
     const done = this.#queue.then(() => this.#activateNow(bundles, trust));
     this.#queue = done.catch(() => undefined);
     return done;
+  }
+
+  /** Calls once bundles are in force in the place of others. Gives what ends it. */
+  onExchange(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
   }
 
   /** Throws Denial `policy_unavailable` when the profile has no bundle. */
@@ -136,6 +143,7 @@ export class PolicyRegistry {
     for (const bundle of fresh) candidates.push(await compiled(bundle, this.#thread));
     await Promise.all(fresh.map((bundle) => this.#archive.put(bundle)));
     for (const candidate of candidates) this.#exchange(candidate);
+    if (candidates.length > 0) for (const listener of this.#listeners) listener();
   }
 
   #checkOrder(bundle: Bundle): void {

@@ -1,16 +1,20 @@
 import type { Lemma } from '../schema/lemma.ts';
 import { type VerifiedChain, verifyChain } from './chain.ts';
 import { decodeCredential } from './decode.ts';
+import { verifyToken } from './token.ts';
 import type { TrustSet } from './trust.ts';
 
 /**
  * Steps 5 to 9 for a header's value, remembered. The key is the exact received characters and the trust set's version,
  * nothing less: a cache that trusted less than the whole has let forged chains pass elsewhere.
- * Only chains that hold are kept; the longest unused go when one more would be more than may be kept.
+ * Only chains that hold are kept; the longest unused goes when `limit` is reached.
  */
 export interface ChainCache {
   /** `decoded` is told the links of a chain that is not known yet, before they are verified: for the record of a failure. */
   verify(header: string, trust: TrustSet, decoded?: (links: readonly Lemma[]) => void): VerifiedChain;
+  /** The same for a legacy token, `lm_at_…`: the chain that it stands for. Throws token_invalid. */
+  verifyToken(token: string, trust: TrustSet): VerifiedChain;
+  /** Chains, those of tokens among them. */
   readonly size: number;
 }
 
@@ -18,13 +22,31 @@ export interface ChainCache {
 const BYTES_A_CHARACTER = 5;
 const MIB = 1024 * 1024;
 
-/** Keeps `limit` chains at most, and those in about `limitBytes` of memory. */
+/** Keeps `limit` chains at most, and those in about `limitBytes` of memory; of tokens as many again. */
 export function createChainCache(limit = 10_000, limitBytes = 64 * MIB): ChainCache {
+  const chains = createMemory(limit, limitBytes);
+  // Apart: a token that is sent as a credential must not find its chain.
+  const tokens = createMemory(limit, limitBytes);
+  return {
+    verify: (header, trust, decoded) =>
+      chains.remembered(header, trust, () => {
+        const links = decodeCredential(header);
+        decoded?.(links);
+        return verifyChain(links, trust);
+      }),
+    verifyToken: (token, trust) => tokens.remembered(token, trust, () => verifyToken(token, trust)),
+    get size() {
+      return chains.size() + tokens.size();
+    },
+  };
+}
+
+function createMemory(limit: number, limitBytes: number) {
   const chains = new Map<string, { readonly version: string; readonly chain: VerifiedChain }>();
   let bytes = 0;
 
-  function forget(header: string): void {
-    if (chains.delete(header)) bytes -= bytesOf(header);
+  function forget(text: string): void {
+    if (chains.delete(text)) bytes -= bytesOf(text);
   }
 
   function makeRoom(wanted: number): void {
@@ -35,28 +57,25 @@ export function createChainCache(limit = 10_000, limitBytes = 64 * MIB): ChainCa
   }
 
   return {
-    verify(header, trust, decoded) {
-      const known = chains.get(header);
+    remembered(text: string, trust: TrustSet, make: () => VerifiedChain): VerifiedChain {
+      const known = chains.get(text);
       if (known?.version === trust.version) {
-        chains.delete(header);
-        chains.set(header, known);
+        chains.delete(text);
+        chains.set(text, known);
         return known.chain;
       }
-      forget(header);
-      const links = decodeCredential(header);
-      decoded?.(links);
-      const chain = verifyChain(links, trust);
-      makeRoom(bytesOf(header));
-      chains.set(header, { version: trust.version, chain });
-      bytes += bytesOf(header);
+      forget(text);
+      const chain = make();
+      const wanted = bytesOf(text);
+      makeRoom(wanted);
+      chains.set(text, { version: trust.version, chain });
+      bytes += wanted;
       return chain;
     },
-    get size() {
-      return chains.size;
-    },
+    size: () => chains.size,
   };
 }
 
-function bytesOf(header: string): number {
-  return header.length * BYTES_A_CHARACTER;
+function bytesOf(text: string): number {
+  return text.length * BYTES_A_CHARACTER;
 }

@@ -36,6 +36,17 @@ export interface VerifiedChain {
   readonly leafKey: Uint8Array;
   /** Thumbprint of each link's `key`, root first. */
   readonly keyids: readonly string[];
+  /** Absent where the chain itself was presented: an authority vouches for it, and `leaf` is narrowed to what it vouches for. */
+  readonly token?: TokenFacts;
+}
+
+/** A legacy token's own. Seconds since 1970; `issuer` is the thumbprint of the key that signed it. */
+export interface TokenFacts {
+  readonly id: string;
+  readonly issuer: string;
+  readonly issued_at: number;
+  readonly not_before: number;
+  readonly expires_at: number;
 }
 
 /**
@@ -94,7 +105,7 @@ export function verifyChain(links: readonly Lemma[], trust: TrustSet): VerifiedC
     keyids.push(keyid);
     signer = { key, keyid, hash: parentHash(signed, signature) };
   }
-  return assemble(links, root, signer.key, keyids);
+  return assembleChain(links, root, signer.key, keyids);
 }
 
 /** What a child claims beyond its parent (subject, scope, audience, window), or null. */
@@ -117,7 +128,8 @@ export function attenuationProblem(
   return null;
 }
 
-function assemble(
+/** The parts of a chain by name. Nothing is verified here. Throws chain_incomplete. */
+export function assembleChain(
   links: readonly Lemma[],
   root: RootLemma,
   leafKey: Uint8Array,

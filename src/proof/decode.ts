@@ -104,7 +104,8 @@ export function boundsOf(lemma: Lemma): Bounds | null {
   return lemma.type === 'root' ? null : (lemma.claims.bounds ?? null);
 }
 
-function checkOrder(links: readonly Lemma[]): void {
+/** Step 7. Throws chain_too_deep, chain_incomplete, chain_order_invalid. */
+export function checkOrder(links: readonly Lemma[]): void {
   const types = links.map((link) => link.type);
   const count = (type: LemmaType) => types.filter((t) => t === type).length;
   const facts = { chain: types };

@@ -47,7 +47,8 @@ function checkTarget({ scheme, host, target }: Target) {
   return { scheme, host, path: target };
 }
 
-function targetOf(body: AuthorizeBody, problems: Problem[]): Target {
+/** Where a described request goes: `url`, or scheme, host and target. What is wrong is added to `problems`. */
+export function targetOf(body: AuthorizeBody, problems: Problem[]): Target {
   const { url, scheme, host, target } = body;
   const parts = { scheme, host, target };
   const given = Object.entries(parts).filter(([, value]) => value !== undefined);

@@ -131,6 +131,7 @@ function find(
   ordered: readonly Compiled[],
   byId: ReadonlyMap<string, Compiled>,
 ): Routed {
+  if (request.unrouted !== undefined) throw new Denial('route_unknown', request.unrouted);
   const target = splitTarget(request.target);
   const { encodedSlash } = checkTarget(request.host, target);
   const host = hostWithoutPort(request.host);

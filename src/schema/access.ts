@@ -18,6 +18,7 @@ export const PERMISSIONS = [
   'monitor.read',
   'tokens.introspect',
   'tokens.revoke',
+  'subjects.assert',
   'nodes.connect',
   'nodes.read',
 ] as const;

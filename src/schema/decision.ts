@@ -83,10 +83,12 @@ export interface RecordBody {
   /** True on a second record of one decision: a late kill turned its allow into a denial. */
   readonly amends: boolean;
   readonly border: string;
-  /** Who asked, by its client certificate; absent where it showed none. */
+  /** Who asked, by its client certificate or API key; absent where it showed none. */
   readonly enforcement_point?: string;
   /** How many requests this one stands for: they were shed within a second. Absent for one alone. */
   readonly requests?: number;
+  /** The legacy token that was presented, or, at the border `exchange`, is issued; absent without one. Seconds. */
+  readonly token?: { readonly id: string; readonly issued_at: number; readonly expires_at: number };
   readonly actor: Actor | null;
   readonly request: { readonly method: string; readonly host: string; readonly path: string } | null;
   readonly failed: { readonly check: Reason; readonly message: string; readonly facts: Facts } | null;

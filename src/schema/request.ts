@@ -14,7 +14,7 @@ export interface BodySeen {
 
 /** A request for authorization, the same whichever border it came over (architecture.md). */
 export interface AuthzRequest {
-  readonly border: 'grpc' | 'rest' | 'authorize' | 'firewall' | 'forward-auth';
+  readonly border: 'grpc' | 'rest' | 'authorize' | 'firewall' | 'forward-auth' | 'authzen' | 'exchange';
   readonly method: string;
   /** `http`, `https`, or empty when unknown. */
   readonly scheme: string;
@@ -30,14 +30,28 @@ export interface AuthzRequest {
   readonly routeId?: string;
   /** `authorize`: the runtime that the caller says acts. It must be the proof's. */
   readonly runtimeId?: string;
+  /** AuthZEN: whom the caller says the proof is of; it must be the proof's subject. */
+  readonly subjectId?: string;
+  /** Why the border found no route for it, for operators: it is denied `route_unknown`. */
+  readonly unrouted?: string;
+  /** AuthZEN without a proof: whom an authenticated enforcement point says the subject is. */
+  readonly asserted?: AsserterOf & { readonly id: string };
+  /** What AuthZEN was asked, for the policy; proofs are taken out. */
+  readonly authzen?: Readonly<Record<'subject' | 'action' | 'resource' | 'context', object>>;
   /** What the agent signed, where a gateway decides on another target than it received (firewall). */
   readonly signed?: { readonly scheme: string; readonly host: string; readonly target: string };
   /** Why the border could not read it in one way only, for operators: it is denied `header_ambiguous`. */
   readonly ambiguous?: string;
-  /** Who the client certificate of the enforcement point names (SPIFFE ID, DNS name or subject); absent without one. */
+  /** Who the client certificate of the enforcement point names (SPIFFE ID, DNS name or subject), or whose API key it showed; absent without either. */
   readonly enforcementPoint?: string;
   /** W3C trace id (32 hex), when the request carries one. */
   readonly traceId: string | null;
+}
+
+/** Who may say who a subject is, and for which tenant; null: for any. */
+export interface AsserterOf {
+  readonly by: string;
+  readonly tenant: { readonly org: string; readonly env: string } | null;
 }
 
 export type BodyState = 'none' | 'complete' | 'truncated' | 'unseen';

@@ -3,11 +3,16 @@ import type { Logger } from 'pino';
 import type { Authority } from '../authority/authority.ts';
 import type { BackupStream } from '../authority/backup.ts';
 import type { KeyRing } from '../authority/key-ring.ts';
+import type { OpaKey } from '../authority/opa-key.ts';
 import type { Operators } from '../authority/operators.ts';
 import { notFound } from '../authority/refusal.ts';
+import type { Tokens } from '../authority/tokens.ts';
+import type { ServedBundles } from '../policy/served.ts';
 import { backupHandlers } from './backup-api.ts';
+import { bundleHandlers } from './bundles-api.ts';
 import { authorizeHandler, CONTROL_BODY_LIMIT, type Decide } from './decide-routes.ts';
 import { type DecisionLogReader, decisionHandlers } from './decisions-api.ts';
+import { addForms } from './form.ts';
 import { addGuarded, type OperatorHandler } from './guard.ts';
 import { addHealth } from './health.ts';
 import { createHttp, type HttpServer, type ListenOptions, listen } from './http.ts';
@@ -17,12 +22,17 @@ import { openApi } from './openapi.ts';
 import { OPERATIONS, type OperationId } from './operations.ts';
 import { runtimeHandlers } from './runtimes-api.ts';
 import type { Tls } from './tls.ts';
+import { addExchange, type Exchange, tokenHandlers } from './tokens-api.ts';
 
 export interface ControlApi extends DecisionLogReader {
   readonly authority: Authority;
   readonly keys: Pick<KeyRing, 'list' | 'rotate' | 'retire'>;
   readonly backup: () => Promise<BackupStream>;
   readonly operators: Operators;
+  readonly tokens: Tokens;
+  readonly bundles: ServedBundles;
+  readonly opaKey: () => OpaKey;
+  readonly exchange: Exchange;
   readonly decide: Decide;
   readonly ready: () => boolean;
   readonly metrics: Metrics;
@@ -48,6 +58,8 @@ export function controlApp(api: ControlApi): FastifyInstance {
   for (const [id, handler] of Object.entries<OperatorHandler>(guardedHandlers(api))) {
     addGuarded(app, operators, OPERATIONS[id as Guarded], handler);
   }
+  addForms(app, [OPERATIONS.introspect.path, OPERATIONS.revokeToken.path]);
+  addExchange(app, api.exchange);
   addHealth(app, ready);
   app.get(OPERATIONS.metrics.path, async (_request, reply) => {
     const { contentType, text } = await metrics.expose();
@@ -73,6 +85,8 @@ function guardedHandlers(api: ControlApi): Record<Guarded, OperatorHandler> {
     ...keyHandlers(api.keys),
     ...backupHandlers(api.backup),
     ...decisionHandlers(api),
+    ...tokenHandlers(api.tokens),
+    ...bundleHandlers(api.bundles, api.opaKey),
     authorize(operator, request, reply) {
       const { id } = request.params as { readonly id: string };
       if (authority.find(operator, id) === null) throw notFound('runtime');

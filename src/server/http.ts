@@ -110,7 +110,10 @@ export function createHttp({
   app.addContentTypeParser(
     'application/json',
     { parseAs: 'buffer' },
-    async (_request: FastifyRequest, body: Buffer) => readBody(body),
+    async (request: FastifyRequest, body: Buffer) => {
+      received.set(request, body);
+      return readBody(body);
+    },
   );
   app.addHook('onRequest', async (request, reply) => setHeaders(request, reply));
   app.setErrorHandler(answerError);
@@ -118,6 +121,13 @@ export function createHttp({
     sendFailure(failure('not_found', 'no such path or method'), request, reply),
   );
   return app;
+}
+
+const received = new WeakMap<FastifyRequest, Uint8Array>();
+
+/** The bytes of a JSON body, as they came: what a signature covers. */
+export function bytesOf(request: FastifyRequest): Uint8Array {
+  return received.get(request) ?? new Uint8Array();
 }
 
 /** Node refuses more than some 1,000 headers with 431, where earlier releases dropped the rest, and a strange `Expect` with 417. */

@@ -55,6 +55,12 @@ export function createMetrics(sources: MetricsSources): Metrics {
     labelNames: ['reason'],
     registers,
   });
+  const legacy = new Counter({
+    name: 'lemma_legacy_tokens_total',
+    help: 'Uses of legacy tokens, and exchanges of proofs for them, by verdict',
+    labelNames: ['event', 'verdict'],
+    registers,
+  });
   const durations = new Histogram({
     name: 'lemma_decision_duration_seconds',
     help: 'Time from a request to its decision, the record included where the answer waits for it',
@@ -82,6 +88,8 @@ export function createMetrics(sources: MetricsSources): Metrics {
       }
       const { verdict, reason, border, profile } = record;
       decisions.inc({ verdict, reason, border, profile: profile ?? 'none' }, record.requests ?? 1);
+      if (record.token !== undefined || border === 'exchange')
+        legacy.inc({ event: border === 'exchange' ? 'exchange' : 'use', verdict });
       if (record.requests !== undefined) return;
       for (const [stage, time] of timedStages) time.observe(record.took_us[stage] / MICROSECONDS);
     },

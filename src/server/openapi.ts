@@ -43,7 +43,7 @@ export function openApi(version: string): object {
 }
 
 function describe(id: string, operation: Operation): object {
-  const { summary, params, query, body, on, needs } = operation;
+  const { summary, params, query, body, form, on, needs } = operation;
   const parameters = [...parametersOf(params, 'path'), ...parametersOf(query, 'query')];
   return {
     operationId: id,
@@ -51,7 +51,9 @@ function describe(id: string, operation: Operation): object {
     tags: on,
     security: securityOf(needs !== null, on),
     ...(parameters.length === 0 ? {} : { parameters }),
-    ...(body === undefined ? {} : { requestBody: { required: !isNullable(body), content: json(body) } }),
+    ...(body === undefined
+      ? {}
+      : { requestBody: { required: !isNullable(body), content: contentOf(body, form) } }),
     responses: responsesOf(operation),
   };
 }
@@ -76,7 +78,14 @@ function parametersOf(schema: ObjectSchema | undefined, place: 'path' | 'query')
   }));
 }
 
-function responsesOf({ answer, errors, needs, decides, denies }: Operation): Record<string, object> {
+function responsesOf({
+  answer,
+  conditional,
+  errors,
+  needs,
+  decides,
+  denies,
+}: Operation): Record<string, object> {
   const denials = denies ?? (decides ? DENIALS : []);
   const codes = needs === null ? errors : [...errors, 'auth_required' as const, 'forbidden' as const];
   const statuses = new Set<number>([
@@ -88,6 +97,7 @@ function responsesOf({ answer, errors, needs, decides, denies }: Operation): Rec
     'mediaType' in answer ? { [answer.mediaType]: { schema: { type: 'string' } } } : json(answer);
   return {
     '200': { description: 'Done', content },
+    ...(conditional === true ? { '304': { description: 'The caller has it already' } } : {}),
     ...Object.fromEntries(
       [...statuses].sort().map((status) => [String(status), errorResponse(status, codes, denials)]),
     ),
@@ -99,6 +109,10 @@ function errorResponse(status: number, codes: Operation['errors'], denials: read
   const denied = denials.includes(status) ? ['a denial, by its reason'] : [];
   const description = [...named, ...denied].join(', ') || 'internal_error';
   return { description, content: json({ $ref: '#/components/schemas/Error' }) };
+}
+
+function contentOf(schema: object, form = false): object {
+  return form ? { ...json(schema), 'application/x-www-form-urlencoded': { schema } } : json(schema);
 }
 
 function json(schema: object): object {

@@ -17,6 +17,21 @@ import {
   runtimeParamsSchema,
   runtimesQuerySchema,
 } from '../schema/api.ts';
+import {
+  authzenConfigurationAnswer,
+  evaluationAnswer,
+  evaluationSchema,
+  evaluationsAnswer,
+  evaluationsSchema,
+} from '../schema/api-authzen.ts';
+import { bundleParamsSchema, opaKeyAnswer } from '../schema/api-bundles.ts';
+import {
+  exchangedAnswer,
+  exchangeSchema,
+  introspectedAnswer,
+  tokenBodySchema,
+  tokenRevokedAnswer,
+} from '../schema/api-tokens.ts';
 import * as answer from './answers.ts';
 
 /** Every operation of the REST API: the servers route by this table, and `/openapi.json` is made from it. */
@@ -35,6 +50,10 @@ export interface Operation {
   readonly params?: object;
   readonly query?: object;
   readonly body?: object;
+  /** The body may be a form (application/x-www-form-urlencoded) too. */
+  readonly form?: true;
+  /** Answers 304 to who has it already. */
+  readonly conditional?: true;
   /** What a 200 holds: a schema of JSON, or another media type. */
   readonly answer: object | { readonly mediaType: string };
   readonly errors: readonly ApiErrorCode[];
@@ -189,6 +208,27 @@ export const OPERATIONS = {
     answer: answer.key,
     errors: [...INPUT, 'not_found', 'conflict', 'store_unavailable'],
   },
+  opaKey: {
+    method: 'GET',
+    path: `${KEYS}/opa`,
+    on: ['control'],
+    needs: 'policies.read',
+    summary: 'The key that signs bundles for stock OPA: for `keys` and `signing.keyid` of its configuration',
+    answer: opaKeyAnswer,
+    errors: [],
+  },
+  pullBundle: {
+    method: 'GET',
+    path: '/bundles/{profile}',
+    on: ['control'],
+    needs: 'policies.read',
+    summary:
+      "The active bundle as stock OPA takes it: Rego and data in a tar.gz, signed (ES256). ETag, and long polling by OPA's `Prefer: …;wait=`",
+    params: bundleParamsSchema,
+    answer: { mediaType: 'application/gzip' },
+    conditional: true,
+    errors: ['not_found', 'store_unavailable'],
+  },
   backup: {
     method: 'POST',
     path: '/api/wallet/backup',
@@ -199,6 +239,40 @@ export const OPERATIONS = {
     answer: { mediaType: 'application/vnd.sqlite3' },
     errors: ['conflict', 'insufficient_storage', 'store_unavailable'],
   },
+  exchangeProof: {
+    method: 'POST',
+    path: '/api/auth/exchange-proof',
+    on: ['control', 'decision'],
+    needs: null,
+    summary:
+      'A short-lived legacy token for the proof that the request carries, where a policy lets one through. 429 with Retry-After beyond what one client needs',
+    body: exchangeSchema,
+    answer: exchangedAnswer,
+    errors: INPUT,
+    decides: true,
+  },
+  introspect: {
+    method: 'POST',
+    path: '/api/auth/introspect',
+    on: ['control'],
+    needs: 'tokens.introspect',
+    summary: 'What a legacy token is good for now (RFC 7662)',
+    body: tokenBodySchema,
+    form: true,
+    answer: introspectedAnswer,
+    errors: [...INPUT, 'state_not_ready'],
+  },
+  revokeToken: {
+    method: 'POST',
+    path: '/api/auth/revoke',
+    on: ['control'],
+    needs: 'tokens.revoke',
+    summary: 'Takes back a legacy token; done as well for one that is not known (RFC 7009)',
+    body: tokenBodySchema,
+    form: true,
+    answer: tokenRevokedAnswer,
+    errors: [...INPUT, 'store_unavailable'],
+  },
   check: {
     method: 'POST',
     path: '/envoy.service.auth.v3.Authorization/Check',
@@ -208,6 +282,35 @@ export const OPERATIONS = {
     body: { type: 'object', description: 'envoy.service.auth.v3.CheckRequest as proto3 JSON' },
     answer: answer.checked,
     errors: INPUT,
+  },
+  evaluation: {
+    method: 'POST',
+    path: '/access/v1/evaluation',
+    on: ['decision'],
+    needs: null,
+    summary: 'AuthZEN 1.0, Access Evaluation: 200 with `decision`, whatever it is',
+    body: evaluationSchema,
+    answer: evaluationAnswer,
+    errors: [...INPUT, 'auth_required'],
+  },
+  evaluations: {
+    method: 'POST',
+    path: '/access/v1/evaluations',
+    on: ['decision'],
+    needs: null,
+    summary: 'AuthZEN 1.0, Access Evaluations: several at once, under one of three semantics',
+    body: evaluationsSchema,
+    answer: evaluationsAnswer,
+    errors: [...INPUT, 'auth_required'],
+  },
+  authzenConfiguration: {
+    method: 'GET',
+    path: '/.well-known/authzen-configuration',
+    on: ['decision'],
+    needs: null,
+    summary: 'AuthZEN 1.0, metadata',
+    answer: authzenConfigurationAnswer,
+    errors: ['invalid_request'],
   },
   forwardAuth: {
     method: 'GET',

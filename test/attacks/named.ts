@@ -193,7 +193,11 @@ const SERVICE: Named = [
   ['DNS rebinding against :8787', there('firewall/listen', ': refused before any decision')],
   ['foreign Origin against :8787', there('firewall/listen', 'not Origin ')],
   ['floods of verifications, streams, rapid resets', later('shedding')],
-  ['lm_at_ tokens', here('a token that nobody issued', 'two tokens'), later('legacy tokens')],
+  [
+    'lm_at_ tokens',
+    here('a token that nobody issued', 'two tokens'),
+    there('pdp/tokens', 'are no credential'),
+  ],
 ];
 
 const BAD_DAYS: Named = [

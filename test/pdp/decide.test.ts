@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { type Append, NonceSpentError } from '../../src/decision-log/log.ts';
 import { decide, type Pdp } from '../../src/pdp/decide.ts';
+import { createChainCache } from '../../src/proof/cache.ts';
 import { isReasonCode } from '../../src/reason.ts';
 import { buildRouteMap } from '../../src/request/route-map.ts';
 import type { Decision, RecordBody } from '../../src/schema/decision.ts';
@@ -473,7 +474,7 @@ describe('decide, in process', () => {
   describe('when something breaks', () => {
     const breaking = (error: unknown) => ({
       chains: {
-        size: 0,
+        ...createChainCache(),
         verify: () => {
           throw error;
         },

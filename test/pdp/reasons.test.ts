@@ -30,6 +30,8 @@ import {
   PUBLISHER_JWK,
   publish,
   registration,
+  tokened,
+  tokenFor,
   told,
   untilFull,
   withRun,
@@ -39,8 +41,6 @@ import {
 /** Codes that nothing in the service gives yet, and the part that will. */
 const LATER: Partial<Record<ReasonCode, string>> = {
   freshness_stale: 'leases: with the store in this process, the state has no age',
-  legacy_disabled: 'legacy tokens: none is issued, so each is token_invalid',
-  token_expired: 'legacy tokens: none is issued, so none can end',
 };
 
 describe('reason codes, through the real gRPC port', () => {
@@ -181,6 +181,14 @@ describe('reason codes, through the real gRPC port', () => {
     await shared.grpc(writing(run, keys.run));
     return shared.grpc(writing(run, keys.run));
   });
+
+  produces('legacy_disabled', 'a token where no data lists the route', () =>
+    shared.grpc(tokened(tokenFor(links()))),
+  );
+
+  produces('token_expired', 'a token that has ended', () =>
+    shared.grpc(tokened(tokenFor(links(), { expires_at: NOW }))),
+  );
 
   produces('clock_untrusted', 'a clock set back by 31 s', async () => {
     let now = NOW;

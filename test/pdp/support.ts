@@ -13,13 +13,27 @@ import { EMBEDDED_TRUST, loadEmbedded } from '../../src/policy/embedded.ts';
 import { type BundleArchive, memoryArchive, PolicyRegistry } from '../../src/policy/registry.ts';
 import { signBundle } from '../../src/policy/signature.ts';
 import { createChainCache } from '../../src/proof/cache.ts';
+import { verifyChain } from '../../src/proof/chain.ts';
+import { signToken, type TokenTerms, vouch } from '../../src/proof/token.ts';
+import { createTrust } from '../../src/proof/trust.ts';
 import { toRequest } from '../../src/request/envoy.ts';
 import type { Lemma } from '../../src/schema/lemma.ts';
 import type { AuthzRequest } from '../../src/schema/request.ts';
 import type { Runtime } from '../../src/store/model.ts';
 import { openStore, type Store } from '../../src/store/store.ts';
 import { republished } from '../policy/support.ts';
-import { chain, keyNamed, keys, link, NOW, proving, SUBJECT, type WireRequest } from '../support/kit.ts';
+import {
+  chain,
+  keyNamed,
+  keys,
+  link,
+  NOW,
+  ORIGIN,
+  proving,
+  request,
+  SUBJECT,
+  type WireRequest,
+} from '../support/kit.ts';
 import { type Running, toCheckRequest, type Verdict, vectors } from '../support/running.ts';
 
 /** Folders that are gone once the tests are. */
@@ -210,6 +224,19 @@ export async function untilFull(
     if (answer.verdict !== 'allow') return answer;
   }
   throw new Error('the disk never came to be full');
+}
+
+/** A legacy token for a chain, by the vectors' issuer unless told else: nothing is checked. */
+export function tokenFor(links: readonly Lemma[], over: Partial<TokenTerms> = {}, key = keys.issuer): string {
+  const trust = createTrust([{ org: 'acme', env: 'prod', keys: [{ x: toBase64url(keys.issuer.public) }] }]);
+  const terms = { scope: ['documents.read'], audience: [ORIGIN], issued_at: NOW, expires_at: NOW + 60 };
+  return signToken(vouch(verifyChain(links, trust), { ...terms, ...over }, key.id), key.seed);
+}
+
+/** A request with a legacy token. */
+export function tokened(token: string, more: Partial<WireRequest> = {}): WireRequest {
+  const { headers = [], ...rest } = more;
+  return request({ ...rest, headers: [['authorization', `Bearer ${token}`], ...headers] });
 }
 
 /** How often each verdict was given. */

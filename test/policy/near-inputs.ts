@@ -65,7 +65,7 @@ const fact = fc.oneof(
     fc.record({ epoch: fc.constantFrom(0, 0, 1), method: METHOD }).map(({ epoch, method }) => ({
       request: { method },
       subject: { via },
-      proof: null,
+      proof: via === 'token' ? { taint_epoch: 0, pop: POP } : null,
       legacy: { token: via === 'token' },
       runtime: via === 'none' ? null : { taint_epoch: epoch },
     })),

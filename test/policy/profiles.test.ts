@@ -15,7 +15,7 @@ const BEARER = { subject: { via: 'credential' }, proof: { pop: { present: false,
 const NOBODY = { subject: { id: null, via: 'none' }, runtime: null, proof: null };
 const TOKEN = {
   subject: { via: 'token' },
-  proof: null,
+  proof: { taint_epoch: 0, pop: { present: false, body_covered: false } },
   legacy: { token: true },
   runtime: { taint_epoch: 0 },
 };

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { Ajv, type AnySchema } from 'ajv';
+import { buildRouteMap } from '../../src/request/route-map.ts';
 import { decisionApp } from '../../src/server/decision-api.ts';
 import { openApi } from '../../src/server/openapi.ts';
 import { OPERATIONS, type Operation, routePath } from '../../src/server/operations.ts';
@@ -72,6 +73,10 @@ describe('the OpenAPI document', () => {
   it('asks for the key on everything of the control plane but what is open', () => {
     const open = all.filter(({ described }) => described.security.length === 0).map(({ path }) => path);
     assert.deepEqual(open.sort(), [
+      '/.well-known/authzen-configuration',
+      '/access/v1/evaluation',
+      '/access/v1/evaluations',
+      '/api/auth/exchange-proof',
       '/envoy.service.auth.v3.Authorization/Check',
       '/forward-auth/{proxy}',
       '/healthz',
@@ -86,7 +91,13 @@ describe('the OpenAPI document', () => {
     let decision: ReturnType<typeof decisionApp>;
     beforeEach(async () => {
       control = await controlWorld();
-      decision = decisionApp({ decide: scripted().decide, ready: () => true, log: memoryLog().log });
+      decision = decisionApp({
+        decide: scripted().decide,
+        exchange: () => Promise.reject(new Error('not asked for')),
+        authzen: { routes: () => buildRouteMap([]), operators: null },
+        ready: () => true,
+        log: memoryLog().log,
+      });
     });
     afterEach(() => Promise.all([control.close(), decision.close()]));
 

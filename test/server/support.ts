@@ -85,6 +85,15 @@ function ringOf({ folder, keys, store }: World) {
   });
 }
 
+function nothingServed(): ControlApi['bundles'] {
+  return {
+    tag: () => 'W/"none"',
+    bundle: () => Promise.reject(new Error('not asked for')),
+    changed: async () => undefined,
+    close: () => undefined,
+  };
+}
+
 /** A control plane over a real authority; what a test does not give is the plainest that works. */
 export async function controlWorld(over: Partial<ControlApi> = {}) {
   const world: World = await openWorld();
@@ -94,6 +103,12 @@ export async function controlWorld(over: Partial<ControlApi> = {}) {
     keys: await ringOf(world),
     backup: () => Promise.reject(new Error('not asked for')),
     operators: createOperators({ ...HOME, key: KEY }),
+    bundles: nothingServed(),
+    opaKey: () => {
+      throw new Error('not asked for');
+    },
+    tokens: { introspect: () => null, revoke: async () => undefined },
+    exchange: () => Promise.reject(new Error('not asked for')),
     decide: scripted().decide,
     ready: () => true,
     metrics: metrics(),

@@ -28,8 +28,9 @@ deny contains "taint_ahead" if {
 	not lib.taint_known
 }
 
+# A legacy token lives no longer than its proof would be good for.
 deny contains "ttl_too_long" if {
-	lib.caller == "proof"
+	lib.identified
 	not newly_bound
 }
 
