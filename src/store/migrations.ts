@@ -78,6 +78,17 @@ const MIGRATIONS: readonly string[] = [
   CREATE INDEX documents_by_tenant ON documents (kind, org, env, id);
   CREATE INDEX documents_by_age ON documents (expires_at) WHERE expires_at IS NOT NULL;
   `,
+  `
+  ALTER TABLE runtime_states ADD COLUMN revived_epoch INTEGER;
+  ALTER TABLE runtime_states ADD COLUMN revived_at INTEGER;
+  CREATE TABLE revocations_next (
+    org TEXT NOT NULL, env TEXT NOT NULL, kind TEXT NOT NULL CHECK (kind IN ('lemma', 'key', 'subject')),
+    value TEXT NOT NULL, PRIMARY KEY (org, env, kind, value)
+  ) STRICT, WITHOUT ROWID;
+  INSERT INTO revocations_next SELECT org, env, kind, value FROM revocations;
+  DROP TABLE revocations;
+  ALTER TABLE revocations_next RENAME TO revocations;
+  `,
 ];
 
 /** The schema that this version writes. */
