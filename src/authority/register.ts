@@ -21,8 +21,13 @@ export interface RegistrarOptions {
 }
 
 export interface Registrar {
-  /** Refusal: not_found (not this deployment's org and env), conflict, runtime_killed. */
-  bootstrap(body: BootstrapBody): Promise<LiveRuntime>;
+  /**
+   * Refusal: not_found (not this deployment's org and env), conflict, runtime_killed, revoked (the subject was killed). `by` is
+   * kept with the event; `admit` is asked once nothing else can refuse, and what it throws refuses too.
+   */
+  bootstrap(body: BootstrapBody, by?: string, admit?: () => Promise<void>): Promise<LiveRuntime>;
+  /** Whether the file registered it once, and does no more. */
+  withdrawn(tenant: Tenant, runtimeId: string): boolean;
   /** Whole or not at all: InputError names every entry that clashes with a runtime registered by API. */
   registerFromFile(entries: readonly RuntimeEntry[]): void;
 }
@@ -45,16 +50,24 @@ export function createRegistrar(options: RegistrarOptions): Registrar {
       status: state?.status ?? 'active',
       registered_at: at,
       taint_epoch: state?.taint_epoch ?? 0,
+      ...(state?.revived === undefined ? {} : { revived: state.revived }),
     };
   }
 
-  async function bootstrap(body: BootstrapBody): Promise<LiveRuntime> {
+  async function bootstrap(body: BootstrapBody, by?: string, admit?: () => Promise<void>): Promise<LiveRuntime> {
     const wanted = wantedOf(body, home, subject);
+    if (gate.revoked(wanted.org, wanted.env, wanted.subject))
+      throw new Refusal('revoked', 'the subject was killed, and nothing below it comes back: use another subject');
     const place = placeOf(wanted, wanted.runtime_id);
     const before = known(wanted, wanted.runtime_id);
-    if (before !== null && fromFile.get(place)?.withdrawn !== true) return same(before, wanted);
+    if (before !== null && fromFile.get(place)?.withdrawn !== true) {
+      const runtime = same(before, wanted);
+      await admit?.();
+      return runtime;
+    }
+    await admit?.();
     const at = clock();
-    const event = await append(wanted, at);
+    const event = await append(wanted, at, by);
     const meanwhile = known(wanted, wanted.runtime_id);
     // The other of two calls at once was first: its time of registration is the one on disk.
     if (meanwhile !== null && meanwhile !== before) return same(meanwhile, wanted);
@@ -63,10 +76,11 @@ export function createRegistrar(options: RegistrarOptions): Registrar {
     return known(wanted, wanted.runtime_id) ?? born(wanted, at);
   }
 
-  async function append(wanted: Registered, time: number) {
-    const { org, env, ...payload } = wanted;
+  async function append(wanted: Registered, time: number, by: string | undefined) {
+    const { org, env, ...about } = wanted;
+    const payload = { ...about, ...(by === undefined ? {} : { by }) };
     try {
-      return await store.appendEvent({ org, env, type: 'register', payload: { ...payload }, time });
+      return await store.appendEvent({ org, env, type: 'register', payload, time });
     } catch (error) {
       if (!(error instanceof StoreConflict)) throw error;
       throw new Refusal(error.code === 'runtime_killed' ? 'runtime_killed' : 'conflict', error.message);
@@ -112,7 +126,9 @@ export function createRegistrar(options: RegistrarOptions): Registrar {
     fromFile.set(place, { withdrawn: true });
   }
 
-  return { bootstrap, registerFromFile };
+  const withdrawn = (tenant: Tenant, id: string) => fromFile.get(placeOf(tenant, id))?.withdrawn === true;
+
+  return { bootstrap, withdrawn, registerFromFile };
 }
 
 function wantedOf(body: BootstrapBody, home: Tenant, subject: string): Registered {

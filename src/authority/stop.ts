@@ -5,7 +5,7 @@ import type { Gate } from '../gate/gate.ts';
 import type { LiveRuntime } from '../gate/runtimes.ts';
 import type { EventPlace, Revocation, StoredEvent, StoreEvent, Tenant } from '../store/model.ts';
 import type { Store } from '../store/store.ts';
-import { notFound } from './refusal.ts';
+import { notFound, Refusal } from './refusal.ts';
 import { placeOf } from './registration.ts';
 
 /**
@@ -47,7 +47,10 @@ export interface Stops {
     runtimeId: string,
     why: string,
     tenant?: Tenant,
+    by?: string,
   ): Promise<Enforced & { readonly taint_epoch: number }>;
+  /** Until it is resumed. Refusal `runtime_killed`: that is more. */
+  contain(runtimeId: string, why?: Why, tenant?: Tenant): Promise<Enforced>;
 }
 
 /** Events around a time that a search for a kill reads at once. */
@@ -114,7 +117,8 @@ export function createStops({ home, store, gate, clock, onError }: StopsOptions)
     need(tenant, runtimeId);
     const place = placeOf(tenant, runtimeId);
     const before = kills.get(place);
-    if (before !== undefined) return before;
+    // A runtime that came back since is killed anew.
+    if (before !== undefined && need(tenant, runtimeId).status === 'killed') return before;
     const killing = killAnew(tenant, runtimeId, why);
     kills.set(place, killing);
     const enforced = await killing;
@@ -138,16 +142,27 @@ export function createStops({ home, store, gate, clock, onError }: StopsOptions)
     return kept.find(({ durable }) => !durable) ?? (kept.at(-1) as Enforced);
   }
 
-  async function taint(runtimeId: string, why: string, tenant: Tenant = home) {
+  async function taint(runtimeId: string, why: string, tenant: Tenant = home, by?: string) {
     const { org, env } = tenant;
     const taint_epoch = need(tenant, runtimeId).taint_epoch + 1;
     const put = (place?: EventPlace) => gate.putRuntime({ ...need(tenant, runtimeId), taint_epoch }, place);
     put();
-    const payload = { runtime_id: runtimeId, taint_epoch, reason: why };
+    const payload = { runtime_id: runtimeId, taint_epoch, ...noted({ reason: why, by }) };
     return { ...(await keep({ org, env, type: 'taint', payload, time: clock() }, put)), taint_epoch };
   }
 
-  return { kill, revoke, taint };
+  async function contain(runtimeId: string, why: Why = {}, tenant: Tenant = home): Promise<Enforced> {
+    const { org, env } = tenant;
+    if (need(tenant, runtimeId).status === 'killed')
+      throw new Refusal('runtime_killed', `${runtimeId} was killed, which is more`);
+    const put = (place?: EventPlace) =>
+      gate.putRuntime({ ...need(tenant, runtimeId), status: 'inactive' }, place);
+    put();
+    const payload = { runtime_id: runtimeId, status: 'inactive', ...noted(why) } as const;
+    return keep({ org, env, type: 'status', payload, time: clock() }, put);
+  }
+
+  return { kill, revoke, taint, contain };
 }
 
 function noted({ reason, by }: Why): { reason?: string; by?: string } {

@@ -43,7 +43,7 @@ export function checkPop(
   chain: VerifiedChain,
   presented: Presented,
   message: SignedMessage,
-  route: Route,
+  route: Pick<Route, 'body'>,
   now: number,
 ): Pop | null {
   const link = chain.links.findIndex((lemma) => boundsOf(lemma)?.pop === true);
@@ -183,7 +183,7 @@ export function signatureBase(
   return [...lines, `"@signature-params": ${serializeInnerList(input)}`].join('\n');
 }
 
-function checkBody(pop: Pop, message: SignedMessage, route: Route): void {
+function checkBody(pop: Pop, message: SignedMessage, route: Pick<Route, 'body'>): void {
   const { state, bytes } = message.body;
   if (state !== 'none' && state !== 'complete' && route.body !== 'none') {
     throw new Denial('body_truncated', `the body was ${state}`, { body: state });
