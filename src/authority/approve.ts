@@ -51,7 +51,10 @@ export function createApprove({
     );
     const found = lemmaId === undefined ? proofs[0] : proofs.find(({ lemma_id }) => lemma_id === lemmaId);
     if (found !== undefined) return found;
-    throw new Refusal('conflict', `${lemmaId ?? 'no proof'} of ${runtimeId} is outstanding: issue one instead`);
+    throw new Refusal(
+      'conflict',
+      `${lemmaId ?? 'no proof'} of ${runtimeId} is outstanding: issue one instead`,
+    );
   }
 
   return async (runtimeId, { taint_epoch, lemma_id, ttl_s, reason }, { by, grants }) => {
@@ -60,7 +63,15 @@ export function createApprove({
     const life = ttl_s ?? Math.min(SHORT_S, grants?.max_ttl_s ?? SHORT_S);
     const { key, scope, audience, profile, budget, bounds, intent } = before;
     const body: IssueProofBody = {
-      ...{ runtime_id: runtimeId, key, scope: [...scope], audience: [...audience], profile, taint_epoch, ttl_s: life },
+      ...{
+        runtime_id: runtimeId,
+        key,
+        scope: [...scope],
+        audience: [...audience],
+        profile,
+        taint_epoch,
+        ttl_s: life,
+      },
       ...(budget === null || budget === undefined ? {} : { budget }),
       ...(bounds === null || bounds === undefined ? {} : { bounds }),
       ...(intent === null ? {} : { intent }),
@@ -70,7 +81,13 @@ export function createApprove({
     const proof = issueProof(body);
     await outstanding.keep(home, proof, body, by);
     const noted = { by, ...(reason === undefined ? {} : { reason }) };
-    const payload = { action: 'approve', runtime_id: runtimeId, taint_epoch, lemma_id: proof.credential.id, ...noted };
+    const payload = {
+      action: 'approve',
+      runtime_id: runtimeId,
+      taint_epoch,
+      lemma_id: proof.credential.id,
+      ...noted,
+    };
     await store.appendEvent({ ...home, type: 'admin', payload, time: clock() });
     return { proof, lemma_id: before.lemma_id, tainted_by };
   };

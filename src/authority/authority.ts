@@ -1,7 +1,7 @@
-import type { Gate } from '../gate/gate.ts';
-import type { LiveRuntime } from '../gate/runtimes.ts';
 import { publicKeyOf } from '#runtime';
 import { toBase64url } from '../crypto/base64url.ts';
+import type { Gate } from '../gate/gate.ts';
+import type { LiveRuntime } from '../gate/runtimes.ts';
 import { createTrust, type TrustSet } from '../proof/trust.ts';
 import type { BootstrapBody, IssueProofBody } from '../schema/api.ts';
 import type { ApproveBody } from '../schema/api-runtimes.ts';

@@ -15,7 +15,10 @@ const TAG_BYTES = 16;
 export function createCursors(secret: Uint8Array): Cursors {
   const key = createHmac('sha256', secret).update('lemma/cursor/v1').digest();
   const tagOf = (question: string, place: string) =>
-    createHmac('sha256', key).update(JSON.stringify([question, place])).digest().subarray(0, TAG_BYTES);
+    createHmac('sha256', key)
+      .update(JSON.stringify([question, place]))
+      .digest()
+      .subarray(0, TAG_BYTES);
   return {
     seal: (question, place) =>
       Buffer.concat([tagOf(question, place), Buffer.from(place)]).toString('base64url'),

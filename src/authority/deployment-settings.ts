@@ -50,7 +50,15 @@ export function createSettings(
       const id = idOf({ org, env }, level);
       const body = { settings, by, at };
       try {
-        const written = await store.putDocument({ org, env, kind: KIND, id, version, expires_at: null, body });
+        const written = await store.putDocument({
+          org,
+          env,
+          kind: KIND,
+          id,
+          version,
+          expires_at: null,
+          body,
+        });
         const noted = { by, ...(reason === undefined ? {} : { reason }) };
         const payload = { action: 'settings', level, version: written, settings, ...noted };
         await store.appendEvent({ org, env, type: 'admin', payload, time: at });

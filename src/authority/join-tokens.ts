@@ -10,7 +10,8 @@ import { checkGrants, type Grants } from './grants.ts';
 import { Refusal } from './refusal.ts';
 
 /** What a join token lets its bearer do, once. Ids may end in `*`. */
-export interface JoinTerms extends Pick<JoinTokenBody, 'runtime_id' | 'agent_id' | 'workspace_id' | 'profile'> {
+export interface JoinTerms
+  extends Pick<JoinTokenBody, 'runtime_id' | 'agent_id' | 'workspace_id' | 'profile'> {
   /** The first proof, where the token brings one. */
   readonly proof: { readonly scope: string[]; readonly audience: string[]; readonly ttl_s: number } | null;
   /** The operator who made it. */
@@ -31,7 +32,10 @@ export interface JoinTokens {
    * Looks a token up, and what it was made for. Refusal: auth_required (unknown, used, expired), forbidden (made for another
    * runtime). `spend` uses it up, exactly once: the second of two at once is auth_required.
    */
-  redeem(token: string, body: BootstrapBody): Promise<{ readonly terms: JoinTerms; readonly id: string; spend(): Promise<void> }>;
+  redeem(
+    token: string,
+    body: BootstrapBody,
+  ): Promise<{ readonly terms: JoinTerms; readonly id: string; spend(): Promise<void> }>;
 }
 
 const KIND = 'join_token';
@@ -50,7 +54,10 @@ export function createJoinTokens({
   return {
     async create(body, by, grants) {
       const { runtime_id, agent_id, workspace_id, profile = 'low', reason, ttl_s = TTL_S } = body;
-      const proof = body.proof === undefined ? null : { ttl_s: Math.min(PROOF_TTL_S, grants?.max_ttl_s ?? PROOF_TTL_S), ...body.proof };
+      const proof =
+        body.proof === undefined
+          ? null
+          : { ttl_s: Math.min(PROOF_TTL_S, grants?.max_ttl_s ?? PROOF_TTL_S), ...body.proof };
       if (proof !== null) checkGrants(proof, grants);
       const token = `lm_jt_${toBase64url(randomBytes(32))}`;
       const digest = digestOf(token);
@@ -58,7 +65,13 @@ export function createJoinTokens({
       const time = clock();
       const expires_at = time + ttl_s * 1000;
       const terms: JoinTerms = { runtime_id, agent_id, workspace_id, profile, proof, by };
-      const payload = { action: 'join_token', id, by, for: runtime_id, ...(reason === undefined ? {} : { reason }) };
+      const payload = {
+        action: 'join_token',
+        id,
+        by,
+        for: runtime_id,
+        ...(reason === undefined ? {} : { reason }),
+      };
       await store.putDocument({ ...home, kind: KIND, id: digest, version: 0, expires_at, body: terms });
       await store.appendEvent({ ...home, type: 'admin', payload, time });
       return { token, id, expires_at };
@@ -93,7 +106,10 @@ function idOf(digest: string): string {
 }
 
 function unknown(): Refusal {
-  return new Refusal('auth_required', 'this join token is unknown, used or expired: ask an operator for a new one');
+  return new Refusal(
+    'auth_required',
+    'this join token is unknown, used or expired: ask an operator for a new one',
+  );
 }
 
 function checkTerms(terms: JoinTerms, body: BootstrapBody): void {
@@ -101,8 +117,10 @@ function checkTerms(terms: JoinTerms, body: BootstrapBody): void {
     if (!covers(terms[member], body[member])) throw madeFor(member, terms[member]);
   }
   const { profile = 'low' } = body;
-  if (stricter(profile, terms.profile ?? 'low') !== profile) throw madeFor('profile', `${terms.profile} or stricter`);
-  if (body.subject !== undefined) throw new Refusal('forbidden', 'subject: an operator registers for another subject');
+  if (stricter(profile, terms.profile ?? 'low') !== profile)
+    throw madeFor('profile', `${terms.profile} or stricter`);
+  if (body.subject !== undefined)
+    throw new Refusal('forbidden', 'subject: an operator registers for another subject');
 }
 
 function covers(pattern: string, id: string): boolean {

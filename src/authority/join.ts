@@ -48,7 +48,9 @@ export function createJoin({
 
 function checkKey(key: string | undefined, wanted: boolean): void {
   if (wanted !== (key !== undefined)) {
-    const message = wanted ? 'missing: this join token brings a proof for it' : 'this join token brings no proof';
+    const message = wanted
+      ? 'missing: this join token brings a proof for it'
+      : 'this join token brings no proof';
     throw new InputError([{ field: 'key', message }]);
   }
   const weak = key === undefined ? null : keyProblem(fromBase64url(key) ?? new Uint8Array());

@@ -40,6 +40,7 @@ export function listRuntimes(
     .sort((a, b) => (a.runtime_id < b.runtime_id ? -1 : 1));
   const runtimes = rest.slice(0, limit);
   const last = runtimes.at(-1);
-  const next_cursor = rest.length > limit && last !== undefined ? cursors.seal(question, last.runtime_id) : null;
+  const next_cursor =
+    rest.length > limit && last !== undefined ? cursors.seal(question, last.runtime_id) : null;
   return { runtimes, next_cursor };
 }

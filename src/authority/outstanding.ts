@@ -94,7 +94,13 @@ function outstandingOf(proof: IssuedProof, body: IssueProofBody, by: string): Ou
     bounds: body.bounds ?? null,
     intent: body.intent ?? null,
     by,
-    links: links.map(({ type, id, issuer, key, expires_at }) => ({ type, id, issuer, key: keyId(key), expires_at })),
+    links: links.map(({ type, id, issuer, key, expires_at }) => ({
+      type,
+      id,
+      issuer,
+      key: keyId(key),
+      expires_at,
+    })),
   };
 }
 

@@ -54,10 +54,17 @@ export function createRegistrar(options: RegistrarOptions): Registrar {
     };
   }
 
-  async function bootstrap(body: BootstrapBody, by?: string, admit?: () => Promise<void>): Promise<LiveRuntime> {
+  async function bootstrap(
+    body: BootstrapBody,
+    by?: string,
+    admit?: () => Promise<void>,
+  ): Promise<LiveRuntime> {
     const wanted = wantedOf(body, home, subject);
     if (gate.revoked(wanted.org, wanted.env, wanted.subject))
-      throw new Refusal('revoked', 'the subject was killed, and nothing below it comes back: use another subject');
+      throw new Refusal(
+        'revoked',
+        'the subject was killed, and nothing below it comes back: use another subject',
+      );
     const place = placeOf(wanted, wanted.runtime_id);
     const before = known(wanted, wanted.runtime_id);
     if (before !== null && fromFile.get(place)?.withdrawn !== true) {

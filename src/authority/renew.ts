@@ -44,7 +44,9 @@ const OPERATORS_OWN = ['intent', 'profile', 'budget', 'bounds'] as const;
  * It throws Denial as `decide` would (proof, PoP, kill, revocation, `taint_stale`, `replay_detected`); InputError for what
  * is beyond the present proof; Refusal: conflict (not issued here, with a budget, a run's), rate_limited, moved, revoked.
  */
-export function createRenewer(options: RenewerOptions): (request: AuthzRequest, body: IssueProofBody) => Promise<IssuedProof> {
+export function createRenewer(
+  options: RenewerOptions,
+): (request: AuthzRequest, body: IssueProofBody) => Promise<IssuedProof> {
   const { home, trust, gate, store, clock, issueProof, outstanding } = options;
   const rate = createRate(RATE);
 
@@ -87,19 +89,26 @@ export function createRenewer(options: RenewerOptions): (request: AuthzRequest, 
     }
     const runtime = gate.admit(chain, nowMs);
     checkEpoch(chain, runtime);
-    if (chain.run !== null) throw new Refusal('conflict', "a run's proof is not renewed: renew its runtime's");
+    if (chain.run !== null)
+      throw new Refusal('conflict', "a run's proof is not renewed: renew its runtime's");
     const known = await outstanding.get(home, runtime.runtime_id, chain.runtime.id);
     if (known === null) {
       throw new Refusal('conflict', 'this proof was not issued here, so it is not renewed here');
     }
     if (known.budget !== null) {
-      throw new Refusal('conflict', 'a proof with a budget is not renewed: an operator has to issue the next one');
+      throw new Refusal(
+        'conflict',
+        'a proof with a budget is not renewed: an operator has to issue the next one',
+      );
     }
     checkAsked(body, runtime, known);
     await spend(pop, now);
     const wait = rate.take(runtime.runtime_id, nowMs);
     if (wait > 0) {
-      throw new Refusal('rate_limited', `${runtime.runtime_id} renews too often: wait ${Math.ceil(wait / 1000)} s`);
+      throw new Refusal(
+        'rate_limited',
+        `${runtime.runtime_id} renews too often: wait ${Math.ceil(wait / 1000)} s`,
+      );
     }
     const renewed = termsOf(body, known);
     const proof = issueProof(renewed);
@@ -122,7 +131,8 @@ function checkAsked(body: IssueProofBody, runtime: LiveRuntime, known: Outstandi
   }));
   if (body.runtime_id !== runtime.runtime_id)
     problems.push({ field: 'runtime_id', message: 'must be the one that the proof binds' });
-  if (body.key !== known.key) problems.push({ field: 'key', message: 'must be the key that the proof binds' });
+  if (body.key !== known.key)
+    problems.push({ field: 'key', message: 'must be the key that the proof binds' });
   const wide = uncoveredScope(known.scope, body.scope);
   if (wide !== null)
     problems.push({ field: `scope[${body.scope.indexOf(wide)}]`, message: 'is not in the present proof' });

@@ -43,9 +43,11 @@ export function createResumes({
       throw new Refusal('conflict', `${id} stands in the configuration no more: put it back there`);
     if (runtime.status === 'active') return runtime;
     const payload = { runtime_id: id, status: 'active', ...why } as const;
-    const place = await store.appendEvent({ org, env, type: 'status', payload, time: clock() }).catch((error: unknown) => {
-      throw error instanceof StoreConflict ? killed(id) : error;
-    });
+    const place = await store
+      .appendEvent({ org, env, type: 'status', payload, time: clock() })
+      .catch((error: unknown) => {
+        throw error instanceof StoreConflict ? killed(id) : error;
+      });
     // A kill that came while it was written holds: the gate keeps it.
     gate.putRuntime({ ...need(tenant, id), status: 'active' }, place);
     return need(tenant, id);
@@ -54,7 +56,8 @@ export function createResumes({
   async function reactivate(id: string, epoch: number, why: Why, { org, env }: Tenant): Promise<LiveRuntime> {
     const tenant = { org, env };
     const runtime = need(tenant, id);
-    if (runtime.status !== 'killed') throw new Refusal('conflict', `${id} is not killed: issue a proof for it`);
+    if (runtime.status !== 'killed')
+      throw new Refusal('conflict', `${id} is not killed: issue a proof for it`);
     if (runtime.taint_epoch !== epoch)
       throw new Refusal('moved', `the taint epoch is ${runtime.taint_epoch}, not ${epoch}: look again`);
     if (gate.revoked(org, env, runtime.subject))
@@ -62,11 +65,16 @@ export function createResumes({
     const at = clock();
     const taint_epoch = epoch + 1;
     const payload = { runtime_id: id, taint_epoch, ...why };
-    const place = await store.appendEvent({ org, env, type: 'reactivate', payload, time: at }).catch((error: unknown) => {
-      if (!(error instanceof StoreConflict)) throw error;
-      throw new Refusal('conflict', `${id} is not durably killed, or came back already: look again`);
-    });
-    gate.putRuntime({ ...need(tenant, id), status: 'active', taint_epoch, revived: { taint_epoch, at } }, place);
+    const place = await store
+      .appendEvent({ org, env, type: 'reactivate', payload, time: at })
+      .catch((error: unknown) => {
+        if (!(error instanceof StoreConflict)) throw error;
+        throw new Refusal('conflict', `${id} is not durably killed, or came back already: look again`);
+      });
+    gate.putRuntime(
+      { ...need(tenant, id), status: 'active', taint_epoch, revived: { taint_epoch, at } },
+      place,
+    );
     return need(tenant, id);
   }
 

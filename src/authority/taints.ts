@@ -20,5 +20,7 @@ export async function taintsOf(
   tenant: Tenant,
   runtimeId: string,
 ): Promise<StoredEvent[]> {
-  return (await eventsOf(store, tenant, runtimeId)).filter(({ type }) => type === 'taint' || type === 'reactivate');
+  return (await eventsOf(store, tenant, runtimeId)).filter(
+    ({ type }) => type === 'taint' || type === 'reactivate',
+  );
 }

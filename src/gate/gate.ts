@@ -124,7 +124,11 @@ export function createGate(options: GateOptions = {}): Gate {
       }
       if (runtime.status === 'killed') throw new Denial('runtime_killed', 'the runtime was killed', facts);
       if (beforeRevival(runtime, chain)) {
-        throw new Denial('runtime_killed', 'the proof was bound before the runtime was killed and came back', facts);
+        throw new Denial(
+          'runtime_killed',
+          'the proof was bound before the runtime was killed and came back',
+          facts,
+        );
       }
       if (runtime.status === 'inactive')
         throw new Denial('runtime_inactive', 'the runtime is contained', facts);
@@ -215,7 +219,9 @@ function fencedLink(chain: Bound, fencedAt: number | null): Lemma | null {
 /** A binding of a life before: its epoch, or its time, is one of then. */
 function beforeRevival({ revived }: LiveRuntime, { runtime }: Bound): boolean {
   if (revived === undefined) return false;
-  return runtime.claims.taint_epoch < revived.taint_epoch || runtime.issued_at < Math.floor(revived.at / 1000);
+  return (
+    runtime.claims.taint_epoch < revived.taint_epoch || runtime.issued_at < Math.floor(revived.at / 1000)
+  );
 }
 
 /** What of a registration the chain does not meet, or null. */

@@ -16,11 +16,20 @@ export const joinTokenSchema = {
   additionalProperties: false,
   required: ['runtime_id', 'agent_id', 'workspace_id'],
   properties: {
-    runtime_id: { ...idPattern, description: 'The runtime that may be registered; `ci-*`: any that begins so' },
+    runtime_id: {
+      ...idPattern,
+      description: 'The runtime that may be registered; `ci-*`: any that begins so',
+    },
     agent_id: idPattern,
     workspace_id: idPattern,
     profile: { enum: PROFILES, default: 'low', description: 'This profile, or a stricter one' },
-    ttl_s: { type: 'integer', minimum: 1, maximum: 86_400, default: 3600, description: 'Seconds until it ends unused' },
+    ttl_s: {
+      type: 'integer',
+      minimum: 1,
+      maximum: 86_400,
+      default: 3600,
+      description: 'Seconds until it ends unused',
+    },
     proof: {
       type: 'object',
       additionalProperties: false,
@@ -53,9 +62,15 @@ export const killBelowSchema = {
   additionalProperties: false,
   minProperties: 1,
   properties: {
-    subject: { ...subject, description: 'A delegator: each of its runtimes, and every chain of its, for ever' },
+    subject: {
+      ...subject,
+      description: 'A delegator: each of its runtimes, and every chain of its, for ever',
+    },
     lemma_id: { ...lemmaId, description: 'A delegation: every chain that has it' },
-    key: { ...thumbprint, description: 'A key, or its thumbprint: every chain that it signs or holds a link of' },
+    key: {
+      ...thumbprint,
+      description: 'A key, or its thumbprint: every chain that it signs or holds a link of',
+    },
     reason,
   },
 } as const;
@@ -72,9 +87,18 @@ export const approveSchema = {
   additionalProperties: false,
   required: ['taint_epoch'],
   properties: {
-    taint_epoch: { ...epoch, description: 'The epoch that was looked at: void where it is another one by now' },
+    taint_epoch: {
+      ...epoch,
+      description: 'The epoch that was looked at: void where it is another one by now',
+    },
     lemma_id: { ...lemmaId, description: 'The proof to go on from; default: the one that was issued last' },
-    ttl_s: { type: 'integer', minimum: 1, maximum: 3600, default: 900, description: 'Seconds that the new one lives' },
+    ttl_s: {
+      type: 'integer',
+      minimum: 1,
+      maximum: 3600,
+      default: 900,
+      description: 'Seconds that the new one lives',
+    },
     reason,
   },
 } as const;
@@ -84,7 +108,10 @@ export const reactivateSchema = {
   additionalProperties: false,
   required: ['taint_epoch', 'reason'],
   properties: {
-    taint_epoch: { ...epoch, description: 'The epoch that was looked at: void where it is another one by now' },
+    taint_epoch: {
+      ...epoch,
+      description: 'The epoch that was looked at: void where it is another one by now',
+    },
     reason,
   },
 } as const;

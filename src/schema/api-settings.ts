@@ -28,7 +28,9 @@ export const settingsParamsSchema = {
   type: 'object',
   additionalProperties: false,
   required: ['level'],
-  properties: { level: { enum: ['org', 'env'], description: 'The organisation, or the env, which goes first' } },
+  properties: {
+    level: { enum: ['org', 'env'], description: 'The organisation, or the env, which goes first' },
+  },
 } as const;
 
 export const putSettingsSchema = {

@@ -85,7 +85,10 @@ export const bootstrapSchema = {
       items: thumbprint,
       description: "Thumbprints of the only keys it may have; default: any that the subject's chain binds",
     },
-    key: { ...thumbprint, description: 'Only with a join token that brings a proof: the public key that it is for' },
+    key: {
+      ...thumbprint,
+      description: 'Only with a join token that brings a proof: the public key that it is for',
+    },
   },
 } as const;
 

@@ -94,7 +94,8 @@ export function eventWriter(db: Database, epoch: number): (event: StoreEvent) =>
   function reactivate(event: Of<'reactivate'>): EventPlace {
     const { org, env, time, payload } = event;
     const state = stateOf(event, payload.runtime_id);
-    if (state.status !== 'killed' || payload.taint_epoch <= state.taint_epoch) throw alive(payload.runtime_id);
+    if (state.status !== 'killed' || payload.taint_epoch <= state.taint_epoch)
+      throw alive(payload.runtime_id);
     revive.run({ org, env, id: payload.runtime_id, epoch: payload.taint_epoch, at: time });
     return append(event, payload.runtime_id);
   }
