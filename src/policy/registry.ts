@@ -244,7 +244,8 @@ function checkEither(bundle: Bundle, trusts: readonly Trust[]): void {
   let objection: unknown = refused('bundle_rejected', bundle, 'is trusted by nobody');
   for (const trust of trusts) {
     try {
-      return checkTrust(bundle, trust);
+      checkTrust(bundle, trust);
+      return;
     } catch (error) {
       objection = error;
     }

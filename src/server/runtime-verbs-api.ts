@@ -1,6 +1,7 @@
 import type { Authority } from '../authority/authority.ts';
 import type { RuntimeDetail, ShownProof } from '../authority/detail.ts';
 import type { Operator } from '../authority/operators.ts';
+import { InputError } from '../reason.ts';
 import { type KillBody, killSchema } from '../schema/api.ts';
 import {
   type ApproveBody,
@@ -51,6 +52,8 @@ export function runtimeVerbHandlers(authority: Authority): Record<Verb, Operator
     },
     async killBelow(operator, request) {
       const { reason, ...delegator } = readKillBelow(request.body);
+      if (Object.keys(delegator).length === 0)
+        throw new InputError([{ field: '', message: 'name a subject, a lemma_id or a key' }]);
       const { runtimes, ...enforced } = await authority.killBelow(
         delegator,
         whyOf(operator, reason),
