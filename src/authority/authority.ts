@@ -93,7 +93,7 @@ export function createAuthority(options: AuthorityOptions): Authority {
     joinTokens,
     ...registrar,
     ...stops,
-    ...createResumes({ store, gate, clock, withdrawn: registrar.withdrawn }),
+    ...createResumes({ store, gate, clock, withdrawn: registrar.withdrawn, stops }),
     issueProof,
     issue: createIssueAs({ ...shared, settings }),
     renew: createRenewer({ ...shared, trust: options.trust ?? ownTrust }),

@@ -4,7 +4,7 @@ import { linksOf } from '../proof/issue.ts';
 import type { IssueProofBody } from '../schema/api.ts';
 import type { Profile } from '../schema/common.ts';
 import type { LemmaType } from '../schema/lemma.ts';
-import type { Tenant } from '../store/model.ts';
+import type { DocumentPage, Tenant } from '../store/model.ts';
 import type { Store } from '../store/store.ts';
 import type { IssuedProof } from './issue.ts';
 
@@ -39,11 +39,11 @@ export interface OutstandingProofs {
   keep(tenant: Tenant, proof: IssuedProof, body: IssueProofBody, by: string): Promise<void>;
   /** Null for one that ended, or was never issued here. */
   get(tenant: Tenant, runtimeId: string, lemmaId: string): Promise<Outstanding | null>;
-  /** At most 1,000, the latest first. */
+  /** The latest first. */
   of(tenant: Tenant, runtimeId: string): Promise<Outstanding[]>;
 }
 
-const AT_MOST = 1000;
+const PAGE = 1000;
 
 /** Kept as documents of one kind for each runtime, so that those of one are found without looking at all. */
 export function createOutstanding(
@@ -65,10 +65,17 @@ export function createOutstanding(
       return found === null ? null : (found.body as Outstanding);
     },
     async of(tenant, runtimeId) {
-      const { documents } = await store.listDocuments(kindOf(tenant, runtimeId), tenant, { limit: AT_MOST });
-      return documents
-        .map(({ body }) => body as Outstanding)
-        .sort((a, b) => b.issued_at - a.issued_at || b.taint_epoch - a.taint_epoch);
+      const found: Outstanding[] = [];
+      let cursor: string | null = '';
+      while (cursor !== null) {
+        const page: DocumentPage = await store.listDocuments(kindOf(tenant, runtimeId), tenant, {
+          cursor,
+          limit: PAGE,
+        });
+        found.push(...page.documents.map(({ body }) => body as Outstanding));
+        cursor = page.next_cursor;
+      }
+      return found.sort((a, b) => b.issued_at - a.issued_at || b.taint_epoch - a.taint_epoch);
     },
   };
 }

@@ -4,7 +4,7 @@ import { InputError, type Problem } from '../reason.ts';
 import type { BootstrapBody } from '../schema/api.ts';
 import type { RuntimeEntry } from '../schema/config.ts';
 import { StoreConflict } from '../store/errors.ts';
-import type { RuntimeState, Tenant } from '../store/model.ts';
+import type { RuntimeState, RuntimeStatus, Tenant } from '../store/model.ts';
 import type { Store } from '../store/store.ts';
 import { notFound, Refusal } from './refusal.ts';
 import { placeOf, type Registered, registrationDifference, registrationOf } from './registration.ts';
@@ -37,7 +37,7 @@ export function createRegistrar(options: RegistrarOptions): Registrar {
   const { home, subject, store, gate, clock } = options;
   const states = new Map(options.states.map((state) => [placeOf(state, state.runtime_id), state]));
   /** Places that the file registers, or once did: then they are withdrawn, which the gate knows as inactive. */
-  const fromFile = new Map<string, { readonly withdrawn: boolean }>();
+  const fromFile = new Map<string, { readonly withdrawn: boolean; readonly was?: RuntimeStatus }>();
 
   const known = (tenant: Tenant, id: string) => gate.runtime(tenant.org, tenant.env, id);
 
@@ -47,7 +47,7 @@ export function createRegistrar(options: RegistrarOptions): Registrar {
       ...registrationOf({ ...registered, status: 'active', registered_at: at, taint_epoch: 0 }),
       org: registered.org,
       env: registered.env,
-      status: state?.status ?? 'active',
+      status: fromFile.get(placeOf(registered, registered.runtime_id))?.was ?? state?.status ?? 'active',
       registered_at: at,
       taint_epoch: state?.taint_epoch ?? 0,
       ...(state?.revived === undefined ? {} : { revived: state.revived }),
@@ -78,8 +78,8 @@ export function createRegistrar(options: RegistrarOptions): Registrar {
     const meanwhile = known(wanted, wanted.runtime_id);
     // The other of two calls at once was first: its time of registration is the one on disk.
     if (meanwhile !== null && meanwhile !== before) return same(meanwhile, wanted);
-    fromFile.delete(place);
     gate.putRuntime(born(wanted, at), event);
+    fromFile.delete(place);
     return known(wanted, wanted.runtime_id) ?? born(wanted, at);
   }
 
@@ -120,9 +120,10 @@ export function createRegistrar(options: RegistrarOptions): Registrar {
     const runtime = known(entry, entry.runtime_id);
     if (runtime !== null && !fromFile.has(place)) return;
     const fresh = born(entry, runtime?.registered_at ?? clock());
-    const returns = fromFile.get(place)?.withdrawn === true;
+    const before = fromFile.get(place);
+    const status = before?.withdrawn === true ? before.was : runtime?.status;
     // The gate keeps a kill and the higher epoch, whatever is put.
-    gate.putRuntime({ ...fresh, status: returns || runtime === null ? fresh.status : runtime.status });
+    gate.putRuntime({ ...fresh, status: status ?? fresh.status });
     fromFile.set(place, { withdrawn: false });
   }
 
@@ -130,7 +131,9 @@ export function createRegistrar(options: RegistrarOptions): Registrar {
     const [org = '', env = '', id = ''] = place.split(' ');
     const runtime = gate.runtime(org, env, id);
     if (runtime !== null) gate.putRuntime({ ...runtime, status: 'inactive' });
-    fromFile.set(place, { withdrawn: true });
+    // Contained before, it is so when it returns.
+    const was = fromFile.get(place)?.was ?? runtime?.status;
+    fromFile.set(place, { withdrawn: true, ...(was === undefined ? {} : { was }) });
   }
 
   const withdrawn = (tenant: Tenant, id: string) => fromFile.get(placeOf(tenant, id))?.withdrawn === true;

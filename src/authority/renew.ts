@@ -18,7 +18,7 @@ import type { Store } from '../store/store.ts';
 import type { IssuedProof } from './issue.ts';
 import type { Outstanding, OutstandingProofs } from './outstanding.ts';
 import { createRate } from './rate.ts';
-import { Refusal } from './refusal.ts';
+import { Refusal, tooMany } from './refusal.ts';
 
 export interface RenewerOptions {
   readonly home: Tenant;
@@ -102,13 +102,16 @@ export function createRenewer(
       );
     }
     checkAsked(body, runtime, known);
+    if (body.taint_epoch !== undefined && body.taint_epoch !== known.taint_epoch) {
+      throw new Refusal(
+        'moved',
+        `the proof is of epoch ${known.taint_epoch}: it is renewed at that one alone`,
+      );
+    }
     await spend(pop, now);
     const wait = rate.take(runtime.runtime_id, nowMs);
     if (wait > 0) {
-      throw new Refusal(
-        'rate_limited',
-        `${runtime.runtime_id} renews too often: wait ${Math.ceil(wait / 1000)} s`,
-      );
+      throw tooMany(`${runtime.runtime_id} renews too often`, wait);
     }
     const renewed = termsOf(body, known);
     const proof = issueProof(renewed);
@@ -148,9 +151,8 @@ function termsOf(body: IssueProofBody, known: Outstanding): IssueProofBody {
   const { runtime_id, key, scope, audience, ttl_s = known.expires_at - known.issued_at } = body;
   const { profile, taint_epoch, bounds, intent } = known;
   return {
-    ...{ runtime_id, key, scope, audience, ttl_s, profile },
-    // Between the check above and this proof the epoch may have moved: then it is `moved`.
-    taint_epoch: body.taint_epoch ?? taint_epoch,
+    // The epoch of the present proof, whatever the body says: where it has moved since the check, the answer is `moved`.
+    ...{ runtime_id, key, scope, audience, ttl_s, profile, taint_epoch },
     ...(bounds === null || bounds === undefined ? {} : { bounds }),
     ...(intent === null ? {} : { intent }),
   };

@@ -4,7 +4,7 @@ import { StoreConflict } from '../store/errors.ts';
 import type { Tenant } from '../store/model.ts';
 import type { Store } from '../store/store.ts';
 import { notFound, Refusal } from './refusal.ts';
-import type { Why } from './stop.ts';
+import type { Stops, Why } from './stop.ts';
 
 /** Verbs that give something back: durable first, then in force. Refusal: not_found, and as each says. */
 export interface Resumes {
@@ -22,12 +22,14 @@ export function createResumes({
   gate,
   clock,
   withdrawn,
+  stops,
 }: {
   readonly store: Pick<Store, 'appendEvent'>;
   readonly gate: Gate;
   readonly clock: () => number;
   /** Whether the configuration registered it once, and does no more. */
   readonly withdrawn: (tenant: Tenant, runtimeId: string) => boolean;
+  readonly stops: Pick<Stops, 'stopsAsked' | 'forgetKill'>;
 }): Resumes {
   function need({ org, env }: Tenant, id: string): LiveRuntime {
     const runtime = gate.runtime(org, env, id);
@@ -42,13 +44,15 @@ export function createResumes({
     if (withdrawn(tenant, id))
       throw new Refusal('conflict', `${id} stands in the configuration no more: put it back there`);
     if (runtime.status === 'active') return runtime;
+    const asked = stops.stopsAsked(id, tenant);
     const payload = { runtime_id: id, status: 'active', ...why } as const;
     const place = await store
       .appendEvent({ org, env, type: 'status', payload, time: clock() })
       .catch((error: unknown) => {
         throw error instanceof StoreConflict ? killed(id) : error;
       });
-    // A kill that came while it was written holds: the gate keeps it.
+    // A stop that was asked for while it was written holds.
+    if (stops.stopsAsked(id, tenant) !== asked) throw stoppedAgain(id);
     gate.putRuntime({ ...need(tenant, id), status: 'active' }, place);
     return need(tenant, id);
   }
@@ -64,6 +68,8 @@ export function createResumes({
       throw new Refusal('revoked', `the subject of ${id} was killed: nothing below it comes back`);
     const at = clock();
     const taint_epoch = epoch + 1;
+    const asked = stops.stopsAsked(id, tenant);
+    stops.forgetKill(id, tenant);
     const payload = { runtime_id: id, taint_epoch, ...why };
     const place = await store
       .appendEvent({ org, env, type: 'reactivate', payload, time: at })
@@ -71,14 +77,18 @@ export function createResumes({
         if (!(error instanceof StoreConflict)) throw error;
         throw new Refusal('conflict', `${id} is not durably killed, or came back already: look again`);
       });
-    gate.putRuntime(
-      { ...need(tenant, id), status: 'active', taint_epoch, revived: { taint_epoch, at } },
-      place,
-    );
+    const again = stops.stopsAsked(id, tenant) !== asked;
+    const status = again ? 'killed' : 'active';
+    gate.putRuntime({ ...need(tenant, id), status, taint_epoch, revived: { taint_epoch, at } }, place);
+    if (again) throw stoppedAgain(id);
     return need(tenant, id);
   }
 
   return { resume, reactivate };
+}
+
+function stoppedAgain(id: string): Refusal {
+  return new Refusal('conflict', `${id} was stopped again meanwhile: look at it again`);
 }
 
 function killed(id: string): Refusal {

@@ -51,6 +51,10 @@ export interface Stops {
   ): Promise<Enforced & { readonly taint_epoch: number }>;
   /** Until it is resumed. Refusal `runtime_killed`: that is more. */
   contain(runtimeId: string, why?: Why, tenant?: Tenant): Promise<Enforced>;
+  /** How often a kill or containment was asked for here: what gives back undoes none that came meanwhile. */
+  stopsAsked(runtimeId: string, tenant: Tenant): number;
+  /** It is about to come back: the next kill is a new one. */
+  forgetKill(runtimeId: string, tenant: Tenant): void;
 }
 
 /** Events around a time that a search for a kill reads at once. */
@@ -62,6 +66,7 @@ const PAGE = 500;
  */
 export function createStops({ home, store, gate, clock, onError }: StopsOptions): Stops {
   const kills = new Map<string, Promise<Enforced>>();
+  const asks = new Map<string, number>();
 
   function need(tenant: Tenant, id: string): LiveRuntime {
     const runtime = gate.runtime(tenant.org, tenant.env, id);
@@ -95,14 +100,15 @@ export function createStops({ home, store, gate, clock, onError }: StopsOptions)
     return keep({ org, env, type: 'kill', payload, time: clock() }, put);
   }
 
-  /** The kill of a runtime in the event log, looked for from now backwards; null where none is found. */
+  /** The kill of a runtime that nothing undid, in the event log from now backwards; null where none is found. */
   async function findKill(tenant: Tenant, runtimeId: string): Promise<StoredEvent | null> {
     let until = Number.MAX_SAFE_INTEGER;
     try {
       for (;;) {
         const events = await store.eventsAround(tenant, runtimeId, until, PAGE);
-        const found = events.find((event) => event.type === 'kill');
-        if (found !== undefined) return found;
+        const own = events.filter((event) => event.runtime_id === runtimeId);
+        const found = own.findLast(({ type }) => type === 'kill' || type === 'reactivate');
+        if (found !== undefined) return found.type === 'kill' ? found : null;
         const oldest = events[0]?.time ?? until;
         if (oldest >= until) return null;
         until = oldest;
@@ -115,10 +121,9 @@ export function createStops({ home, store, gate, clock, onError }: StopsOptions)
 
   async function kill(runtimeId: string, why: Why = {}, tenant: Tenant = home): Promise<Enforced> {
     need(tenant, runtimeId);
-    const place = placeOf(tenant, runtimeId);
+    const place = asked(tenant, runtimeId);
     const before = kills.get(place);
-    // A runtime that came back since is killed anew.
-    if (before !== undefined && need(tenant, runtimeId).status === 'killed') return before;
+    if (before !== undefined) return before;
     const killing = killAnew(tenant, runtimeId, why);
     kills.set(place, killing);
     const enforced = await killing;
@@ -155,6 +160,7 @@ export function createStops({ home, store, gate, clock, onError }: StopsOptions)
     const { org, env } = tenant;
     if (need(tenant, runtimeId).status === 'killed')
       throw new Refusal('runtime_killed', `${runtimeId} was killed, which is more`);
+    asked(tenant, runtimeId);
     const put = (place?: EventPlace) =>
       gate.putRuntime({ ...need(tenant, runtimeId), status: 'inactive' }, place);
     put();
@@ -162,7 +168,16 @@ export function createStops({ home, store, gate, clock, onError }: StopsOptions)
     return keep({ org, env, type: 'status', payload, time: clock() }, put);
   }
 
-  return { kill, revoke, taint, contain };
+  function asked(tenant: Tenant, runtimeId: string): string {
+    const place = placeOf(tenant, runtimeId);
+    asks.set(place, (asks.get(place) ?? 0) + 1);
+    return place;
+  }
+
+  const stopsAsked = (runtimeId: string, tenant: Tenant) => asks.get(placeOf(tenant, runtimeId)) ?? 0;
+  const forgetKill = (runtimeId: string, tenant: Tenant) => void kills.delete(placeOf(tenant, runtimeId));
+
+  return { kill, revoke, taint, contain, stopsAsked, forgetKill };
 }
 
 function noted({ reason, by }: Why): { reason?: string; by?: string } {

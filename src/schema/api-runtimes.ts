@@ -1,6 +1,6 @@
 import type { FromSchema } from 'json-schema-to-ts';
-import { id, note, PAGE_LIMIT, PROOF_TTL, thumbprint } from './api.ts';
-import { LEMMA_ID_PATTERN, PROFILES, SCOPE_PATTERN, SUBJECT_PATTERN } from './common.ts';
+import { audiences, id, limit, note, PROOF_TTL, scopes, thumbprint } from './api.ts';
+import { LEMMA_ID_PATTERN, PROFILES, SUBJECT_PATTERN } from './common.ts';
 
 /** What the verbs on runtimes take beyond those of the first tables. */
 
@@ -35,19 +35,8 @@ export const joinTokenSchema = {
       additionalProperties: false,
       required: ['scope', 'audience'],
       properties: {
-        scope: {
-          type: 'array',
-          maxItems: 64,
-          uniqueItems: true,
-          items: { type: 'string', pattern: SCOPE_PATTERN },
-        },
-        audience: {
-          type: 'array',
-          minItems: 1,
-          maxItems: 16,
-          uniqueItems: true,
-          items: { type: 'string', maxLength: 512 },
-        },
+        scope: scopes,
+        audience: audiences,
         ttl_s: { type: 'integer', minimum: 1, maximum: PROOF_TTL.most },
       },
       description: 'The first proof, which the runtime then renews by itself',
@@ -130,11 +119,7 @@ export const runtimesQuerySchema = {
       pattern: '^[A-Za-z0-9_-]{1,256}$',
       description: '`next_cursor` of the page before, with the same filters',
     },
-    limit: {
-      type: 'string',
-      pattern: '^(?:1000|[1-9][0-9]{0,2})$',
-      description: `1 to ${PAGE_LIMIT.most}; default ${PAGE_LIMIT.usual}`,
-    },
+    limit,
   },
 } as const;
 

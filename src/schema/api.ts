@@ -92,6 +92,22 @@ export const bootstrapSchema = {
   },
 } as const;
 
+export const scopes = {
+  type: 'array',
+  maxItems: 64,
+  uniqueItems: true,
+  items: { type: 'string', pattern: SCOPE_PATTERN },
+  description: 'Scopes that routes require, or wildcards over them',
+} as const;
+export const audiences = {
+  type: 'array',
+  minItems: 1,
+  maxItems: 16,
+  uniqueItems: true,
+  items: { type: 'string', maxLength: 512 },
+  description: 'Origins that routes name: https://api.example.com',
+} as const;
+
 export const issueProofSchema = {
   type: 'object',
   additionalProperties: false,
@@ -99,21 +115,8 @@ export const issueProofSchema = {
   properties: {
     runtime_id: id,
     key: { ...thumbprint, description: "The runtime's Ed25519 public key: 32 bytes as base64url" },
-    scope: {
-      type: 'array',
-      maxItems: 64,
-      uniqueItems: true,
-      items: { type: 'string', pattern: SCOPE_PATTERN },
-      description: 'Scopes that routes require, or wildcards over them',
-    },
-    audience: {
-      type: 'array',
-      minItems: 1,
-      maxItems: 16,
-      uniqueItems: true,
-      items: { type: 'string', maxLength: 512 },
-      description: 'Origins that routes name: https://api.example.com',
-    },
+    scope: scopes,
+    audience: audiences,
     ttl_s: {
       type: 'integer',
       minimum: 1,
@@ -200,7 +203,7 @@ export const authorizeSchema = {
   },
 } as const;
 
-const limit = {
+export const limit = {
   type: 'string',
   pattern: '^(?:1000|[1-9][0-9]{0,2})$',
   description: `1 to ${PAGE_LIMIT.most}; default ${PAGE_LIMIT.usual}`,

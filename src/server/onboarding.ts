@@ -1,6 +1,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Authority } from '../authority/authority.ts';
-import { Refusal } from '../authority/refusal.ts';
+import { createRate } from '../authority/rate.ts';
+import { Refusal, tooMany } from '../authority/refusal.ts';
 import { Denial, statusOf } from '../reason.ts';
 import type { AuthzRequest, HeaderLine } from '../schema/request.ts';
 import type { ErrorBody } from './errors.ts';
@@ -10,14 +11,18 @@ import { proofJson, readBootstrap, readIssueProof, runtimeJson } from './runtime
 
 /** What a runtime may do without an operator's key: register itself by a join token, and renew its own proof. */
 
+/** Of one address, since nobody is known yet who asks: signatures and look-ups cost more than a request does. */
+const ATTEMPTS = { burst: 100, every_ms: 100 } as const;
 const JOIN_TOKEN = /^Bearer +(lm_jt_[\w-]{43}) *$/i;
 
 /** `Authorization: Bearer lm_jt_…` on `bootstrap`. */
 export function joining(authority: Pick<Authority, 'join'>): OtherCaller {
+  const attempt = attempts();
   return (request) => {
     const token = JOIN_TOKEN.exec(request.headers.authorization ?? '')?.[1];
     if (token === undefined) return null;
     return async () => {
+      attempt(request);
       const { runtime, proof } = await authority.join(token, readBootstrap(request.body));
       return {
         success: true,
@@ -30,12 +35,14 @@ export function joining(authority: Pick<Authority, 'join'>): OtherCaller {
 
 /** `X-Lemma-Proof` and `X-Lemma-PoP` on `issue-proof`, over this request. Needs `keepBodies`. */
 export function renewing(authority: Pick<Authority, 'renew'>, bodies: Bodies): OtherCaller {
+  const attempt = attempts();
   return (request) => {
     const { authorization, 'x-lemma-proof': proof } = request.headers;
     if (proof === undefined) return null;
     if (authorization !== undefined)
       throw new Refusal('auth_required', "send the operator's key or the runtime's own proof, not both");
     return async (reply) => {
+      attempt(request);
       try {
         const body = readIssueProof(request.body);
         return { success: true, ...proofJson(await authority.renew(asReceived(request, bodies), body)) };
@@ -44,6 +51,15 @@ export function renewing(authority: Pick<Authority, 'renew'>, bodies: Bodies): O
         return denied(error, request, reply);
       }
     };
+  };
+}
+
+/** Throws Refusal `rate_limited`. */
+function attempts(): (request: FastifyRequest) => void {
+  const rate = createRate(ATTEMPTS);
+  return ({ ip }) => {
+    const wait = rate.take(ip, performance.now());
+    if (wait > 0) throw tooMany('too many attempts', wait);
   };
 }
 

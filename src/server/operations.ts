@@ -92,6 +92,7 @@ export const OPERATIONS = {
       'revoked',
       'runtime_killed',
       'runtime_inactive',
+      'rate_limited',
       'store_unavailable',
     ],
   },

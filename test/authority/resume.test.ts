@@ -51,6 +51,20 @@ describe('a killed runtime that came back', () => {
     assert.throws(() => admit(fresh), denied('runtime_killed'));
   });
 
+  it('does not come back over a kill that was asked for meanwhile, here or after a restart', async () => {
+    await world.authority.kill(id);
+    const back = world.authority.reactivate(id, 1, { by: 'owner', reason: 'x' }, HOME);
+    const killing = world.authority.kill(id);
+    const refused = assert.rejects(back, /stopped again meanwhile/);
+    const seen: unknown[] = [];
+    void back.catch(() => seen.push(world.gate.runtime(HOME.org, HOME.env, id)?.status));
+    await refused;
+    assert.equal((await killing).durable, true);
+    assert.deepEqual(seen, ['killed']);
+    world = await world.restart();
+    assert.equal(world.gate.runtime(HOME.org, HOME.env, id)?.status, 'killed');
+  });
+
   it('stays alive when an old message says its former state', () => {
     const runtime = world.gate.runtime(HOME.org, HOME.env, id);
     assert.ok(runtime);

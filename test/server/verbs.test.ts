@@ -295,6 +295,12 @@ describe('verbs of the control plane', () => {
       assert.deepEqual(await code(renew()), [403, 'taint_stale']);
     });
 
+    it('cannot name the epoch that is to come', async () => {
+      const ask = { ...grant(key), taint_epoch: 1 };
+      const renewing = renew(ask);
+      assert.deepEqual(await code(renewing), [409, 'moved']);
+    });
+
     it('is refused to the killed', async () => {
       await post('/bot-1/kill');
       assert.deepEqual(await code(renew()), [403, 'runtime_killed']);
@@ -497,6 +503,19 @@ describe('verbs of the control plane', () => {
       await post('/bot-1/kill');
       assert.deepEqual(await code(post('/bot-1/contain')), [409, 'runtime_killed']);
       assert.deepEqual(await code(post('/bot-1/resume')), [409, 'runtime_killed']);
+    });
+
+    it('holds for what the file registers, also when it leaves the file and returns', async () => {
+      const { authority } = control.world;
+      const entry = {
+        ...({ ...RUNTIME, ...HOME, runtime_id: 'filed', profile: 'low', keys: null } as const),
+        subject: authority.subject,
+      };
+      authority.registerFromFile([entry]);
+      await post('/filed/contain');
+      authority.registerFromFile([]);
+      authority.registerFromFile([entry]);
+      assert.equal((await get('/filed')).runtime.status, 'inactive');
     });
 
     it('is not resumed for what the file has withdrawn', async () => {
