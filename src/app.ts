@@ -200,6 +200,7 @@ async function compose(
     clock,
     routes: () => settled.settings.routes.routes,
     states: snapshot.unregistered,
+    fencedAt: snapshot.fenced_at,
     onError: (error, doing) => logger.error({ err: error }, `${doing}: not durable`),
   });
   authority.registerFromFile(config.runtimes);

@@ -50,6 +50,8 @@ export interface AuthorityOptions {
   readonly routes: () => readonly Route[];
   /** `Snapshot.unregistered` of the store at start. */
   readonly states: readonly RuntimeState[];
+  /** `Snapshot.fenced_at`; absent: the state was never restored. */
+  readonly fencedAt?: number | null;
   readonly onError: (error: unknown, doing: string) => void;
 }
 
@@ -86,7 +88,7 @@ export function createAuthority(options: AuthorityOptions): Authority {
   const issueProof = createIssuer({ ...options, identity });
   const ownTrust = () => createTrust([{ ...home, keys: [{ x: toBase64url(publicKeyOf(issuer())) }] }]);
   const shared = { home, gate, store, clock, issueProof, outstanding };
-  const joinTokens = createJoinTokens({ home, store, clock });
+  const joinTokens = createJoinTokens({ home, store, clock, fencedAt: options.fencedAt ?? null });
   return {
     subject,
     settings,

@@ -16,6 +16,8 @@ export interface JoinTerms
   readonly proof: { readonly scope: string[]; readonly audience: string[]; readonly ttl_s: number } | null;
   /** The operator who made it. */
   readonly by: string;
+  /** Milliseconds. */
+  readonly created_at: number;
 }
 
 export interface JoinToken {
@@ -46,10 +48,13 @@ export function createJoinTokens({
   home,
   store,
   clock,
+  fencedAt,
 }: {
   readonly home: Tenant;
   readonly store: Pick<Store, 'putDocument' | 'getDocument' | 'removeDocument' | 'appendEvent'>;
   readonly clock: () => number;
+  /** When the state was restored from a backup, which does not know what was used up since; milliseconds, or null. */
+  readonly fencedAt: number | null;
 }): JoinTokens {
   return {
     async create(body, by, grants) {
@@ -64,7 +69,7 @@ export function createJoinTokens({
       const id = idOf(digest);
       const time = clock();
       const expires_at = time + ttl_s * 1000;
-      const terms: JoinTerms = { runtime_id, agent_id, workspace_id, profile, proof, by };
+      const terms: JoinTerms = { runtime_id, agent_id, workspace_id, profile, proof, by, created_at: time };
       const payload = {
         action: 'join_token',
         id,
@@ -81,6 +86,7 @@ export function createJoinTokens({
       const document = await store.getDocument(KIND, digest);
       if (document === null) throw unknown();
       const terms = document.body as JoinTerms;
+      if (fencedAt !== null && terms.created_at <= fencedAt) throw unknown();
       checkTerms(terms, body);
       return { terms, id: idOf(digest), spend: () => spend(document) };
     },

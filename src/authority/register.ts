@@ -161,7 +161,7 @@ function same(runtime: LiveRuntime, wanted: Registered): LiveRuntime {
   if (runtime.status === 'killed') {
     throw new Refusal(
       'runtime_killed',
-      `${runtime.runtime_id} was killed, and a kill is for ever: use a new runtime id`,
+      `${runtime.runtime_id} was killed: use a new runtime id, or reactivate it first`,
     );
   }
   const difference = registrationDifference(runtime, wanted);

@@ -41,8 +41,7 @@ export function createResumes({
     const tenant = { org, env };
     const runtime = need(tenant, id);
     if (runtime.status === 'killed') throw killed(id);
-    if (withdrawn(tenant, id))
-      throw new Refusal('conflict', `${id} stands in the configuration no more: put it back there`);
+    if (withdrawn(tenant, id)) throw gone(id);
     if (runtime.status === 'active') return runtime;
     const asked = stops.stopsAsked(id, tenant);
     const payload = { runtime_id: id, status: 'active', ...why } as const;
@@ -60,6 +59,7 @@ export function createResumes({
   async function reactivate(id: string, epoch: number, why: Why, { org, env }: Tenant): Promise<LiveRuntime> {
     const tenant = { org, env };
     const runtime = need(tenant, id);
+    if (withdrawn(tenant, id)) throw gone(id);
     if (runtime.status !== 'killed')
       throw new Refusal('conflict', `${id} is not killed: issue a proof for it`);
     if (runtime.taint_epoch !== epoch)
@@ -85,6 +85,10 @@ export function createResumes({
   }
 
   return { resume, reactivate };
+}
+
+function gone(id: string): Refusal {
+  return new Refusal('conflict', `${id} stands in the configuration no more: put it back there`);
 }
 
 function stoppedAgain(id: string): Refusal {

@@ -145,7 +145,7 @@ interface RuntimeRow {
 function killed(id: string): StoreConflict {
   return new StoreConflict(
     'runtime_killed',
-    `Runtime ${id} was killed, and a kill is for ever: use a new runtime id`,
+    `Runtime ${id} was killed: use a new runtime id, or reactivate it first`,
   );
 }
 

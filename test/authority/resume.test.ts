@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
+import { createJoinTokens } from '../../src/authority/join-tokens.ts';
 import { type VerifiedChain, verifyChain } from '../../src/proof/chain.ts';
 import { linksOf } from '../../src/proof/issue.ts';
 import { Denial } from '../../src/reason.ts';
-import { HOME, newKey, openWorld, RUNTIME, type World } from './support.ts';
+import { HOME, NOW, newKey, openWorld, RUNTIME, type World } from './support.ts';
 
 const id = RUNTIME.runtime_id;
 const denied = (code: string) => (error: unknown) => error instanceof Denial && error.code === code;
@@ -70,6 +71,19 @@ describe('a killed runtime that came back', () => {
     assert.ok(runtime);
     world.gate.putRuntime({ ...runtime, revived: { taint_epoch: 1, at: 0 }, status: 'active' });
     assert.throws(() => admit(old), denied('runtime_killed'));
+  });
+});
+
+describe('a join token of before a restore', () => {
+  it('is not taken: whether it was used up since, nobody knows', async () => {
+    const world = await openWorld();
+    const { store } = world;
+    const tokens = (clock: number, fencedAt: number | null) =>
+      createJoinTokens({ home: HOME, store, clock: () => clock, fencedAt });
+    const { token } = await tokens(NOW, null).create(RUNTIME, 'owner', null);
+    await assert.rejects(tokens(NOW + 9, NOW + 5).redeem(token, RUNTIME), /unknown, used or expired/);
+    assert.equal((await tokens(NOW + 9, NOW - 5).redeem(token, RUNTIME)).terms.by, 'owner');
+    await world.close();
   });
 });
 
