@@ -1,11 +1,11 @@
-import type { Gate } from '../gate/gate.ts';
 import type { IssueProofBody } from '../schema/api.ts';
 import type { ApproveBody } from '../schema/api-runtimes.ts';
-import type { StoredEvent, Tenant } from '../store/model.ts';
+import type { StoredEvent } from '../store/model.ts';
 import type { Store } from '../store/store.ts';
 import { checkGrants, type Grants } from './grants.ts';
 import type { IssuedProof } from './issue.ts';
-import type { Outstanding, OutstandingProofs } from './outstanding.ts';
+import type { IssuingOptions } from './issue-as.ts';
+import type { Outstanding } from './outstanding.ts';
 import { notFound, Refusal } from './refusal.ts';
 import { taintsOf } from './taints.ts';
 
@@ -37,14 +37,11 @@ export function createApprove({
   clock,
   issueProof,
   outstanding,
-}: {
-  readonly home: Tenant;
-  readonly gate: Gate;
-  readonly store: Pick<Store, 'appendEvent' | 'eventsAround'>;
-  readonly clock: () => number;
-  readonly issueProof: (body: IssueProofBody) => IssuedProof;
-  readonly outstanding: OutstandingProofs;
-}): (runtimeId: string, body: ApproveBody, who: Approver) => Promise<Approved> {
+}: IssuingOptions & { readonly store: Pick<Store, 'eventsAround'> }): (
+  runtimeId: string,
+  body: ApproveBody,
+  who: Approver,
+) => Promise<Approved> {
   async function chosen(runtimeId: string, lemmaId: string | undefined): Promise<Outstanding> {
     const proofs = (await outstanding.of(home, runtimeId)).filter(
       ({ lemma_id }) => !gate.revoked(home.org, home.env, lemma_id),

@@ -8,6 +8,16 @@ import type { IssuedProof } from './issue.ts';
 import type { OutstandingProofs } from './outstanding.ts';
 import { notFound } from './refusal.ts';
 
+/** What issues proofs, and remembers them. */
+export interface IssuingOptions {
+  readonly home: Tenant;
+  readonly gate: Gate;
+  readonly store: Pick<Store, 'appendEvent'>;
+  readonly clock: () => number;
+  readonly issueProof: (body: IssueProofBody) => IssuedProof;
+  readonly outstanding: OutstandingProofs;
+}
+
 /**
  * Gives the verb by which an operator has a proof issued: bounded by the operator's own grants, remembered until it ends, and
  * an event with who asked. Without a `ttl_s` it lives as long as the settings say, within the grants. Throws as `createIssuer`,
@@ -21,13 +31,7 @@ export function createIssueAs({
   issueProof,
   outstanding,
   settings,
-}: {
-  readonly home: Tenant;
-  readonly gate: Gate;
-  readonly store: Pick<Store, 'appendEvent'>;
-  readonly clock: () => number;
-  readonly issueProof: (body: IssueProofBody) => IssuedProof;
-  readonly outstanding: OutstandingProofs;
+}: IssuingOptions & {
   readonly settings: Pick<SettingsVerbs, 'effective'>;
 }): (asked: IssueProofBody, by: string, grants?: Grants | null) => Promise<IssuedProof> {
   return async (asked, by, grants = null) => {
