@@ -8,6 +8,7 @@ import { type KeyRing, openKeyRing } from './authority/key-ring.ts';
 import { loadKeys, operatorKeyFile } from './authority/keys.ts';
 import { opaKeyOf } from './authority/opa-key.ts';
 import { createOperators } from './authority/operators.ts';
+import { createPolicies, type Trusted } from './authority/policies.ts';
 import { createTokens } from './authority/tokens.ts';
 import type { LoadedConfig } from './config/load.ts';
 import { fromBase64url } from './crypto/base64url.ts';
@@ -27,7 +28,7 @@ import { type Bundle, readBundleDir } from './policy/bundle.ts';
 import type { CompilerOptions } from './policy/compiler/compiler.ts';
 import { EMBEDDED_TRUST, loadEmbedded } from './policy/embedded.ts';
 import { createEvaluationThread } from './policy/evaluation-thread.ts';
-import { type Mark, PolicyRegistry, type Trust } from './policy/registry.ts';
+import { type Mark, PolicyRegistry } from './policy/registry.ts';
 import { createServedBundles } from './policy/served.ts';
 import { createTracer } from './policy/tracer.ts';
 import { createChainCache } from './proof/cache.ts';
@@ -154,11 +155,17 @@ async function compose(
   const thread = createEvaluationThread();
   stops.push(() => thread.close());
   const policies = new PolicyRegistry(archive, marksOf(snapshot), thread);
-  await activate(policies, await configuredBundles(config, ring, clock), { home, clock, store }).catch(
-    (error) => {
-      throw refusedBundle(error);
-    },
-  );
+  const policyVerbs = createPolicies({
+    registry: policies,
+    archive,
+    store,
+    home,
+    clock,
+    keys: () => bundleKeys(running.config, ring),
+  });
+  await policyVerbs.take(await configuredBundles(config, ring, clock)).catch((error) => {
+    throw refusedBundle(error);
+  });
 
   const retention = createRetention({
     store,
@@ -189,11 +196,13 @@ async function compose(
     host: siteHost(config.public_url),
     keys,
     issuer: ring.issuer,
+    trust: () => settled.settings.trust,
     store,
     gate,
     clock,
     routes: () => settled.settings.routes.routes,
     states: snapshot.unregistered,
+    fencedAt: snapshot.fenced_at,
     onError: (error, doing) => logger.error({ err: error }, `${doing}: not durable`),
   });
   authority.registerFromFile(config.runtimes);
@@ -293,6 +302,7 @@ async function compose(
       }
     },
     keys: ring,
+    policies: policyVerbs,
     backup:
       config.store === null
         ? createBackup({ folder: config.data, store, key: ring.logKey, home, clock })
@@ -345,7 +355,7 @@ async function compose(
       firewall?.replace(next.config.firewall?.apis ?? []);
       try {
         authority.registerFromFile(next.config.runtimes);
-        await activate(policies, bundles, { home, clock, store });
+        await policyVerbs.take(bundles);
       } catch (error) {
         firewall?.replace(running.config.firewall?.apis ?? []);
         authority.registerFromFile(running.config.runtimes);
@@ -360,11 +370,7 @@ async function compose(
     },
     reloadBundles: async () => {
       const before = activeOf(policies);
-      await activate(policies, await configuredBundles(running.config, ring, clock), {
-        home,
-        clock,
-        store,
-      }).catch((error) => {
+      await policyVerbs.take(await configuredBundles(running.config, ring, clock)).catch((error) => {
         throw refusedBundle(error);
       });
       return activeOf(policies).filter(({ sha256 }) => !before.some((ref) => ref.sha256 === sha256));
@@ -509,10 +515,13 @@ function latestOf(a: number | null, b: number | null): number | null {
 
 /** How far each profile had come: an older bundle stays refused after a restart. */
 function marksOf(snapshot: Snapshot): Map<Profile, Mark> {
+  const was = snapshot.bundles.filter(({ activated_at }) => activated_at !== null);
+  const highest = (of: string) =>
+    Math.max(...was.filter(({ name }) => name === of).map(({ serial }) => serial));
   return new Map(
     snapshot.bundles
       .filter((bundle) => bundle.active)
-      .map(({ name, serial, revision, sha256 }) => [name as Profile, { serial, revision, sha256 }]),
+      .map(({ name, revision, sha256 }) => [name as Profile, { serial: highest(name), revision, sha256 }]),
   );
 }
 
@@ -523,35 +532,20 @@ function refusedBundle(error: unknown): unknown {
     : error;
 }
 
-/** Puts bundles into force and remembers, durably, which ones they are. */
-async function activate(
-  policies: PolicyRegistry,
-  { bundles, trust }: Configured,
-  { home, clock, store }: { readonly home: Tenant; readonly clock: () => number; readonly store: Store },
-): Promise<void> {
-  const before = new Map([...policies.marks()].map(([name, mark]) => [name, mark.sha256]));
-  await policies.activate(bundles, trust);
-  for (const { name, sha256 } of bundles) {
-    if (before.get(name) === sha256) continue;
-    await store.appendEvent({ ...home, type: 'bundle', payload: { sha256, name }, time: clock() });
-  }
-}
-
 function activeOf(policies: PolicyRegistry): BundleRef[] {
   return PROFILES.map((profile) => policies.active(profile).ref);
 }
 
-interface Configured {
-  readonly bundles: readonly Bundle[];
-  readonly trust: Trust;
-}
-
-async function configuredBundles(config: Config, ring: KeyRing, clock: () => number): Promise<Configured> {
-  const { source, keys } = config.bundles;
+async function configuredBundles(config: Config, ring: KeyRing, clock: () => number): Promise<Trusted> {
+  const { source } = config.bundles;
   if (source === 'embedded') return { bundles: await loadEmbedded(), trust: EMBEDDED_TRUST };
   const bundles = await Promise.all(PROFILES.map((profile) => bundleIn(source, profile)));
-  const trusted = [...keys, ...ring.trusted('bundle')].flatMap((key) => fromBase64url(key.x) ?? []);
-  return { bundles, trust: { kind: 'signed', keys: trusted, now: Math.floor(clock() / 1000) } };
+  const keys = bundleKeys(config, ring);
+  return { bundles, trust: { kind: 'signed', keys, now: Math.floor(clock() / 1000) } };
+}
+
+function bundleKeys({ bundles }: Config, ring: KeyRing): Uint8Array[] {
+  return [...bundles.keys, ...ring.trusted('bundle')].flatMap((key) => fromBase64url(key.x) ?? []);
 }
 
 /** A complaint names the bundle: three of them lie there. */

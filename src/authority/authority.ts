@@ -1,14 +1,33 @@
+import { publicKeyOf } from '#runtime';
+import { toBase64url } from '../crypto/base64url.ts';
 import type { Gate } from '../gate/gate.ts';
 import type { LiveRuntime } from '../gate/runtimes.ts';
-import type { IssueProofBody } from '../schema/api.ts';
-import type { Route } from '../schema/request.ts';
+import { createTrust, type TrustSet } from '../proof/trust.ts';
+import type { BootstrapBody, IssueProofBody } from '../schema/api.ts';
+import type { ApproveBody } from '../schema/api-runtimes.ts';
+import type { AuthzRequest, Route } from '../schema/request.ts';
 import type { RuntimeState, Tenant } from '../store/model.ts';
 import type { Store } from '../store/store.ts';
+import { type Approved, type Approver, createApprove } from './approve.ts';
+import { createCursors } from './cursor.ts';
+import { createSettings, type SettingsVerbs } from './deployment-settings.ts';
+import { createDetail, type RuntimeDetail } from './detail.ts';
+import type { Grants } from './grants.ts';
 import { identityOf } from './identity.ts';
 import { createIssuer, type IssuedProof } from './issue.ts';
+import { createIssueAs } from './issue-as.ts';
+import { createJoin, type Joined } from './join.ts';
+import { createJoinTokens, type JoinTokens } from './join-tokens.ts';
 import type { Keys } from './keys.ts';
+import { createKillBelow, type Delegator, type EnforcedBelow } from './kill-below.ts';
+import { listRuntimes, type RuntimePage, type RuntimeQuery } from './list.ts';
+import { createOutstanding } from './outstanding.ts';
 import { createRegistrar, type Registrar } from './register.ts';
-import { createStops, type Stops } from './stop.ts';
+import { createRenewer } from './renew.ts';
+import { createResumes, type Resumes } from './resume.ts';
+import { createStops, type Stops, type Why } from './stop.ts';
+
+export type { RuntimePage } from './list.ts';
 
 export interface AuthorityOptions {
   /** The deployment's own org and env. */
@@ -18,7 +37,12 @@ export interface AuthorityOptions {
   readonly keys: Pick<Keys, 'rootSecret' | 'automation'>;
   /** The seed that signs roots now. */
   readonly issuer: () => Uint8Array;
-  readonly store: Pick<Store, 'appendEvent' | 'eventsAround'>;
+  /** Whose roots count, for renewals; default: the issuer's alone. */
+  readonly trust?: () => TrustSet;
+  readonly store: Pick<
+    Store,
+    'appendEvent' | 'eventsAround' | 'putDocument' | 'getDocument' | 'listDocuments' | 'removeDocument'
+  >;
   /** Loaded before the first verb. */
   readonly gate: Gate;
   /** Milliseconds since 1970. */
@@ -26,47 +50,60 @@ export interface AuthorityOptions {
   readonly routes: () => readonly Route[];
   /** `Snapshot.unregistered` of the store at start. */
   readonly states: readonly RuntimeState[];
+  /** `Snapshot.fenced_at`; absent: the state was never restored. */
+  readonly fencedAt?: number | null;
   readonly onError: (error: unknown, doing: string) => void;
 }
 
-export interface RuntimePage {
-  readonly runtimes: readonly LiveRuntime[];
-  readonly next_cursor: string | null;
-}
-
 /** The control plane's verbs. */
-export interface Authority extends Registrar, Stops {
+export interface Authority extends Registrar, Stops, Resumes {
   /** `did:lemma:ppid_…` of the embedded operator. */
   readonly subject: string;
+  readonly settings: SettingsVerbs;
+  readonly joinTokens: Pick<JoinTokens, 'create'>;
+  /** Binds, and remembers nothing: `issue` is the verb. */
   issueProof(body: IssueProofBody): IssuedProof;
+  issue(body: IssueProofBody, by: string, grants?: Grants | null): Promise<IssuedProof>;
+  /** By a runtime's own proof and PoP over this request. */
+  renew(request: AuthzRequest, body: IssueProofBody): Promise<IssuedProof>;
+  /** Bootstrap by a join token, which brings a first proof where it says so. */
+  join(token: string, body: BootstrapBody): Promise<Joined>;
+  approve(runtimeId: string, body: ApproveBody, who: Approver): Promise<Approved>;
+  killBelow(delegator: Delegator, why: Why, tenant: Tenant): Promise<EnforcedBelow>;
+  detail(tenant: Tenant, runtimeId: string): Promise<RuntimeDetail>;
   /** Null also for what another organisation has. */
   find(tenant: Tenant, runtimeId: string): LiveRuntime | null;
-  /** A tenant's runtimes by id, those after `cursor` (a runtime id). */
-  list(tenant: Tenant, page: { readonly cursor?: string | undefined; readonly limit: number }): RuntimePage;
+  list(tenant: Tenant, query: RuntimeQuery): RuntimePage;
 }
 
 export function createAuthority(options: AuthorityOptions): Authority {
-  const { gate, keys } = options;
+  const { gate, keys, home, store, clock, issuer } = options;
   const identity = identityOf(keys, options.host);
   const { subject } = identity;
+  const cursors = createCursors(keys.automation);
+  const outstanding = createOutstanding(store);
+  const settings = createSettings(store, clock);
+  const registrar = createRegistrar({ ...options, subject });
+  const stops = createStops(options);
+  const issueProof = createIssuer({ ...options, identity });
+  const ownTrust = () => createTrust([{ ...home, keys: [{ x: toBase64url(publicKeyOf(issuer())) }] }]);
+  const shared = { home, gate, store, clock, issueProof, outstanding };
+  const joinTokens = createJoinTokens({ home, store, clock, fencedAt: options.fencedAt ?? null });
   return {
     subject,
-    ...createRegistrar({ ...options, subject }),
-    ...createStops(options),
-    issueProof: createIssuer({ ...options, identity }),
+    settings,
+    joinTokens,
+    ...registrar,
+    ...stops,
+    ...createResumes({ store, gate, clock, withdrawn: registrar.withdrawn, stops }),
+    issueProof,
+    issue: createIssueAs({ ...shared, settings }),
+    renew: createRenewer({ ...shared, trust: options.trust ?? ownTrust }),
+    join: createJoin({ joinTokens, registrar, issueProof, outstanding, home }),
+    approve: createApprove(shared),
+    killBelow: createKillBelow(gate, stops),
+    detail: createDetail(gate, store, outstanding),
     find: ({ org, env }, runtimeId) => gate.runtime(org, env, runtimeId),
-    list: (tenant, page) => listRuntimes(gate, tenant, page),
+    list: (tenant, query) => listRuntimes(gate, cursors, tenant, query),
   };
-}
-
-function listRuntimes(
-  gate: Gate,
-  { org, env }: Tenant,
-  { cursor = '', limit }: { readonly cursor?: string | undefined; readonly limit: number },
-): RuntimePage {
-  const rest = [...gate.runtimes()]
-    .filter((runtime) => runtime.org === org && runtime.env === env && runtime.runtime_id > cursor)
-    .sort((a, b) => (a.runtime_id < b.runtime_id ? -1 : 1));
-  const runtimes = rest.slice(0, limit);
-  return { runtimes, next_cursor: rest.length > limit ? (runtimes.at(-1)?.runtime_id ?? null) : null };
 }

@@ -1,9 +1,44 @@
 import { hint } from '../config/nearest.ts';
-import { scopeCovers } from '../proof/scope.ts';
+import { scopeCovers, uncoveredScope } from '../proof/scope.ts';
 import type { Problem } from '../reason.ts';
 import { isOrigin } from '../schema/origin.ts';
 import type { Route } from '../schema/request.ts';
 import type { Tenant } from '../store/model.ts';
+import { Refusal } from './refusal.ts';
+
+/** The most that an operator may put into a proof. */
+export interface Grants {
+  /** Scopes, or wildcards over them. */
+  readonly scope: readonly string[];
+  /** Origins, exactly. */
+  readonly audience: readonly string[];
+  readonly max_ttl_s: number;
+}
+
+/** What a proof is asked to hold. */
+export interface Asked {
+  readonly scope: readonly string[];
+  readonly audience: readonly string[];
+  readonly ttl_s: number;
+}
+
+/** Refusal `forbidden` names the first member that goes beyond the grants; null bounds nothing. */
+export function checkGrants({ scope, audience, ttl_s }: Asked, grants: Grants | null): void {
+  if (grants === null) return;
+  const wide = uncoveredScope(grants.scope, scope);
+  if (wide !== null) throw beyond(`scope[${scope.indexOf(wide)}]`, `you may grant ${list(grants.scope)}`);
+  const far = audience.findIndex((origin) => !grants.audience.includes(origin));
+  if (far >= 0) throw beyond(`audience[${far}]`, `you may grant ${list(grants.audience)}`);
+  if (ttl_s > grants.max_ttl_s) throw beyond('ttl_s', `you may grant ${grants.max_ttl_s} at most`);
+}
+
+function beyond(field: string, message: string): Refusal {
+  return new Refusal('forbidden', `${field}: ${message}`);
+}
+
+function list(names: readonly string[]): string {
+  return names.length === 0 ? 'none' : names.join(', ');
+}
 
 /**
  * What the operator may grant: scopes and audiences that the running route map names for this org and env. A wildcard

@@ -2,11 +2,14 @@ import { timingSafeEqual } from 'node:crypto';
 import { sha256 } from '#runtime';
 import { PERMISSIONS, type Permission } from '../schema/access.ts';
 import type { Tenant } from '../store/model.ts';
+import type { Grants } from './grants.ts';
 
 /** Who asks a verb of the control plane, and whose things they may see. */
 export interface Operator extends Tenant {
   readonly id: string;
   readonly may: ReadonlySet<Permission>;
+  /** The most that proofs by this operator may hold; null, or absent: whatever the route map names. */
+  readonly grants?: Grants | null;
 }
 
 export interface Operators {

@@ -4,7 +4,7 @@ import { InputError, type Problem } from '../reason.ts';
 import type { BootstrapBody } from '../schema/api.ts';
 import type { RuntimeEntry } from '../schema/config.ts';
 import { StoreConflict } from '../store/errors.ts';
-import type { RuntimeState, Tenant } from '../store/model.ts';
+import type { RuntimeState, RuntimeStatus, Tenant } from '../store/model.ts';
 import type { Store } from '../store/store.ts';
 import { notFound, Refusal } from './refusal.ts';
 import { placeOf, type Registered, registrationDifference, registrationOf } from './registration.ts';
@@ -21,8 +21,13 @@ export interface RegistrarOptions {
 }
 
 export interface Registrar {
-  /** Refusal: not_found (not this deployment's org and env), conflict, runtime_killed. */
-  bootstrap(body: BootstrapBody): Promise<LiveRuntime>;
+  /**
+   * Refusal: not_found (not this deployment's org and env), conflict, runtime_killed, revoked (the subject was killed). `by` is
+   * kept with the event; `admit` is asked once nothing else can refuse, and what it throws refuses too.
+   */
+  bootstrap(body: BootstrapBody, by?: string, admit?: () => Promise<void>): Promise<LiveRuntime>;
+  /** Whether the file registered it once, and does no more. */
+  withdrawn(tenant: Tenant, runtimeId: string): boolean;
   /** Whole or not at all: InputError names every entry that clashes with a runtime registered by API. */
   registerFromFile(entries: readonly RuntimeEntry[]): void;
 }
@@ -32,7 +37,7 @@ export function createRegistrar(options: RegistrarOptions): Registrar {
   const { home, subject, store, gate, clock } = options;
   const states = new Map(options.states.map((state) => [placeOf(state, state.runtime_id), state]));
   /** Places that the file registers, or once did: then they are withdrawn, which the gate knows as inactive. */
-  const fromFile = new Map<string, { readonly withdrawn: boolean }>();
+  const fromFile = new Map<string, { readonly withdrawn: boolean; readonly was?: RuntimeStatus }>();
 
   const known = (tenant: Tenant, id: string) => gate.runtime(tenant.org, tenant.env, id);
 
@@ -42,31 +47,47 @@ export function createRegistrar(options: RegistrarOptions): Registrar {
       ...registrationOf({ ...registered, status: 'active', registered_at: at, taint_epoch: 0 }),
       org: registered.org,
       env: registered.env,
-      status: state?.status ?? 'active',
+      status: fromFile.get(placeOf(registered, registered.runtime_id))?.was ?? state?.status ?? 'active',
       registered_at: at,
       taint_epoch: state?.taint_epoch ?? 0,
+      ...(state?.revived === undefined ? {} : { revived: state.revived }),
     };
   }
 
-  async function bootstrap(body: BootstrapBody): Promise<LiveRuntime> {
+  async function bootstrap(
+    body: BootstrapBody,
+    by?: string,
+    admit?: () => Promise<void>,
+  ): Promise<LiveRuntime> {
     const wanted = wantedOf(body, home, subject);
+    if (gate.revoked(wanted.org, wanted.env, wanted.subject))
+      throw new Refusal(
+        'revoked',
+        'the subject was killed, and nothing below it comes back: use another subject',
+      );
     const place = placeOf(wanted, wanted.runtime_id);
     const before = known(wanted, wanted.runtime_id);
-    if (before !== null && fromFile.get(place)?.withdrawn !== true) return same(before, wanted);
+    if (before !== null && fromFile.get(place)?.withdrawn !== true) {
+      const runtime = same(before, wanted);
+      await admit?.();
+      return runtime;
+    }
+    await admit?.();
     const at = clock();
-    const event = await append(wanted, at);
+    const event = await append(wanted, at, by);
     const meanwhile = known(wanted, wanted.runtime_id);
     // The other of two calls at once was first: its time of registration is the one on disk.
     if (meanwhile !== null && meanwhile !== before) return same(meanwhile, wanted);
-    fromFile.delete(place);
     gate.putRuntime(born(wanted, at), event);
+    fromFile.delete(place);
     return known(wanted, wanted.runtime_id) ?? born(wanted, at);
   }
 
-  async function append(wanted: Registered, time: number) {
-    const { org, env, ...payload } = wanted;
+  async function append(wanted: Registered, time: number, by: string | undefined) {
+    const { org, env, ...about } = wanted;
+    const payload = { ...about, ...(by === undefined ? {} : { by }) };
     try {
-      return await store.appendEvent({ org, env, type: 'register', payload: { ...payload }, time });
+      return await store.appendEvent({ org, env, type: 'register', payload, time });
     } catch (error) {
       if (!(error instanceof StoreConflict)) throw error;
       throw new Refusal(error.code === 'runtime_killed' ? 'runtime_killed' : 'conflict', error.message);
@@ -99,9 +120,10 @@ export function createRegistrar(options: RegistrarOptions): Registrar {
     const runtime = known(entry, entry.runtime_id);
     if (runtime !== null && !fromFile.has(place)) return;
     const fresh = born(entry, runtime?.registered_at ?? clock());
-    const returns = fromFile.get(place)?.withdrawn === true;
+    const before = fromFile.get(place);
+    const status = before?.withdrawn === true ? before.was : runtime?.status;
     // The gate keeps a kill and the higher epoch, whatever is put.
-    gate.putRuntime({ ...fresh, status: returns || runtime === null ? fresh.status : runtime.status });
+    gate.putRuntime({ ...fresh, status: status ?? fresh.status });
     fromFile.set(place, { withdrawn: false });
   }
 
@@ -109,10 +131,14 @@ export function createRegistrar(options: RegistrarOptions): Registrar {
     const [org = '', env = '', id = ''] = place.split(' ');
     const runtime = gate.runtime(org, env, id);
     if (runtime !== null) gate.putRuntime({ ...runtime, status: 'inactive' });
-    fromFile.set(place, { withdrawn: true });
+    // Contained before, it is so when it returns.
+    const was = fromFile.get(place)?.was ?? runtime?.status;
+    fromFile.set(place, { withdrawn: true, ...(was === undefined ? {} : { was }) });
   }
 
-  return { bootstrap, registerFromFile };
+  const withdrawn = (tenant: Tenant, id: string) => fromFile.get(placeOf(tenant, id))?.withdrawn === true;
+
+  return { bootstrap, withdrawn, registerFromFile };
 }
 
 function wantedOf(body: BootstrapBody, home: Tenant, subject: string): Registered {
@@ -135,7 +161,7 @@ function same(runtime: LiveRuntime, wanted: Registered): LiveRuntime {
   if (runtime.status === 'killed') {
     throw new Refusal(
       'runtime_killed',
-      `${runtime.runtime_id} was killed, and a kill is for ever: use a new runtime id`,
+      `${runtime.runtime_id} was killed: use a new runtime id, or reactivate it first`,
     );
   }
   const difference = registrationDifference(runtime, wanted);

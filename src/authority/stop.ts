@@ -5,7 +5,7 @@ import type { Gate } from '../gate/gate.ts';
 import type { LiveRuntime } from '../gate/runtimes.ts';
 import type { EventPlace, Revocation, StoredEvent, StoreEvent, Tenant } from '../store/model.ts';
 import type { Store } from '../store/store.ts';
-import { notFound } from './refusal.ts';
+import { notFound, Refusal } from './refusal.ts';
 import { placeOf } from './registration.ts';
 
 /**
@@ -47,7 +47,14 @@ export interface Stops {
     runtimeId: string,
     why: string,
     tenant?: Tenant,
+    by?: string,
   ): Promise<Enforced & { readonly taint_epoch: number }>;
+  /** Until it is resumed. Refusal `runtime_killed`: that is more. */
+  contain(runtimeId: string, why?: Why, tenant?: Tenant): Promise<Enforced>;
+  /** How often a kill or containment was asked for here: what gives back undoes none that came meanwhile. */
+  stopsAsked(runtimeId: string, tenant: Tenant): number;
+  /** It is about to come back: the next kill is a new one. */
+  forgetKill(runtimeId: string, tenant: Tenant): void;
 }
 
 /** Events around a time that a search for a kill reads at once. */
@@ -59,6 +66,7 @@ const PAGE = 500;
  */
 export function createStops({ home, store, gate, clock, onError }: StopsOptions): Stops {
   const kills = new Map<string, Promise<Enforced>>();
+  const asks = new Map<string, number>();
 
   function need(tenant: Tenant, id: string): LiveRuntime {
     const runtime = gate.runtime(tenant.org, tenant.env, id);
@@ -92,14 +100,15 @@ export function createStops({ home, store, gate, clock, onError }: StopsOptions)
     return keep({ org, env, type: 'kill', payload, time: clock() }, put);
   }
 
-  /** The kill of a runtime in the event log, looked for from now backwards; null where none is found. */
+  /** The kill of a runtime that nothing undid, in the event log from now backwards; null where none is found. */
   async function findKill(tenant: Tenant, runtimeId: string): Promise<StoredEvent | null> {
     let until = Number.MAX_SAFE_INTEGER;
     try {
       for (;;) {
         const events = await store.eventsAround(tenant, runtimeId, until, PAGE);
-        const found = events.find((event) => event.type === 'kill');
-        if (found !== undefined) return found;
+        const own = events.filter((event) => event.runtime_id === runtimeId);
+        const found = own.findLast(({ type }) => type === 'kill' || type === 'reactivate');
+        if (found !== undefined) return found.type === 'kill' ? found : null;
         const oldest = events[0]?.time ?? until;
         if (oldest >= until) return null;
         until = oldest;
@@ -112,7 +121,7 @@ export function createStops({ home, store, gate, clock, onError }: StopsOptions)
 
   async function kill(runtimeId: string, why: Why = {}, tenant: Tenant = home): Promise<Enforced> {
     need(tenant, runtimeId);
-    const place = placeOf(tenant, runtimeId);
+    const place = asked(tenant, runtimeId);
     const before = kills.get(place);
     if (before !== undefined) return before;
     const killing = killAnew(tenant, runtimeId, why);
@@ -138,16 +147,37 @@ export function createStops({ home, store, gate, clock, onError }: StopsOptions)
     return kept.find(({ durable }) => !durable) ?? (kept.at(-1) as Enforced);
   }
 
-  async function taint(runtimeId: string, why: string, tenant: Tenant = home) {
+  async function taint(runtimeId: string, why: string, tenant: Tenant = home, by?: string) {
     const { org, env } = tenant;
     const taint_epoch = need(tenant, runtimeId).taint_epoch + 1;
     const put = (place?: EventPlace) => gate.putRuntime({ ...need(tenant, runtimeId), taint_epoch }, place);
     put();
-    const payload = { runtime_id: runtimeId, taint_epoch, reason: why };
+    const payload = { runtime_id: runtimeId, taint_epoch, ...noted({ reason: why, by }) };
     return { ...(await keep({ org, env, type: 'taint', payload, time: clock() }, put)), taint_epoch };
   }
 
-  return { kill, revoke, taint };
+  async function contain(runtimeId: string, why: Why = {}, tenant: Tenant = home): Promise<Enforced> {
+    const { org, env } = tenant;
+    if (need(tenant, runtimeId).status === 'killed')
+      throw new Refusal('runtime_killed', `${runtimeId} was killed, which is more`);
+    asked(tenant, runtimeId);
+    const put = (place?: EventPlace) =>
+      gate.putRuntime({ ...need(tenant, runtimeId), status: 'inactive' }, place);
+    put();
+    const payload = { runtime_id: runtimeId, status: 'inactive', ...noted(why) } as const;
+    return keep({ org, env, type: 'status', payload, time: clock() }, put);
+  }
+
+  function asked(tenant: Tenant, runtimeId: string): string {
+    const place = placeOf(tenant, runtimeId);
+    asks.set(place, (asks.get(place) ?? 0) + 1);
+    return place;
+  }
+
+  const stopsAsked = (runtimeId: string, tenant: Tenant) => asks.get(placeOf(tenant, runtimeId)) ?? 0;
+  const forgetKill = (runtimeId: string, tenant: Tenant) => void kills.delete(placeOf(tenant, runtimeId));
+
+  return { kill, revoke, taint, contain, stopsAsked, forgetKill };
 }
 
 function noted({ reason, by }: Why): { reason?: string; by?: string } {

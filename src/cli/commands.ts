@@ -24,7 +24,28 @@ export const COMMANDS: readonly (Entry | Group)[] = [
     summary: 'Connect a runtime to the control plane and get its proof',
     load: () => import('./firewall-connect.ts'),
   },
-  { name: 'kill', summary: 'Deny a runtime everything, from now on', load: () => import('./kill.ts') },
+  {
+    name: 'kill',
+    summary: 'Deny a runtime, or all below a delegator, everything from now on',
+    load: () => import('./kill.ts'),
+  },
+  { name: 'contain', summary: 'Deny a runtime everything for now', load: () => import('./contain.ts') },
+  {
+    name: 'resume',
+    summary: 'End a containment, or let a killed runtime be bound anew',
+    load: () => import('./resume.ts'),
+  },
+  { name: 'taint', summary: "Make a runtime's proofs stale", load: () => import('./taint.ts') },
+  {
+    name: 'approve',
+    summary: 'Show what tainted a runtime, and let it go on',
+    load: () => import('./approve.ts'),
+  },
+  {
+    name: 'runtimes',
+    summary: 'The runtimes that are registered',
+    entries: [{ name: 'list', summary: 'By id, filtered', load: () => import('./runtimes-list.ts') }],
+  },
   {
     name: 'decisions',
     summary: 'What was decided, and why',
@@ -101,6 +122,31 @@ export const COMMANDS: readonly (Entry | Group)[] = [
         name: 'verify',
         summary: 'Check the signatures of bundles',
         load: () => import('./policy-verify.ts'),
+      },
+      {
+        name: 'publish',
+        summary: 'Hand signed bundles to the control plane',
+        load: () => import('./policy-publish.ts'),
+      },
+      {
+        name: 'activate',
+        summary: 'Put published bundles into force',
+        load: () => import('./policy-activate.ts'),
+      },
+      {
+        name: 'rollback',
+        summary: 'Put an earlier bundle into force',
+        load: () => import('./policy-rollback.ts'),
+      },
+      {
+        name: 'history',
+        summary: 'Which bundles there were, and who did what',
+        load: () => import('./policy-history.ts'),
+      },
+      {
+        name: 'diff',
+        summary: 'What changes from one bundle to another',
+        load: () => import('./policy-diff.ts'),
       },
       {
         name: 'schema',

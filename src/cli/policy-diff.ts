@@ -1,64 +1,68 @@
-const CONTEXT = 3;
+import { existsSync } from 'node:fs';
+import { resolve } from 'node:path';
+import type { Command } from 'commander';
+import { diffBundles } from '../policy/diff.ts';
+import type { Call, Result } from './command.ts';
+import { cell, controlApi, defineControlOptions, member } from './control-api.ts';
+import { CliError, EXIT, misuse } from './exit.ts';
+import { readBundles } from './policy-bundle-files.ts';
+import { explained } from './policy-errors.ts';
+import { digestOf } from './policy-revision.ts';
 
-/**
- * A unified diff's one hunk, from the first changed line to the last, without the files' names. Lines between that
- * stand in both in the same order are shown as such. Empty for equal texts.
- */
-export function diffLines(before: string, after: string): string[] {
-  if (before === after) return [];
-  const a = before.split('\n');
-  const b = after.split('\n');
-  const start = sharedStart(a, b);
-  const end = sharedStart(a.slice(start).reverse(), b.slice(start).reverse());
-  const from = Math.max(0, start - CONTEXT);
-  const tail = a.slice(a.length - end, a.length - end + CONTEXT);
-  const lines = [
-    ...a.slice(from, start).map((line) => ` ${line}`),
-    ...middle(a.slice(start, a.length - end), b.slice(start, b.length - end)),
-    ...tail.map((line) => ` ${line}`),
-  ];
-  const count = (sign: string) => lines.filter((line) => !line.startsWith(sign)).length;
-  return [`@@ -${from + 1},${count('+')} +${from + 1},${count('-')} @@`, ...lines];
+export function define(command: Command): void {
+  command.argument('<from>', 'A bundle (folder or tar.gz), or digest or revision of a published one');
+  command.argument('<to>', 'The other one, of the same kind');
+  defineControlOptions(command);
 }
 
-function sharedStart(a: readonly string[], b: readonly string[]): number {
-  const at = a.findIndex((line, i) => line !== b[i]);
-  return at === -1 ? a.length : at;
+/** What changes from one bundle to another: Rego, data, and what they ask of the service. */
+export function run(call: Call): Promise<Result> {
+  return explained(async () => {
+    const [from = '', to = ''] = call.args;
+    const here = [from, to].filter((named) => existsSync(resolve(call.folder, named)));
+    if (here.length === 1) throw misuse('compare two bundles that lie here, or two that were published');
+    const diff: object = here.length === 2 ? await local(call, from, to) : await published(call, from, to);
+    return { data: diff, lines: linesOf(diff) };
+  });
 }
 
-/** By the longest common subsequence. */
-function middle(a: readonly string[], b: readonly string[]): string[] {
-  const lengths = commonLengths(a, b);
-  const at = (i: number, j: number) => lengths[i]?.[j] ?? 0;
-  const lines: string[] = [];
-  let i = 0;
-  let j = 0;
-  while (i < a.length || j < b.length) {
-    if (i < a.length && j < b.length && a[i] === b[j]) {
-      lines.push(` ${a[i]}`);
-      i += 1;
-      j += 1;
-    } else if (j >= b.length || (i < a.length && at(i + 1, j) >= at(i, j + 1))) {
-      lines.push(`-${a[i]}`);
-      i += 1;
-    } else {
-      lines.push(`+${b[j]}`);
-      j += 1;
-    }
-  }
-  return lines;
+async function local(call: Call, from: string, to: string): Promise<object> {
+  const one = async (named: string) => {
+    const [found, ...more] = await readBundles(call.folder, named);
+    if (found !== undefined && more.length === 0) return found.bundle;
+    throw new CliError(
+      'bundle_missing',
+      `${named} holds more than one bundle: name one of them`,
+      EXIT.misused,
+    );
+  };
+  return diffBundles(await one(from), await one(to));
 }
 
-/** Of the rest of `a` from i and the rest of `b` from j. */
-function commonLengths(a: readonly string[], b: readonly string[]): number[][] {
-  const lengths = Array.from({ length: a.length + 1 }, () => new Array<number>(b.length + 1).fill(0));
-  for (let i = a.length - 1; i >= 0; i--) {
-    for (let j = b.length - 1; j >= 0; j--) {
-      const row = lengths[i];
-      if (row === undefined) continue;
-      const skip = Math.max(lengths[i + 1]?.[j] ?? 0, row[j + 1] ?? 0);
-      row[j] = a[i] === b[j] ? (lengths[i + 1]?.[j + 1] ?? 0) + 1 : skip;
-    }
-  }
-  return lengths;
+async function published(call: Call, from: string, to: string): Promise<object> {
+  const api = controlApi(call);
+  const query = new URLSearchParams({ from: await digestOf(api, from), to: await digestOf(api, to) });
+  const { success: _, ...diff } = await api.get(`/api/wallet/policies/diff?${query}`);
+  return diff;
+}
+
+function linesOf(diff: object): string[] {
+  const listed = (name: string): readonly unknown[] => {
+    const found = member(diff, name);
+    return Array.isArray(found) ? found : [];
+  };
+  const files = [...listed('rego'), ...listed('data')].flatMap(fileLines);
+  const asked = listed('capabilities').map((one) => {
+    const value = (name: string) => JSON.stringify(member(one, name));
+    return `${cell(member(one, 'member'))}: ${value('from')} -> ${value('to')}`;
+  });
+  const module = member(diff, 'module_equal') === true ? [] : ['policy.wasm differs'];
+  const lines = [...files, ...asked, ...module];
+  return lines.length === 0 ? ['No difference'] : lines;
+}
+
+function fileLines(file: unknown): string[] {
+  const lines = member(file, 'lines');
+  const head = `${cell(member(file, 'change'))} ${cell(member(file, 'path'))}`;
+  return [head, ...(Array.isArray(lines) ? lines.map((line) => cell(line)) : ['  too much to show'])];
 }

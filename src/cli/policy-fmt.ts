@@ -1,10 +1,10 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Command } from 'commander';
+import { diffLines } from '../policy/diff-lines.ts';
 import { isRego } from '../policy/policy-files.ts';
 import type { Call, Result } from './command.ts';
 import { CliError } from './exit.ts';
-import { diffLines } from './policy-diff.ts';
 import { withCompiler } from './policy-errors.ts';
 import { type PolicyFolder, readPolicies } from './policy-folder.ts';
 

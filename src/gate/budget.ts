@@ -18,6 +18,7 @@ export interface Reservation {
 export interface Budgets {
   reserve(lines: readonly BudgetLine[], now: number): Reservation | null;
   restore(lemmaId: string, used: number, expires: number): void;
+  used(lemmaId: string): number;
 }
 
 export function createBudgets(): Budgets {
@@ -61,6 +62,7 @@ export function createBudgets(): Budgets {
         },
       };
     },
+    used: (lemmaId) => used.get(lemmaId)?.count ?? 0,
     restore: (lemmaId, count, expires) => void used.set(lemmaId, { count, expires }),
   };
 }

@@ -67,6 +67,10 @@ export interface Gate {
   runtime(org: string, env: string, runtimeId: string): LiveRuntime | null;
   runtimes(): IterableIterator<LiveRuntime>;
   putRuntime(runtime: LiveRuntime, position?: { epoch: number; seq: number }): void;
+  /** Whether a lemma id, key or subject was taken back there. */
+  revoked(org: string, env: string, value: string): boolean;
+  /** Operations counted under a lemma so far. */
+  budgetUsed(lemmaId: string): number;
   revoke(revocation: Revocation, position?: { epoch: number; seq: number }): void;
   readonly nonces: number;
 }
@@ -121,6 +125,13 @@ export function createGate(options: GateOptions = {}): Gate {
         throw new Denial('runtime_unknown', `no such ${unlike}`, { ...facts, unlike });
       }
       if (runtime.status === 'killed') throw new Denial('runtime_killed', 'the runtime was killed', facts);
+      if (beforeRevival(runtime, chain)) {
+        throw new Denial(
+          'runtime_killed',
+          'the proof was bound before the runtime was killed and came back',
+          facts,
+        );
+      }
       if (runtime.status === 'inactive')
         throw new Denial('runtime_inactive', 'the runtime is contained', facts);
       const value = revokedValue(chain);
@@ -144,7 +155,9 @@ export function createGate(options: GateOptions = {}): Gate {
     reserve: (lines, now) => budgets.reserve(lines, now),
     freshness: () => ({ age_ms: 0, source: 'local', confirmed: true, ...position }),
     stopped(chain) {
-      if (lookUp(chain)?.status === 'killed') return 'runtime_killed';
+      const runtime = lookUp(chain);
+      if (runtime?.status === 'killed') return 'runtime_killed';
+      if (runtime !== undefined && beforeRevival(runtime, chain)) return 'runtime_killed';
       return revokedValue(chain) === null ? null : 'revoked';
     },
     runtime: (org, env, runtimeId) => runtimes.get(key(org, env, runtimeId)) ?? null,
@@ -152,12 +165,17 @@ export function createGate(options: GateOptions = {}): Gate {
     putRuntime(runtime, at) {
       const id = key(runtime.org, runtime.env, runtime.runtime_id);
       const known = runtimes.get(id);
-      // Monotonic: an old message can't bring a runtime back, nor an epoch down.
-      const status = known?.status === 'killed' ? 'killed' : runtime.status;
+      // Monotonic: an old message can't bring a runtime back, nor an epoch down. Only a revival that is new does.
+      const revives = (runtime.revived?.taint_epoch ?? 0) > (known?.revived?.taint_epoch ?? 0);
+      const status = known?.status === 'killed' && !revives ? 'killed' : runtime.status;
+      const revived = revives ? runtime.revived : known?.revived;
       const taint_epoch = Math.max(known?.taint_epoch ?? 0, runtime.taint_epoch);
-      runtimes.set(id, { ...runtime, status, taint_epoch });
+      const { revived: _, ...rest } = runtime;
+      runtimes.set(id, { ...rest, status, taint_epoch, ...(revived === undefined ? {} : { revived }) });
       position = at ?? position;
     },
+    revoked: (org, env, value) => revoked.has(key(org, env, value)),
+    budgetUsed: (lemmaId) => budgets.used(lemmaId),
     revoke(revocation, at) {
       revoked.add(key(revocation.org, revocation.env, revocation.value));
       position = at ?? position;
@@ -186,8 +204,10 @@ function keysOf(chain: Bound): Keys {
   const found = known.get(chain);
   if (found !== undefined) return found;
   const { org, env } = chain.root.claims;
+  const { subject } = chain.runtime;
   const vouched = chain.token === undefined ? [] : [chain.token.id, chain.token.issuer];
-  const values = [...chain.links.flatMap((link) => [link.id, link.issuer]), ...chain.keyids, ...vouched];
+  const own = chain.links.flatMap((link) => [link.id, link.issuer]);
+  const values = [...own, ...chain.keyids, ...vouched, subject];
   const keys = {
     runtime: key(org, env, chain.runtime.claims.runtime_id),
     revocable: values.map((value) => ({ key: key(org, env, value), value })),
@@ -198,6 +218,14 @@ function keysOf(chain: Bound): Keys {
 
 function fencedLink(chain: Bound, fencedAt: number | null): Lemma | null {
   return fencedAt === null ? null : (chain.links.find(({ issued_at }) => issued_at <= fencedAt) ?? null);
+}
+
+/** A binding of a life before: its epoch, or its time, is one of then. */
+function beforeRevival({ revived }: LiveRuntime, { runtime }: Bound): boolean {
+  if (revived === undefined) return false;
+  return (
+    runtime.claims.taint_epoch < revived.taint_epoch || runtime.issued_at < Math.floor(revived.at / 1000)
+  );
 }
 
 /** What of a registration the chain does not meet, or null. */

@@ -23,9 +23,14 @@ export type Trust =
       readonly keys: readonly Uint8Array[];
       /** Seconds since 1970. */
       readonly now: number;
-    };
+    }
+  /** Whom one of them believes. */
+  | { readonly kind: 'either'; readonly of: readonly Trust[] };
 
-/** How far a profile has come; give it back to the constructor after a restart, and rollback stays refused. */
+/**
+ * How far a profile has come: the highest serial so far, and what is in force, which is older after a rollback. Give it back
+ * to the constructor after a restart, and rollback by accident stays refused.
+ */
 export interface Mark {
   readonly serial: number;
   readonly revision: string;
@@ -43,6 +48,7 @@ interface Candidate {
   readonly policy: ActivePolicy;
 }
 
+const NONE: ReadonlySet<string> = new Set();
 /** Compiled past revisions that are kept at hand, for explain and impact. */
 const PAST_ENGINES = 8;
 
@@ -76,12 +82,13 @@ export class PolicyRegistry {
    * archived first, then exchanged within one turn of the event loop. Those that are in force already stay as they are,
    * if they are still trusted. Calls wait for each other.
    *
+   * @param returning digests that somebody puts back on purpose, whatever their serial
    * @throws Denial `bundle_rejected`: not trusted, expired, one profile twice, a module that does not load, a known
    * revision with another content; `bundle_rollback`: an older serial, or the same with another content
    * @throws whatever the archive throws
    */
-  activate(bundles: readonly Bundle[], trust: Trust): Promise<void> {
-    const done = this.#queue.then(() => this.#activateNow(bundles, trust));
+  activate(bundles: readonly Bundle[], trust: Trust, returning: ReadonlySet<string> = NONE): Promise<void> {
+    const done = this.#queue.then(() => this.#activateNow(bundles, trust, returning));
     this.#queue = done.catch(() => undefined);
     return done;
   }
@@ -131,11 +138,15 @@ export class PolicyRegistry {
     return bundle === null ? null : ruleTextOf(bundle, code);
   }
 
-  async #activateNow(bundles: readonly Bundle[], trust: Trust): Promise<void> {
+  async #activateNow(
+    bundles: readonly Bundle[],
+    trust: Trust,
+    returning: ReadonlySet<string>,
+  ): Promise<void> {
     checkOnePerProfile(bundles);
     for (const bundle of bundles) {
       checkTrust(bundle, trust);
-      this.#checkOrder(bundle);
+      this.#checkOrder(bundle, returning.has(bundle.sha256));
     }
     const fresh = bundles.filter(({ name, sha256 }) => this.#active.get(name)?.ref.sha256 !== sha256);
     const candidates: Candidate[] = [];
@@ -146,7 +157,7 @@ export class PolicyRegistry {
     if (candidates.length > 0) for (const listener of this.#listeners) listener();
   }
 
-  #checkOrder(bundle: Bundle): void {
+  #checkOrder(bundle: Bundle, returns: boolean): void {
     const { name, revision, serial, sha256 } = bundle;
     const mark = this.#marks.get(name);
     const known = this.#revisions.get(revisionKey(name, revision));
@@ -155,7 +166,7 @@ export class PolicyRegistry {
         known,
       });
     }
-    if (mark === undefined || mark.sha256 === sha256) return;
+    if (returns || mark === undefined || mark.sha256 === sha256) return;
     if (serial <= mark.serial) {
       throw refused('bundle_rollback', bundle, `has serial ${serial}; it must be over ${mark.serial}`, {
         serial: mark.serial,
@@ -166,7 +177,8 @@ export class PolicyRegistry {
   #exchange({ bundle, policy }: Candidate): void {
     const { name, revision, serial, sha256 } = bundle;
     this.#active.set(name, policy);
-    this.#marks.set(name, { serial, revision, sha256 });
+    const highest = Math.max(serial, this.#marks.get(name)?.serial ?? 0);
+    this.#marks.set(name, { serial: highest, revision, sha256 });
     this.#revisions.set(revisionKey(name, revision), sha256);
   }
 
@@ -219,7 +231,8 @@ function checkOnePerProfile(bundles: readonly Bundle[]): void {
   }
 }
 
-function checkTrust(bundle: Bundle, trust: Trust): void {
+/** Throws Denial `bundle_rejected`. */
+export function checkTrust(bundle: Bundle, trust: Trust): void {
   switch (trust.kind) {
     case 'pinned':
       if (!trust.digests.has(bundle.sha256))
@@ -228,7 +241,24 @@ function checkTrust(bundle: Bundle, trust: Trust): void {
     case 'signed':
       verifyBundle(bundle, trust.keys, trust.now);
       return;
+    case 'either':
+      checkEither(bundle, trust.of);
+      return;
   }
+}
+
+/** What the last of them objects to is told. */
+function checkEither(bundle: Bundle, trusts: readonly Trust[]): void {
+  let objection: unknown = refused('bundle_rejected', bundle, 'is trusted by nobody');
+  for (const trust of trusts) {
+    try {
+      checkTrust(bundle, trust);
+      return;
+    } catch (error) {
+      objection = error;
+    }
+  }
+  throw objection;
 }
 
 function revisionKey(name: Profile, revision: string): string {

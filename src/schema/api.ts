@@ -30,8 +30,11 @@ export const API_ERRORS = {
   revoked: 409,
   runtime_inactive: 409,
   runtime_killed: 409,
+  bundle_rejected: 409,
+  bundle_rollback: 409,
   payload_too_large: 413,
   unsupported_media_type: 415,
+  rate_limited: 429,
   headers_too_large: 431,
   internal_error: 500,
   state_not_ready: 503,
@@ -44,10 +47,10 @@ export type ApiErrorCode = keyof typeof API_ERRORS;
 export const PROOF_TTL = { most: 86_400, usual: 3600 } as const;
 export const PAGE_LIMIT = { most: 1000, usual: 100 } as const;
 
-const id = { type: 'string', pattern: ID_PATTERN } as const;
-const thumbprint = { type: 'string', pattern: BYTES32_PATTERN } as const;
+export const id = { type: 'string', pattern: ID_PATTERN } as const;
+export const thumbprint = { type: 'string', pattern: BYTES32_PATTERN } as const;
 /** Shown to people and kept in events: nothing that could forge a line or hide text. */
-const note = { type: 'string', pattern: '^[^\\p{Cc}\\p{Cf}\\p{Zl}\\p{Zp}]{1,500}$' } as const;
+export const note = { type: 'string', pattern: '^[^\\p{Cc}\\p{Cf}\\p{Zl}\\p{Zp}]{1,500}$' } as const;
 /** No control characters but the tab, as RFC 9110 section 5.5 has field values. */
 const FIELD_VALUE_PATTERN = '^[^\\u0000-\\u0008\\u000a-\\u001f\\u007f]*$';
 
@@ -82,7 +85,27 @@ export const bootstrapSchema = {
       items: thumbprint,
       description: "Thumbprints of the only keys it may have; default: any that the subject's chain binds",
     },
+    key: {
+      ...thumbprint,
+      description: 'Only with a join token that brings a proof: the public key that it is for',
+    },
   },
+} as const;
+
+export const scopes = {
+  type: 'array',
+  maxItems: 64,
+  uniqueItems: true,
+  items: { type: 'string', pattern: SCOPE_PATTERN },
+  description: 'Scopes that routes require, or wildcards over them',
+} as const;
+export const audiences = {
+  type: 'array',
+  minItems: 1,
+  maxItems: 16,
+  uniqueItems: true,
+  items: { type: 'string', maxLength: 512 },
+  description: 'Origins that routes name: https://api.example.com',
 } as const;
 
 export const issueProofSchema = {
@@ -92,21 +115,8 @@ export const issueProofSchema = {
   properties: {
     runtime_id: id,
     key: { ...thumbprint, description: "The runtime's Ed25519 public key: 32 bytes as base64url" },
-    scope: {
-      type: 'array',
-      maxItems: 64,
-      uniqueItems: true,
-      items: { type: 'string', pattern: SCOPE_PATTERN },
-      description: 'Scopes that routes require, or wildcards over them',
-    },
-    audience: {
-      type: 'array',
-      minItems: 1,
-      maxItems: 16,
-      uniqueItems: true,
-      items: { type: 'string', maxLength: 512 },
-      description: 'Origins that routes name: https://api.example.com',
-    },
+    scope: scopes,
+    audience: audiences,
     ttl_s: {
       type: 'integer',
       minimum: 1,
@@ -193,19 +203,13 @@ export const authorizeSchema = {
   },
 } as const;
 
-const limit = {
+export const limit = {
   type: 'string',
   pattern: '^(?:1000|[1-9][0-9]{0,2})$',
   description: `1 to ${PAGE_LIMIT.most}; default ${PAGE_LIMIT.usual}`,
 } as const;
 
-export const runtimesQuerySchema = {
-  type: 'object',
-  additionalProperties: false,
-  properties: { cursor: { ...id, description: '`next_cursor` of the page before' }, limit },
-} as const;
-
-const time = {
+export const time = {
   type: 'string',
   pattern: '^\\d{4}-\\d{2}-\\d{2}T\\d{2}:\\d{2}:\\d{2}(?:\\.\\d{1,9})?(?:Z|[+-]\\d{2}:\\d{2})$',
 } as const;
@@ -270,7 +274,6 @@ export type RetireKeyBody = FromSchema<typeof retireKeySchema>;
 export type ExportQuery = FromSchema<typeof exportQuerySchema>;
 export type RevokeBody = FromSchema<typeof revokeSchema>;
 export type AuthorizeBody = FromSchema<typeof authorizeSchema>;
-export type RuntimesQuery = FromSchema<typeof runtimesQuerySchema>;
 export type DecisionsQuery = FromSchema<typeof decisionsQuerySchema>;
 export type RuntimeParams = FromSchema<typeof runtimeParamsSchema>;
 export type ExplainQuery = FromSchema<typeof explainQuerySchema>;

@@ -11,13 +11,13 @@ import {
 /** Schemas of what the REST API answers, for its OpenAPI document. Lemmas are described by proofs.md, not here again. */
 
 const success = { const: true } as const;
-const time = { type: 'string', format: 'date-time' } as const;
-const id = { type: 'string', pattern: ID_PATTERN } as const;
+export const time = { type: 'string', format: 'date-time' } as const;
+export const id = { type: 'string', pattern: ID_PATTERN } as const;
 const texts = { type: 'object', additionalProperties: { type: 'string' } } as const;
-const cursor = { type: ['string', 'null'], description: 'null: there are no more' } as const;
+export const cursor = { type: ['string', 'null'], description: 'null: there are no more' } as const;
 const profile = { enum: PROFILES } as const;
 
-function answerOf<const P extends Record<string, object>>(properties: P) {
+export function answerOf<const P extends Record<string, object>>(properties: P) {
   return {
     type: 'object',
     required: ['success', ...Object.keys(properties)],
@@ -25,7 +25,7 @@ function answerOf<const P extends Record<string, object>>(properties: P) {
   };
 }
 
-const runtimeItem = {
+export const runtimeItem = {
   type: 'object',
   required: [
     'org',
@@ -52,6 +52,7 @@ const runtimeItem = {
     status: { enum: ['active', 'inactive', 'killed'] },
     registered_at: time,
     taint_epoch: { type: 'integer', minimum: 0 },
+    reactivated_at: { ...time, description: 'It was killed, and what was bound before this stays dead' },
   },
 } as const;
 

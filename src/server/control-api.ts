@@ -5,6 +5,7 @@ import type { BackupStream } from '../authority/backup.ts';
 import type { KeyRing } from '../authority/key-ring.ts';
 import type { OpaKey } from '../authority/opa-key.ts';
 import type { Operators } from '../authority/operators.ts';
+import type { Policies } from '../authority/policies.ts';
 import { notFound } from '../authority/refusal.ts';
 import type { Tokens } from '../authority/tokens.ts';
 import type { ServedBundles } from '../policy/served.ts';
@@ -18,15 +19,20 @@ import { addHealth } from './health.ts';
 import { createHttp, type HttpServer, type ListenOptions, listen } from './http.ts';
 import { keyHandlers } from './keys-api.ts';
 import type { Metrics } from './metrics.ts';
+import { joining, keepBodies, renewing } from './onboarding.ts';
 import { openApi } from './openapi.ts';
 import { OPERATIONS, type OperationId } from './operations.ts';
+import { policyHandlers } from './policies-api.ts';
+import { runtimeVerbHandlers } from './runtime-verbs-api.ts';
 import { runtimeHandlers } from './runtimes-api.ts';
+import { settingsHandlers } from './settings-api.ts';
 import type { Tls } from './tls.ts';
 import { addExchange, type Exchange, tokenHandlers } from './tokens-api.ts';
 
 export interface ControlApi extends DecisionLogReader {
   readonly authority: Authority;
   readonly keys: Pick<KeyRing, 'list' | 'rotate' | 'retire'>;
+  readonly policies: Policies;
   readonly backup: () => Promise<BackupStream>;
   readonly operators: Operators;
   readonly tokens: Tokens;
@@ -55,11 +61,17 @@ export function controlApp(api: ControlApi): FastifyInstance {
     const ms = Math.round(reply.elapsedTime);
     request.log.info({ method, route: routeOptions.url ?? null, status: reply.statusCode, ms }, 'answered');
   });
-  for (const [id, handler] of Object.entries<OperatorHandler>(guardedHandlers(api))) {
+  const { bootstrap, issueProof, ...handlers } = guardedHandlers(api);
+  for (const [id, handler] of Object.entries<OperatorHandler>(handlers)) {
     addGuarded(app, operators, OPERATIONS[id as Guarded], handler);
   }
   addForms(app, [OPERATIONS.introspect.path, OPERATIONS.revokeToken.path]);
   addExchange(app, api.exchange);
+  addGuarded(app, operators, OPERATIONS.bootstrap, bootstrap, joining(api.authority));
+  app.register(async (scope) => {
+    const renew = renewing(api.authority, keepBodies(scope));
+    addGuarded(scope, operators, OPERATIONS.issueProof, issueProof, renew);
+  });
   addHealth(app, ready);
   app.get(OPERATIONS.metrics.path, async (_request, reply) => {
     const { contentType, text } = await metrics.expose();
@@ -82,6 +94,9 @@ function guardedHandlers(api: ControlApi): Record<Guarded, OperatorHandler> {
   const authorize = authorizeHandler(decide);
   return {
     ...runtimeHandlers(authority),
+    ...runtimeVerbHandlers(authority),
+    ...settingsHandlers(authority.settings),
+    ...policyHandlers(api.policies),
     ...keyHandlers(api.keys),
     ...backupHandlers(api.backup),
     ...decisionHandlers(api),

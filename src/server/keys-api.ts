@@ -3,6 +3,7 @@ import { type RetireKeyBody, type RotateKeyBody, retireKeySchema, rotateKeySchem
 import type { SigningKey } from '../store/model.ts';
 import type { OperatorHandler } from './guard.ts';
 import { reader } from './read.ts';
+import { timeText } from './time-text.ts';
 
 const readRotate = reader<RotateKeyBody>(rotateKeySchema);
 const readRetire = reader<RetireKeyBody>(retireKeySchema);
@@ -26,8 +27,4 @@ export function keyHandlers(
 
 function keyJson({ use, kid, x, status, since, until }: SigningKey): object {
   return { use, kid, x, status, since: timeText(since), until: until === null ? null : timeText(until) };
-}
-
-function timeText(ms: number): string {
-  return new Date(ms).toISOString();
 }

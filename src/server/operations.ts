@@ -15,7 +15,6 @@ import {
   revokeSchema,
   rotateKeySchema,
   runtimeParamsSchema,
-  runtimesQuerySchema,
 } from '../schema/api.ts';
 import {
   authzenConfigurationAnswer,
@@ -26,6 +25,22 @@ import {
 } from '../schema/api-authzen.ts';
 import { bundleParamsSchema, opaKeyAnswer } from '../schema/api-bundles.ts';
 import {
+  activatePoliciesSchema,
+  policyDiffQuerySchema,
+  policyHistoryQuerySchema,
+  publishPolicySchema,
+  rollbackPolicySchema,
+} from '../schema/api-policies.ts';
+import {
+  approveSchema,
+  joinTokenSchema,
+  killBelowSchema,
+  reactivateSchema,
+  runtimesQuerySchema,
+  taintSchema,
+} from '../schema/api-runtimes.ts';
+import { putSettingsSchema, settingsParamsSchema } from '../schema/api-settings.ts';
+import {
   exchangedAnswer,
   exchangeSchema,
   introspectedAnswer,
@@ -33,11 +48,12 @@ import {
   tokenRevokedAnswer,
 } from '../schema/api-tokens.ts';
 import * as answer from './answers.ts';
+import * as verb from './verb-answers.ts';
 
 /** Every operation of the REST API: the servers route by this table, and `/openapi.json` is made from it. */
 
 export interface Operation {
-  readonly method: 'GET' | 'POST';
+  readonly method: 'GET' | 'POST' | 'PUT';
   /** Served for every method that HTTP has; `method` is the usual one. */
   readonly anyMethod?: true;
   /** As OpenAPI writes it: `{id}` is one segment. */
@@ -57,6 +73,8 @@ export interface Operation {
   /** What a 200 holds: a schema of JSON, or another media type. */
   readonly answer: object | { readonly mediaType: string };
   readonly errors: readonly ApiErrorCode[];
+  /** Its body may be as large as one that is decided about. */
+  readonly large?: true;
   /** Also answers with the reason's status and the error shape: it decides. */
   readonly decides?: true;
   /** The statuses of its denials, which are all that it knows beside 200. */
@@ -66,6 +84,8 @@ export interface Operation {
 const INPUT = ['invalid_request', 'payload_too_large', 'unsupported_media_type'] as const;
 const RUNTIMES = '/api/wallet/runtimes';
 const KEYS = '/api/wallet/keys';
+const POLICIES = '/api/wallet/policies';
+const SETTINGS = '/api/wallet/settings';
 
 const forwardAuthParamsSchema = {
   type: 'object',
@@ -79,17 +99,38 @@ export const OPERATIONS = {
     path: `${RUNTIMES}/bootstrap`,
     on: ['control'],
     needs: 'runtimes.write',
-    summary: 'Registers a runtime. The same registration again changes nothing',
+    summary:
+      'Registers a runtime. The same registration again changes nothing. Also with a one-time join token (lm_jt_…) in place of the key',
     body: bootstrapSchema,
-    answer: answer.runtime,
-    errors: [...INPUT, 'not_found', 'conflict', 'runtime_killed', 'store_unavailable'],
+    answer: verb.bootstrapped,
+    errors: [
+      ...INPUT,
+      'key_weak',
+      'not_found',
+      'conflict',
+      'revoked',
+      'runtime_killed',
+      'runtime_inactive',
+      'rate_limited',
+      'store_unavailable',
+    ],
+  },
+  joinToken: {
+    method: 'POST',
+    path: `${RUNTIMES}/join-tokens`,
+    on: ['control'],
+    needs: 'runtimes.write',
+    summary: 'Makes a one-time token by which a runtime registers itself; it is shown this once',
+    body: joinTokenSchema,
+    answer: verb.joinToken,
+    errors: [...INPUT, 'store_unavailable'],
   },
   issueProof: {
     method: 'POST',
     path: `${RUNTIMES}/issue-proof`,
     on: ['control'],
     needs: 'runtimes.write',
-    summary: `Binds a key to a runtime at its current taint epoch, for at most ${PROOF_TTL.most / 3600} hours`,
+    summary: `Binds a key to a runtime at its current taint epoch, for at most ${PROOF_TTL.most / 3600} hours. Also by the runtime's own X-Lemma-Proof and X-Lemma-PoP over this request: a renewal`,
     body: issueProofSchema,
     answer: answer.proof,
     errors: [
@@ -101,6 +142,8 @@ export const OPERATIONS = {
       'revoked',
       'runtime_killed',
       'runtime_inactive',
+      'rate_limited',
+      'store_unavailable',
     ],
   },
   listRuntimes: {
@@ -113,6 +156,26 @@ export const OPERATIONS = {
     answer: answer.runtimes,
     errors: ['invalid_request'],
   },
+  showRuntime: {
+    method: 'GET',
+    path: `${RUNTIMES}/{id}`,
+    on: ['control'],
+    needs: 'runtimes.read',
+    summary: 'One runtime: what raised its taint epoch, events, outstanding proofs, budgets, delegations',
+    params: runtimeParamsSchema,
+    answer: verb.shown,
+    errors: ['invalid_request', 'not_found', 'store_unavailable'],
+  },
+  killBelow: {
+    method: 'POST',
+    path: `${RUNTIMES}/kill`,
+    on: ['control'],
+    needs: 'runtimes.stop',
+    summary: 'Stops everything below a delegator, a delegation or a key, for ever',
+    body: killBelowSchema,
+    answer: verb.enforcedBelow,
+    errors: INPUT,
+  },
   kill: {
     method: 'POST',
     path: `${RUNTIMES}/{id}/kill`,
@@ -123,6 +186,72 @@ export const OPERATIONS = {
     body: killSchema,
     answer: answer.enforced,
     errors: [...INPUT, 'not_found'],
+  },
+  taint: {
+    method: 'POST',
+    path: `${RUNTIMES}/{id}/taint`,
+    on: ['control'],
+    needs: 'runtimes.stop',
+    summary: 'Raises the taint epoch: proofs of before are stale',
+    params: runtimeParamsSchema,
+    body: taintSchema,
+    answer: verb.tainted,
+    errors: [...INPUT, 'not_found'],
+  },
+  approve: {
+    method: 'POST',
+    path: `${RUNTIMES}/{id}/approve`,
+    on: ['control'],
+    needs: 'runtimes.approve',
+    summary: 'Lets a tainted runtime go on: a short proof for the same key, at the epoch that was looked at',
+    params: runtimeParamsSchema,
+    body: approveSchema,
+    answer: verb.approved,
+    errors: [
+      ...INPUT,
+      'key_weak',
+      'not_found',
+      'conflict',
+      'moved',
+      'revoked',
+      'runtime_killed',
+      'runtime_inactive',
+      'store_unavailable',
+    ],
+  },
+  contain: {
+    method: 'POST',
+    path: `${RUNTIMES}/{id}/contain`,
+    on: ['control'],
+    needs: 'runtimes.stop',
+    summary: 'Denies a runtime everything until it is resumed',
+    params: runtimeParamsSchema,
+    body: killSchema,
+    answer: answer.enforced,
+    errors: [...INPUT, 'not_found', 'runtime_killed'],
+  },
+  resume: {
+    method: 'POST',
+    path: `${RUNTIMES}/{id}/resume`,
+    on: ['control'],
+    needs: 'runtimes.write',
+    summary: 'Ends a containment',
+    params: runtimeParamsSchema,
+    body: killSchema,
+    answer: answer.runtime,
+    errors: [...INPUT, 'not_found', 'conflict', 'runtime_killed', 'store_unavailable'],
+  },
+  reactivate: {
+    method: 'POST',
+    path: `${RUNTIMES}/{id}/reactivate`,
+    on: ['control'],
+    needs: 'runtimes.approve',
+    summary:
+      'Makes a killed runtime one that may be bound anew, under a new epoch. What was bound before stays dead',
+    params: runtimeParamsSchema,
+    body: reactivateSchema,
+    answer: answer.runtime,
+    errors: [...INPUT, 'not_found', 'conflict', 'moved', 'revoked', 'store_unavailable'],
   },
   revoke: {
     method: 'POST',
@@ -228,6 +357,78 @@ export const OPERATIONS = {
     answer: { mediaType: 'application/gzip' },
     conditional: true,
     errors: ['not_found', 'store_unavailable'],
+  },
+  policyHistory: {
+    method: 'GET',
+    path: `${POLICIES}/history`,
+    on: ['control'],
+    needs: 'policies.read',
+    summary: 'Bundles that are kept, which are in force, and what operators did',
+    query: policyHistoryQuerySchema,
+    answer: verb.policyHistory,
+    errors: ['invalid_request', 'store_unavailable'],
+  },
+  policyDiff: {
+    method: 'GET',
+    path: `${POLICIES}/diff`,
+    on: ['control'],
+    needs: 'policies.read',
+    summary: 'What changes from one kept bundle to another: Rego, data, capabilities',
+    query: policyDiffQuerySchema,
+    answer: verb.policyDiff,
+    errors: ['invalid_request', 'not_found', 'conflict', 'store_unavailable'],
+  },
+  publishPolicy: {
+    method: 'POST',
+    path: `${POLICIES}/publish`,
+    on: ['control'],
+    needs: 'platform.policies',
+    summary: 'Keeps a signed bundle; nothing comes into force',
+    large: true,
+    body: publishPolicySchema,
+    answer: verb.policyBundle,
+    errors: [...INPUT, 'conflict', 'bundle_rejected', 'store_unavailable'],
+  },
+  activatePolicies: {
+    method: 'POST',
+    path: `${POLICIES}/activate`,
+    on: ['control'],
+    needs: 'platform.policies',
+    summary: 'Puts kept bundles into force, all or none',
+    body: activatePoliciesSchema,
+    answer: verb.policyBundles,
+    errors: [...INPUT, 'not_found', 'conflict', 'bundle_rejected', 'bundle_rollback', 'store_unavailable'],
+  },
+  rollbackPolicy: {
+    method: 'POST',
+    path: `${POLICIES}/rollback`,
+    on: ['control'],
+    needs: 'platform.policies',
+    summary: 'Puts an earlier bundle of a profile into force',
+    body: rollbackPolicySchema,
+    answer: verb.policyBundle,
+    errors: [...INPUT, 'not_found', 'conflict', 'bundle_rejected', 'store_unavailable'],
+  },
+  getSettings: {
+    method: 'GET',
+    path: `${SETTINGS}/{level}`,
+    on: ['control'],
+    needs: 'settings.read',
+    summary: 'Settings of the organisation, or of the env',
+    params: settingsParamsSchema,
+    answer: verb.settings,
+    errors: ['invalid_request', 'store_unavailable'],
+  },
+  putSettings: {
+    method: 'PUT',
+    path: `${SETTINGS}/{level}`,
+    on: ['control'],
+    needs: 'settings.write',
+    summary: 'Replaces the settings, all of them, where their version is still the one that is named',
+    params: settingsParamsSchema,
+    body: putSettingsSchema,
+    answer: verb.settings,
+    errors: [...INPUT, 'moved', 'store_unavailable'],
   },
   backup: {
     method: 'POST',

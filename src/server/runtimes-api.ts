@@ -1,4 +1,5 @@
 import type { Authority } from '../authority/authority.ts';
+import type { IssuedProof } from '../authority/issue.ts';
 import type { Operator } from '../authority/operators.ts';
 import { notFound } from '../authority/refusal.ts';
 import type { Enforced } from '../authority/stop.ts';
@@ -15,38 +16,43 @@ import {
   PAGE_LIMIT,
   type RevokeBody,
   type RuntimeParams,
-  type RuntimesQuery,
   revokeSchema,
   runtimeParamsSchema,
-  runtimesQuerySchema,
 } from '../schema/api.ts';
+import { type RuntimesQuery, runtimesQuerySchema } from '../schema/api-runtimes.ts';
 import type { OperatorHandler } from './guard.ts';
 import { reader } from './read.ts';
+import { timeText } from './time-text.ts';
 
-const readBootstrap = reader<BootstrapBody>(bootstrapSchema);
-const readIssueProof = reader<IssueProofBody>(issueProofSchema);
+export const readBootstrap = reader<BootstrapBody>(bootstrapSchema);
+export const readIssueProof = reader<IssueProofBody>(issueProofSchema);
+export const readParams = reader<RuntimeParams>(runtimeParamsSchema);
 const readKill = reader<KillBody>(killSchema);
 const readRevoke = reader<RevokeBody>(revokeSchema);
 const readQuery = reader<RuntimesQuery>(runtimesQuerySchema);
-const readParams = reader<RuntimeParams>(runtimeParamsSchema);
 
 /** The verbs on runtimes. Times become RFC 3339 here; below they are numbers. */
 export function runtimeHandlers(
   authority: Authority,
 ): Record<'bootstrap' | 'issueProof' | 'listRuntimes' | 'kill' | 'revoke', OperatorHandler> {
   return {
-    async bootstrap(_operator, request) {
-      const runtime = await authority.bootstrap(readBootstrap(request.body));
+    async bootstrap(operator, request) {
+      const { key, ...body } = readBootstrap(request.body);
+      if (key !== undefined)
+        throw new InputError([
+          { field: 'key', message: 'only with a join token: leave it out, then ask issue-proof' },
+        ]);
+      const runtime = await authority.bootstrap(body, operator.id);
       return { success: true, runtime: runtimeJson(runtime) };
     },
-    async issueProof(_operator, request) {
-      const { credential, expires_at, ...about } = authority.issueProof(readIssueProof(request.body));
-      const header = encodeCredential(credential);
-      return { success: true, credential, header, ...about, expires_at: timeText(expires_at * 1000) };
+    async issueProof(operator, request) {
+      const body = readIssueProof(request.body);
+      return { success: true, ...proofJson(await authority.issue(body, operator.id, operator.grants)) };
     },
     async listRuntimes(operator, request) {
-      const { cursor, limit = PAGE_LIMIT.usual } = readQuery(request.query);
-      const { runtimes, next_cursor } = authority.list(operator, { cursor, limit: Number(limit) });
+      const { limit = PAGE_LIMIT.usual, agent, workspace, ...rest } = readQuery(request.query);
+      const query = { ...rest, agent_id: agent, workspace_id: workspace, limit: Number(limit) };
+      const { runtimes, next_cursor } = authority.list(operator, query);
       return { success: true, runtimes: runtimes.map(runtimeJson), next_cursor };
     },
     async kill(operator, request) {
@@ -71,19 +77,27 @@ function targetOf({ lemma_id, key }: Omit<RevokeBody, 'reason'>) {
   throw new InputError([{ field: '', message: 'name either lemma_id or key' }]);
 }
 
-function tenantOf({ org, env }: Operator) {
+export function tenantOf({ org, env }: Operator) {
   return { org, env };
 }
 
-function runtimeJson(runtime: LiveRuntime): object {
-  return { ...runtime, registered_at: timeText(runtime.registered_at) };
+export function runtimeJson({ revived, ...runtime }: LiveRuntime): object {
+  return {
+    ...runtime,
+    registered_at: timeText(runtime.registered_at),
+    ...(revived === undefined ? {} : { reactivated_at: timeText(revived.at) }),
+  };
 }
 
-function enforcedJson({ enforced, durable, epoch, seq, at }: Enforced): object {
+export function proofJson({ credential, expires_at, ...about }: IssuedProof): object {
+  return {
+    credential,
+    header: encodeCredential(credential),
+    ...about,
+    expires_at: timeText(expires_at * 1000),
+  };
+}
+
+export function enforcedJson({ enforced, durable, epoch, seq, at }: Enforced): object {
   return { success: true, enforced, durable, epoch, seq, at: timeText(at) };
-}
-
-/** RFC 3339, from milliseconds. */
-function timeText(ms: number): string {
-  return new Date(ms).toISOString();
 }

@@ -44,6 +44,7 @@ export class StoreReadError extends Error {
 export type ConflictCode =
   | 'runtime_differs'
   | 'runtime_killed'
+  | 'runtime_alive'
   | 'bundle_differs'
   | 'bundle_unknown'
   | 'key_retired'

@@ -22,6 +22,10 @@ export function eventWriter(db: Database, epoch: number): (event: StoreEvent) =>
      ON CONFLICT DO UPDATE SET status = CASE WHEN status = 'killed' THEN status ELSE excluded.status END,
        taint_epoch = max(taint_epoch, excluded.taint_epoch)`,
   );
+  const revive = db.prepare(
+    `UPDATE runtime_states SET status = 'active', taint_epoch = @epoch, revived_epoch = @epoch, revived_at = @at
+     WHERE org = @org AND env = @env AND runtime_id = @id`,
+  );
   const findRuntime = db.prepare<unknown[], RuntimeRow>(
     'SELECT agent_id, workspace_id, profile, subject, keys, seq FROM runtimes WHERE org = ? AND env = ? AND runtime_id = ?',
   );
@@ -46,6 +50,10 @@ export function eventWriter(db: Database, epoch: number): (event: StoreEvent) =>
         return change(event, { taint_epoch: event.payload.taint_epoch });
       case 'status':
         return setStatus(event);
+      case 'reactivate':
+        return reactivate(event);
+      case 'admin':
+        return append(event, event.payload.runtime_id ?? null);
       case 'revoke':
         insertRevocation.run(event.org, event.env, event.payload.kind, event.payload.value);
         return append(event, null);
@@ -81,6 +89,15 @@ export function eventWriter(db: Database, epoch: number): (event: StoreEvent) =>
     const id = event.payload.runtime_id;
     if (stateOf(event, id).status === 'killed') throw killed(id);
     return change(event, { status: event.payload.status });
+  }
+
+  function reactivate(event: Of<'reactivate'>): EventPlace {
+    const { org, env, time, payload } = event;
+    const state = stateOf(event, payload.runtime_id);
+    if (state.status !== 'killed' || payload.taint_epoch <= state.taint_epoch)
+      throw alive(payload.runtime_id);
+    revive.run({ org, env, id: payload.runtime_id, epoch: payload.taint_epoch, at: time });
+    return append(event, payload.runtime_id);
   }
 
   function register(event: Of<'register'>): EventPlace {
@@ -135,7 +152,14 @@ export function unknownBundle(sha256: string): StoreConflict {
 export function killed(id: string): StoreConflict {
   return new StoreConflict(
     'runtime_killed',
-    `Runtime ${id} was killed, and a kill is for ever: use a new runtime id`,
+    `Runtime ${id} was killed: use a new runtime id, or reactivate it first`,
+  );
+}
+
+function alive(id: string): StoreConflict {
+  return new StoreConflict(
+    'runtime_alive',
+    `Runtime ${id} is not known as killed under that taint epoch: look at it again`,
   );
 }
 

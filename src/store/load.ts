@@ -16,10 +16,15 @@ import type {
 } from './model.ts';
 
 export const RUNTIME_COLUMNS = `r.org, r.env, r.runtime_id, r.agent_id, r.workspace_id, r.profile, r.subject, r.keys,
-  r.registered_at, s.status, s.taint_epoch`;
+  r.registered_at, s.status, s.taint_epoch, s.revived_epoch, s.revived_at`;
 export const WITH_STATE = 'JOIN runtime_states s USING (org, env, runtime_id)';
 
-export type RuntimeRow = Omit<Runtime, 'keys'> & { readonly keys: string | null };
+export interface Revived {
+  readonly revived_epoch: number | null;
+  readonly revived_at: number | null;
+}
+export type StateRow = Omit<RuntimeState, 'revived'> & Revived;
+export type RuntimeRow = Omit<Runtime, 'keys' | 'revived'> & Revived & { readonly keys: string | null };
 
 /** What the gate needs at start. `now` in milliseconds. */
 export function load(db: Database, now: number): Snapshot {
@@ -34,11 +39,12 @@ export function load(db: Database, now: number): Snapshot {
       .all()
       .map(runtimeOf),
     unregistered: db
-      .prepare<unknown[], RuntimeState>(
-        `SELECT org, env, runtime_id, status, taint_epoch FROM runtime_states s WHERE NOT EXISTS (
+      .prepare<unknown[], StateRow>(
+        `SELECT org, env, runtime_id, status, taint_epoch, revived_epoch, revived_at FROM runtime_states s WHERE NOT EXISTS (
            SELECT 1 FROM runtimes r WHERE r.org = s.org AND r.env = s.env AND r.runtime_id = s.runtime_id)`,
       )
-      .all(),
+      .all()
+      .map(withRevival),
     revocations: db.prepare<unknown[], Revocation>('SELECT org, env, kind, value FROM revocations').all(),
     nonces: db
       .prepare<unknown[], SpentNonce>('SELECT keyid, nonce, created FROM nonces WHERE created > ?')
@@ -80,7 +86,12 @@ export function listRuntimes(db: Database, tenant: Tenant, after: string, limit:
 }
 
 export function runtimeOf(row: RuntimeRow): Runtime {
-  return { ...row, keys: row.keys === null ? null : (JSON.parse(row.keys) as string[]) };
+  return { ...withRevival(row), keys: row.keys === null ? null : (JSON.parse(row.keys) as string[]) };
+}
+
+export function withRevival<R extends Revived>({ revived_epoch, revived_at, ...row }: R) {
+  if (revived_epoch === null || revived_at === null) return row;
+  return { ...row, revived: { taint_epoch: revived_epoch, at: revived_at } };
 }
 
 function lastSeq(db: Database): EventPlace['seq'] {

@@ -88,6 +88,17 @@ const MIGRATIONS: readonly string[] = [
   ALTER TABLE spent_nonces RENAME TO nonces;
   CREATE INDEX nonces_by_age ON nonces (created);
   `,
+  `
+  ALTER TABLE runtime_states ADD COLUMN revived_epoch INTEGER;
+  ALTER TABLE runtime_states ADD COLUMN revived_at INTEGER;
+  CREATE TABLE revocations_next (
+    org TEXT NOT NULL, env TEXT NOT NULL, kind TEXT NOT NULL CHECK (kind IN ('lemma', 'key', 'subject')),
+    value TEXT NOT NULL, PRIMARY KEY (org, env, kind, value)
+  ) STRICT, WITHOUT ROWID;
+  INSERT INTO revocations_next SELECT org, env, kind, value FROM revocations;
+  DROP TABLE revocations;
+  ALTER TABLE revocations_next RENAME TO revocations;
+  `,
 ];
 
 /** The schema that this version writes. */

@@ -24,20 +24,29 @@ export interface Registration {
   readonly keys: readonly string[] | null;
 }
 
+/** A runtime that was killed and came back: what was bound to it before stays dead. `at` in milliseconds. */
+export interface Revival {
+  /** The least taint epoch that a binding must name. */
+  readonly taint_epoch: number;
+  readonly at: number;
+}
+
 /** What changes about a runtime while it lives. */
 export interface RuntimeState extends Tenant {
   readonly runtime_id: string;
   readonly status: RuntimeStatus;
   readonly taint_epoch: number;
+  /** Absent: it never was killed, or is so for good. */
+  readonly revived?: Revival;
 }
 
 export interface Runtime extends Registration, RuntimeState {
   readonly registered_at: number;
 }
 
-/** A lemma id or an issuer or key thumbprint that no longer counts in that org and env. */
+/** A lemma id, an issuer or key thumbprint, or a subject, that no longer counts in that org and env. */
 export interface Revocation extends Tenant {
-  readonly kind: 'lemma' | 'key';
+  readonly kind: 'lemma' | 'key' | 'subject';
   readonly value: string;
 }
 
@@ -50,6 +59,8 @@ interface Payloads {
   readonly revoke: { readonly kind: Revocation['kind']; readonly value: string } & Extra;
   readonly taint: { readonly runtime_id: string; readonly taint_epoch: number } & Extra;
   readonly status: { readonly runtime_id: string; readonly status: 'active' | 'inactive' } & Extra;
+  readonly reactivate: { readonly runtime_id: string; readonly taint_epoch: number } & Extra;
+  readonly admin: { readonly action: string; readonly runtime_id?: string } & Extra;
   readonly bundle: { readonly sha256: string } & Extra;
   readonly key: { readonly change?: KeyChange } & Extra;
   readonly restore: { readonly taken_at: number } & Extra;
@@ -82,7 +93,9 @@ export interface SigningKey extends Pick<KeyChange, 'use' | 'kid' | 'x'> {
  * Its effect, in the same transaction: `register` adds the runtime (identical data again: no new event; other data, or
  * a killed runtime: `StoreConflict`). `kill` is for ever. `taint` raises, never lowers. `status` fails on a killed
  * runtime. `kill`, `taint` and `status` also hold for a runtime that is not registered here (it may be
- * registered by file). `bundle` activates a stored bundle. `key` is remembered, and with a `change` keeps the history of
+ * registered by file). `reactivate` makes a killed runtime active again under a higher taint epoch, with a fence before
+ * it (`Revival`); one that is not killed, or no higher epoch: `StoreConflict`. `admin` is remembered: what an operator did
+ * that changes no runtime. `bundle` activates a stored bundle. `key` is remembered, and with a `change` keeps the history of
  * public keys (a retired key: `StoreConflict`). `restore`: the store is an older state, and its epoch a new one.
  */
 export type StoreEvent = {

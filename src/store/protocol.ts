@@ -66,6 +66,7 @@ export interface Calls {
     Checkpoint[]
   >;
   readonly getBundle: Call<{ readonly sha256: string }, (BundleInfo & NewBundle) | null>;
+  readonly bundles: Call<null, BundleInfo[]>;
   readonly putDocument: Call<{ readonly document: NewDocument; readonly now: number }, number>;
   readonly removeDocument: Call<
     { readonly kind: string; readonly id: string; readonly version: number; readonly now: number },

@@ -98,6 +98,8 @@ export interface Store {
   checkpoints(node?: string): Promise<Checkpoint[]>;
   putBundle(bundle: NewBundle): Promise<void>;
   getBundle(sha256: string): Promise<(BundleInfo & NewBundle) | null>;
+  /** All of them without their files, by name and serial. */
+  listBundles(): Promise<BundleInfo[]>;
   /** Writes it where its version is still `version`, and gives the new one; else `StoreConflict` (`document_moved`). */
   putDocument(document: NewDocument): Promise<number>;
   removeDocument(document: Pick<StoredDocument, 'kind' | 'id' | 'version'>): Promise<void>;
@@ -161,6 +163,7 @@ export function storeOver({ call, health, close }: StoreClient, clock: () => num
       call('documents', { kind, tenant, after: cursor, limit: pageLimit(limit), now: clock() }),
     putBundle: (bundle) => call('putBundle', bundle),
     getBundle: (sha256) => call('getBundle', { sha256 }),
+    listBundles: () => call('bundles', null),
     listRuntimes: async (tenant, { cursor = '', limit }) => {
       const runtimes = await call('runtimes', { tenant, after: cursor, limit: pageLimit(limit) });
       return {

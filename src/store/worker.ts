@@ -1,7 +1,7 @@
 import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import type { Database } from 'better-sqlite3';
 import { copyDatabase, sealCopy } from './backup.ts';
-import { getBundle, putBundle } from './bundles.ts';
+import { getBundle, listBundles, putBundle } from './bundles.ts';
 import { recordWriter } from './commit.ts';
 import { limitPages, openDatabase } from './database.ts';
 import { getDocument, listDocuments, putDocument, removeDocument } from './documents.ts';
@@ -121,6 +121,7 @@ function server(
     getDocument: ({ kind, id, now }) => getDocument(db, kind, id, now),
     documents: ({ kind, tenant, after, limit, now }) => listDocuments(db, kind, tenant, after, limit, now),
     getBundle: ({ sha256 }) => getBundle(db, sha256),
+    bundles: () => listBundles(db),
     stats: () => ({ ...counts }),
     limit: (args) => {
       maxBytes = args.maxBytes;

@@ -34,7 +34,7 @@ describe('the command line', () => {
 
   it('says what is used wrongly as one JSON object, and nothing beside it', async () => {
     const { code, out, err } = await run('kill', '--json');
-    const data = { message: "missing required argument 'runtime-id'" };
+    const data = { message: 'name a runtime, or what it is below: --ppid, --delegation or --key' };
     assert.deepEqual(
       [code, JSON.parse(out), err],
       [2, { schema_version: 1, command: 'kill', ok: false, error_code: 'usage', data }, ''],

@@ -119,8 +119,8 @@ describe('the OpenAPI document', () => {
     }
 
     it('describes what is answered', async () => {
-      const check = async (method: 'GET' | 'POST', path: string, payload?: object) => {
-        const url = path.replace('{id}', 'bot-1');
+      const check = async (method: 'GET' | 'POST' | 'PUT', path: string, payload?: object) => {
+        const url = path.replace('{id}', 'bot-1').replace('{level}', 'org');
         const response = await control.app.inject({
           method,
           url,
@@ -143,8 +143,27 @@ describe('the OpenAPI document', () => {
       await check('GET', base);
       await check('POST', `${base}/{id}/authorize`, { method: 'GET', url: 'https://a.example/' });
       await check('POST', `${base}/{id}/revoke`, { key: newKey() });
+      await check('GET', `${base}/{id}`);
+      await check('POST', `${base}/join-tokens`, {
+        ...RUNTIME,
+        proof: { scope: ['documents.read'], audience },
+      });
+      await check('POST', `${base}/{id}/taint`, { reason: 'a page said so' });
+      await check('POST', `${base}/{id}/approve`, { taint_epoch: 1 });
+      await check('POST', `${base}/{id}/approve`, { taint_epoch: 0 });
+      await check('POST', `${base}/{id}/contain`);
+      await check('POST', `${base}/{id}/resume`);
       await check('POST', `${base}/{id}/kill`);
       await check('POST', `${base}/issue-proof`, proof);
+      await check('POST', `${base}/{id}/reactivate`, { taint_epoch: 1, reason: 'a false alarm' });
+      await check('GET', `${base}/{id}`);
+      await check('POST', `${base}/kill`, { key: newKey() });
+      await check('GET', '/api/wallet/settings/{level}');
+      await check('PUT', '/api/wallet/settings/{level}', { settings: { default_ttl_s: 60 }, version: 0 });
+      await check('PUT', '/api/wallet/settings/{level}', { settings: {}, version: 0 });
+      await check('GET', '/api/wallet/policies/history');
+      await check('POST', '/api/wallet/policies/activate', { bundles: ['0'.repeat(64)] });
+      await check('POST', '/api/wallet/policies/rollback', { profile: 'low' });
       await check('GET', `${base}/decisions`);
       await check('GET', '/readyz');
       await check('GET', '/openapi.json');

@@ -1,7 +1,11 @@
 import { Writable } from 'node:stream';
 import { type Logger, pino } from 'pino';
+import { publicKeyOf } from '#runtime';
 import { openKeyRing } from '../../src/authority/key-ring.ts';
 import { createOperators } from '../../src/authority/operators.ts';
+import { createPolicies, type Policies } from '../../src/authority/policies.ts';
+import { storeArchive } from '../../src/policy/archive.ts';
+import { PolicyRegistry } from '../../src/policy/registry.ts';
 import type { Decision } from '../../src/schema/decision.ts';
 import type { AuthzRequest } from '../../src/schema/request.ts';
 import { type ControlApi, controlApp } from '../../src/server/control-api.ts';
@@ -94,6 +98,19 @@ function nothingServed(): ControlApi['bundles'] {
   };
 }
 
+/** A deployment whose policies nobody has put into force yet; its own bundle key signs. */
+function policiesOf({ keys, store }: World): Policies {
+  const archive = storeArchive(store);
+  return createPolicies({
+    registry: new PolicyRegistry(archive),
+    archive,
+    store,
+    home: HOME,
+    clock: Date.now,
+    keys: () => [publicKeyOf(keys.bundle)],
+  });
+}
+
 /** A control plane over a real authority; what a test does not give is the plainest that works. */
 export async function controlWorld(over: Partial<ControlApi> = {}) {
   const world: World = await openWorld();
@@ -101,6 +118,7 @@ export async function controlWorld(over: Partial<ControlApi> = {}) {
   const app = controlApp({
     authority: world.authority,
     keys: await ringOf(world),
+    policies: policiesOf(world),
     backup: () => Promise.reject(new Error('not asked for')),
     operators: createOperators({ ...HOME, key: KEY }),
     bundles: nothingServed(),

@@ -48,6 +48,48 @@ describeStores('events', (workspace) => {
     assert.equal((await store.appendEvent(killed())).seq, 2);
   });
 
+  describe('reactivate', () => {
+    const reactivated = (taint_epoch: number): StoreEvent => ({
+      ...TENANT,
+      type: 'reactivate',
+      payload: { runtime_id: BOT.runtime_id, taint_epoch },
+      time: NOW + 9,
+    });
+    beforeEach(async () => void (await store.appendEvent(registered({ taint_epoch: 2 }))));
+
+    it('brings a killed runtime back under a higher epoch, and keeps since when', async () => {
+      await store.appendEvent(killed());
+      await store.appendEvent(reactivated(3));
+      const { status, taint_epoch, revived } = await bot();
+      assert.deepEqual([status, taint_epoch, revived], ['active', 3, { taint_epoch: 3, at: NOW + 9 }]);
+    });
+
+    it('gives way to a kill that comes after it', async () => {
+      for (const event of [killed(), reactivated(3), killed()]) await store.appendEvent(event);
+      assert.equal((await bot()).status, 'killed');
+    });
+
+    it('refuses a runtime that is not killed, and an epoch that is not higher', async () => {
+      await assert.rejects(store.appendEvent(reactivated(3)), conflict('runtime_alive'));
+      await store.appendEvent(killed());
+      await assert.rejects(store.appendEvent(reactivated(2)), conflict('runtime_alive'));
+      assert.equal((await bot()).status, 'killed');
+    });
+  });
+
+  it('keep what an operator did that changes no runtime', async () => {
+    const payload = { action: 'approve', runtime_id: BOT.runtime_id, by: 'owner' };
+    await store.appendEvent({ ...TENANT, type: 'admin', payload, time: NOW });
+    const [event] = await store.eventsAround(TENANT, BOT.runtime_id, NOW);
+    assert.deepEqual([event?.type, event?.runtime_id, event?.payload], ['admin', BOT.runtime_id, payload]);
+  });
+
+  it('revoke a subject', async () => {
+    const revocation = { kind: 'subject', value: BOT.subject } as const;
+    await store.appendEvent({ ...TENANT, type: 'revoke', payload: revocation, time: NOW });
+    assert.deepEqual((await store.load()).revocations, [{ ...TENANT, ...revocation }]);
+  });
+
   it('register a runtime, keys sorted and once each', async () => {
     await store.appendEvent(registered({ keys: ['b', 'a', 'b'], taint_epoch: 2 }));
     assert.deepEqual(await bot(), {

@@ -1,0 +1,27 @@
+import type { Command } from 'commander';
+import { type Call, type Result, textOption } from './command.ts';
+import { cell, controlApi, defineControlOptions, member } from './control-api.ts';
+import { digestOf } from './policy-revision.ts';
+
+export function define(command: Command): void {
+  command.argument('<bundle...>', 'Digests or revisions of published bundles, one a profile at most');
+  command.option('--reason <text>', 'Why, for the log');
+  defineControlOptions(command);
+}
+
+/** All of them come into force, or none. */
+export async function run(call: Call): Promise<Result> {
+  const api = controlApi(call);
+  const bundles: string[] = [];
+  for (const named of call.args) bundles.push(await digestOf(api, named));
+  const reason = textOption(call.options, 'reason');
+  const body = { bundles, ...(reason === undefined ? {} : { reason }) };
+  const answer = await api.post('/api/wallet/policies/activate', body);
+  const active = Array.isArray(answer.bundles) ? answer.bundles : [];
+  return {
+    data: { bundles: active },
+    lines: active.map(
+      (bundle) => `Policy ${cell(member(bundle, 'name'))} is now ${cell(member(bundle, 'revision'))}`,
+    ),
+  };
+}

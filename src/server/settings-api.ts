@@ -1,0 +1,58 @@
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { SettingsDocument, SettingsVerbs } from '../authority/deployment-settings.ts';
+import { InputError } from '../reason.ts';
+import {
+  type PutSettingsBody,
+  putSettingsSchema,
+  type SettingsParams,
+  settingsParamsSchema,
+} from '../schema/api-settings.ts';
+import type { OperatorHandler } from './guard.ts';
+import { reader } from './read.ts';
+import { tenantOf } from './runtimes-api.ts';
+import { timeText } from './time-text.ts';
+
+const readParams = reader<SettingsParams>(settingsParamsSchema);
+const readPut = reader<PutSettingsBody>(putSettingsSchema);
+
+/** Settings of an organisation and of its env. Their version is their ETag. */
+export function settingsHandlers(
+  settings: SettingsVerbs,
+): Record<'getSettings' | 'putSettings', OperatorHandler> {
+  return {
+    async getSettings(operator, request, reply) {
+      const { level } = readParams(request.params);
+      return answer(await settings.get(operator, level), reply);
+    },
+    async putSettings(operator, request, reply) {
+      const { level } = readParams(request.params);
+      const { settings: wanted, version, reason } = readPut(request.body);
+      checkSunset(wanted.legacy_sunset);
+      const replaced = versionOf(request, version);
+      const who = { by: operator.id, reason };
+      return answer(await settings.put(tenantOf(operator), level, wanted, replaced, who), reply);
+    },
+  };
+}
+
+/** Either says it, or both the same. */
+function versionOf(request: FastifyRequest, said: number | undefined): number {
+  const match = request.headers['if-match'];
+  const tag = match === undefined ? undefined : Number(/^"(\d{1,15})"$/.exec(match)?.[1] ?? Number.NaN);
+  const version = said ?? tag;
+  if (version === undefined || Number.isNaN(version) || (tag !== undefined && tag !== version)) {
+    const message = 'say which version is replaced, here or as If-Match: "<version>"; 0: there is none yet';
+    throw new InputError([{ field: 'version', message }]);
+  }
+  return version;
+}
+
+function checkSunset(text: string | undefined): void {
+  if (text === undefined || !Number.isNaN(Date.parse(text))) return;
+  throw new InputError([{ field: 'settings.legacy_sunset', message: 'is no time of any calendar' }]);
+}
+
+function answer({ at, ...document }: SettingsDocument, reply: FastifyReply): object {
+  reply.header('etag', `"${document.version}"`);
+  return { success: true, ...document, at: at === null ? null : timeText(at) };
+}
