@@ -7,12 +7,14 @@ import type { Operators } from '../authority/operators.ts';
 import { notFound } from '../authority/refusal.ts';
 import { backupHandlers } from './backup-api.ts';
 import { authorizeHandler, CONTROL_BODY_LIMIT, type Decide } from './decide-routes.ts';
+import { streamHandlers } from './decision-stream.ts';
 import { type DecisionLogReader, decisionHandlers } from './decisions-api.ts';
 import { addGuarded, type OperatorHandler } from './guard.ts';
 import { addHealth } from './health.ts';
 import { createHttp, type HttpServer, type ListenOptions, listen } from './http.ts';
 import { keyHandlers } from './keys-api.ts';
 import type { Metrics } from './metrics.ts';
+import { type MonitorParts, monitorHandlers } from './monitor-api.ts';
 import { openApi } from './openapi.ts';
 import { OPERATIONS, type OperationId } from './operations.ts';
 import { runtimeHandlers } from './runtimes-api.ts';
@@ -20,6 +22,7 @@ import type { Tls } from './tls.ts';
 
 export interface ControlApi extends DecisionLogReader {
   readonly authority: Authority;
+  readonly monitor: Omit<MonitorParts, 'cursors'>;
   readonly keys: Pick<KeyRing, 'list' | 'rotate' | 'retire'>;
   readonly backup: () => Promise<BackupStream>;
   readonly operators: Operators;
@@ -27,8 +30,6 @@ export interface ControlApi extends DecisionLogReader {
   readonly ready: () => boolean;
   readonly metrics: Metrics;
   readonly log: Logger;
-  /** The package's, for `/openapi.json`. */
-  readonly version: string;
   readonly tls?: Tls | null;
 }
 
@@ -48,6 +49,8 @@ export function controlApp(api: ControlApi): FastifyInstance {
   for (const [id, handler] of Object.entries<OperatorHandler>(guardedHandlers(api))) {
     addGuarded(app, operators, OPERATIONS[id as Guarded], handler);
   }
+  // Streams have no end of their own: they would hold up the orderly one.
+  app.addHook('preClose', async () => api.monitor.streams.close());
   addHealth(app, ready);
   app.get(OPERATIONS.metrics.path, async (_request, reply) => {
     const { contentType, text } = await metrics.expose();
@@ -68,11 +71,14 @@ export function startControlServer(
 function guardedHandlers(api: ControlApi): Record<Guarded, OperatorHandler> {
   const { authority, decide } = api;
   const authorize = authorizeHandler(decide);
+  const monitor = { ...api.monitor, cursors: api.cursors };
   return {
     ...runtimeHandlers(authority),
     ...keyHandlers(api.keys),
     ...backupHandlers(api.backup),
     ...decisionHandlers(api),
+    ...streamHandlers(monitor),
+    ...monitorHandlers(monitor),
     authorize(operator, request, reply) {
       const { id } = request.params as { readonly id: string };
       if (authority.find(operator, id) === null) throw notFound('runtime');

@@ -85,7 +85,9 @@ function responsesOf({ answer, errors, needs, decides, denies }: Operation): Rec
     ...(denies === undefined ? [API_ERRORS.internal_error] : []),
   ]);
   const content =
-    'mediaType' in answer ? { [answer.mediaType]: { schema: { type: 'string' } } } : json(answer);
+    'mediaType' in answer
+      ? Object.fromEntries([answer.mediaType].flat().map((type) => [type, { schema: { type: 'string' } }]))
+      : json(answer);
   return {
     '200': { description: 'Done', content },
     ...Object.fromEntries(

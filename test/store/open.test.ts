@@ -131,7 +131,7 @@ describe('store: opening', () => {
     await first.close();
     const db = new Sqlite(at.path);
     db.exec(
-      "DROP TABLE prunings; DROP TABLE signing_keys; DROP TABLE documents; UPDATE meta SET value = '1' WHERE key = 'schema'",
+      "DROP TABLE prunings; DROP TABLE signing_keys; DROP TABLE documents; DROP TABLE record_blocks; UPDATE meta SET value = '1' WHERE key = 'schema'",
     );
     db.close();
     const { runtimes, signing_keys, last } = await (await at.open()).load();
