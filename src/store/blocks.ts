@@ -24,11 +24,17 @@ export type Filter = (typeof FILTERS)[number];
 export type Filters = { readonly [F in Filter]?: string | undefined };
 
 /** Records of a block. */
-export const BLOCK_RECORDS = 1024;
-/** A power of two. With five values that differ from record to record, a block seems to hold another value in 3 of 100 cases. */
-const BITS = 32_768;
+export const BLOCK_RECORDS = 512;
+/** Bits for each value: a block seems to hold one that it has not in 2 to 5 of 100 cases. A filter's size is a power of two. */
+const BITS_PER_VALUE = 6;
+const LEAST_BYTES = 64;
+const MOST_BYTES = 16_384;
 const HASHES = 4;
 const HASHES_KEPT = 20_000;
+/** What a denied record is found by together: operators ask what was denied to somebody, and for what reason. */
+const PAIRS = (['runtime_id', 'agent_id', 'workspace_id', 'subject', 'route'] as const).flatMap((one) =>
+  (['verdict', 'reason'] as const).map((other) => [one, other] as const),
+);
 
 /** Milliseconds, both inclusive. */
 export interface TimeSpan {
@@ -51,8 +57,8 @@ interface OpenBlock extends TimeSpan {
   readonly first: number;
   readonly last: number;
   readonly count: number;
-  /** Shared with the block that it was before: a bit too many is no harm. */
-  readonly bits: Uint8Array;
+  /** Hashes. Shared with the block that it was before: one too many is no harm. */
+  readonly values: Set<number>;
 }
 
 type Indexed = RecordIndex & { readonly position: number };
@@ -61,12 +67,11 @@ export function blockWriter(db: Database): BlockWriter {
   const insert = db.prepare(
     'INSERT INTO record_blocks (first, last, min_time, max_time, bits) VALUES (?, ?, ?, ?, ?)',
   );
-  const hashes = new Map<string, Hash>();
+  const hashes = new Map<string, number>();
   let kept = reopened();
   let draft = kept;
 
-  function hashed(filter: number, tenant: Tenant, value: string): Hash {
-    const text = keyOf(filter, tenant, value);
+  function hashed(text: string): number {
     const known = hashes.get(text);
     if (known !== undefined) return known;
     if (hashes.size >= HASHES_KEPT) hashes.clear();
@@ -77,18 +82,15 @@ export function blockWriter(db: Database): BlockWriter {
 
   function grown(block: OpenBlock | null, record: RecordIndex, position: number): OpenBlock {
     const { time } = record;
-    const bits = block?.bits ?? new Uint8Array(BITS / 8);
-    for (const [index, filter] of FILTERS.entries()) {
-      const value = record[filter];
-      if (value !== null) setBits(bits, hashed(index, record, value));
-    }
+    const values = block?.values ?? new Set();
+    for (const text of keysOf(record, record)) values.add(hashed(text));
     return {
       first: block?.first ?? position,
       last: position,
       count: (block?.count ?? 0) + 1,
       from: Math.min(block?.from ?? time, time),
       to: Math.max(block?.to ?? time, time),
-      bits,
+      values,
     };
   }
 
@@ -110,7 +112,7 @@ export function blockWriter(db: Database): BlockWriter {
     add(record, position) {
       const block = grown(draft, record, position);
       draft = block.count < BLOCK_RECORDS ? block : null;
-      if (draft === null) insert.run(block.first, block.last, block.from, block.to, block.bits);
+      if (draft === null) insert.run(block.first, block.last, block.from, block.to, filterOf(block.values));
     },
     whole(request) {
       const before = draft;
@@ -153,7 +155,7 @@ export interface Candidates {
 }
 
 /** Blocks that one step reads the filters of. */
-const BLOCKS_AT_ONCE = 128;
+const BLOCKS_AT_ONCE = 256;
 
 /**
  * Where records that match may stand between two times, `range`, looking from the end that the query's order begins at.
@@ -176,13 +178,10 @@ export function candidates(
   const beyond = rows[BLOCKS_AT_ONCE];
   const looked = beyond === undefined ? range : upTo(range, asc, beyond);
   if (looked === null) return null;
-  const hashes = FILTERS.flatMap((filter, index) => {
-    const value = query[filter];
-    return value === undefined ? [] : [hashOf(keyOf(index, query, value))];
-  });
+  const hashes = keysOf(query, query).map(hashOf);
   const spans = rows
     .slice(0, BLOCKS_AT_ONCE)
-    .filter(({ bits }) => bits === null || hashes.every((hash) => hasBits(bits, hash)))
+    .filter(({ bits }) => bits === null || hashes.every((hash) => mayHold(bits, hash)))
     .map(({ min_time, max_time }) => ({ from: min_time, to: max_time }));
   return {
     spans: merged([...spans, ...(open === null ? [] : [open])], looked, asc),
@@ -223,14 +222,28 @@ export function removeLeftBlocks(db: Database, limit: number): void {
   ).run(limit);
 }
 
-type Hash = readonly [number, number];
-
-function keyOf(filter: number, { org, env }: Tenant, value: string): string {
-  return `${filter} ${org} ${env} ${value}`;
+/** What a record, or a query, is looked for by. */
+function keysOf(
+  values: { readonly [F in Filter]?: string | null | undefined },
+  { org, env }: Tenant,
+): string[] {
+  const keys: string[] = [];
+  const add = (name: string, value: string | null | undefined) => {
+    if (typeof value === 'string') keys.push(`${name} ${org} ${env} ${value}`);
+  };
+  for (const filter of FILTERS) add(filter, values[filter]);
+  // Of what is allowed, and of a query that may mean it, there are no pairs.
+  const denied = values.verdict === 'deny' || (values.reason ?? 'allowed') !== 'allowed';
+  if (!denied) return keys;
+  for (const [one, other] of PAIRS) {
+    const [a, b] = [values[one], values[other]];
+    if (typeof a === 'string' && typeof b === 'string') add(`${one} ${other}`, `${a} ${b}`);
+  }
+  return keys;
 }
 
-/** Two 32-bit FNV-1a hashes of the UTF-16 units. They are in the database: another hash needs a migration. */
-function hashOf(text: string): Hash {
+/** 52 bits: two FNV-1a hashes of the UTF-16 units. They are in the database: another hash needs a migration. */
+function hashOf(text: string): number {
   let a = 0x811c9dc5;
   let b = 0x050c5d1f;
   for (let at = 0; at < text.length; at++) {
@@ -238,20 +251,32 @@ function hashOf(text: string): Hash {
     a = Math.imul(a ^ unit, 0x01000193);
     b = Math.imul(b ^ (unit + 0x9d), 0x01000193) ^ (b >>> 13);
   }
-  return [(a ^ (a >>> 15)) >>> 0, ((b ^ (b >>> 16)) | 1) >>> 0];
+  return ((a ^ (a >>> 15)) >>> 0) * 0x100000 + ((b ^ (b >>> 16)) & 0xfffff);
 }
 
-function setBits(bits: Uint8Array, [a, b]: Hash): void {
-  for (let n = 0; n < HASHES; n++) {
-    const bit = (a + Math.imul(n, b)) & (BITS - 1);
-    bits[bit >> 3] = (bits[bit >> 3] ?? 0) | (1 << (bit & 7));
-  }
+function filterOf(values: ReadonlySet<number>): Uint8Array {
+  let bytes = LEAST_BYTES;
+  while (bytes * 8 < values.size * BITS_PER_VALUE && bytes < MOST_BYTES) bytes *= 2;
+  const bits = new Uint8Array(bytes);
+  for (const value of values)
+    for (let n = 0; n < HASHES; n++) {
+      const bit = bitOf(value, n, bytes);
+      bits[bit >> 3] = (bits[bit >> 3] ?? 0) | (1 << (bit & 7));
+    }
+  return bits;
 }
 
-function hasBits(bits: Uint8Array, [a, b]: Hash): boolean {
+function mayHold(bits: Uint8Array, value: number): boolean {
   for (let n = 0; n < HASHES; n++) {
-    const bit = (a + Math.imul(n, b)) & (BITS - 1);
+    const bit = bitOf(value, n, bits.length);
     if (((bits[bit >> 3] ?? 0) & (1 << (bit & 7))) === 0) return false;
   }
   return true;
+}
+
+/** Bit `n` of a value in a filter of so many bytes, a power of two. */
+function bitOf(value: number, n: number, bytes: number): number {
+  const a = Math.floor(value / 0x100000);
+  const b = (value % 0x100000) | 1;
+  return (a + Math.imul(n, b)) & (bytes * 8 - 1);
 }
