@@ -18,11 +18,13 @@ export interface TailBatch {
  * nobody waits for it. The latest records are read once for all.
  */
 export interface Tail {
-  /** Records of a tenant after a position (null: from now on), until the signal. Rejects with `StoreReadError`. */
+  /** The position that the log ends at now. Rejects with `StoreReadError`. */
+  end(): Promise<number>;
+  /** Records of a tenant after a position, until the signal. Rejects with `StoreReadError`. */
   follow(
     tenant: Tenant,
     filters: FollowFilters,
-    after: number | null,
+    after: number,
     signal: AbortSignal,
   ): AsyncGenerator<TailBatch, void, undefined>;
   /** Has every follower look at what else it follows: it gets a batch, be it empty. */
@@ -120,7 +122,7 @@ export function createTail({ store, log, quietMs = 15_000, keep = 2000 }: TailOp
     Object.assign(kept, { records: [], bytes: 0, from: position, to: position });
   }
 
-  const end = log.onRecord(() => schedule(GATHER_MS));
+  const unsubscribe = log.onRecord(() => schedule(GATHER_MS));
 
   async function next(tenant: Tenant, filters: FollowFilters, after: number) {
     if (after < kept.from) {
@@ -141,12 +143,13 @@ export function createTail({ store, log, quietMs = 15_000, keep = 2000 }: TailOp
   }
 
   return {
+    end: async () => (await store.logEnd()).position,
     async *follow(tenant, filters, after, signal) {
       followers += 1;
       try {
         if (followers === 1) started = start();
         await started;
-        let position = after ?? kept.to;
+        let position = after;
         let seen = woken;
         let given = performance.now();
         while (!signal.aborted && !closed) {
@@ -170,7 +173,7 @@ export function createTail({ store, log, quietMs = 15_000, keep = 2000 }: TailOp
     },
     close() {
       closed = true;
-      end();
+      unsubscribe();
       notify();
     },
   };

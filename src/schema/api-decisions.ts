@@ -6,7 +6,7 @@ import { ID_PATTERN } from './common.ts';
 
 /** A delegator's PPID, with or without its method. */
 const PPID_PATTERN = '^(?:did:lemma:)?ppid_[0-9a-f]{64}$';
-const CURSOR_PATTERN = '^[A-Za-z0-9_-]{24,256}$';
+const CURSOR_PATTERN = '^[A-Za-z0-9_-]{20,256}$';
 
 const id = { type: 'string', pattern: ID_PATTERN } as const;
 const time = {

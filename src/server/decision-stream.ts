@@ -29,12 +29,13 @@ export function streamHandlers({
   streams,
 }: StreamParts): Record<'streamDecisions', OperatorHandler> {
   return {
-    streamDecisions({ org, env }, request, reply) {
+    async streamDecisions({ org, env }, request, reply) {
       const { after, ...query } = readQuery(request.query);
       const filters = filtersOf(query);
       const scope: CursorScope = { kind: 'stream', org, env, asked: { ...filters } };
       const from = lastEvent(request.headers['last-event-id'], after);
-      const position = from === null ? null : Number(cursors.open(scope, from.id, from.field));
+      // Taken before the answer begins: what is decided after it did is shown.
+      const position = from === null ? await tail.end() : Number(cursors.open(scope, from.id, from.field));
       const id = (at: number) => cursors.seal(scope, String(at));
       return streams.send(
         async function* (signal) {

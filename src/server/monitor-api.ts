@@ -75,17 +75,20 @@ export function monitorHandlers(
       };
     },
 
-    monitorEvents({ org, env }, request, reply) {
-      const { after } = readQuery(request.query);
+    async monitorEvents({ org, env }, request, reply) {
+      const query = readQuery(request.query);
       const scope: CursorScope = { kind: 'monitor', org, env, asked: {} };
-      const from = lastEvent(request.headers['last-event-id'], after);
-      const place = from === null ? null : cursors.open(scope, from.id, from.field).split('.').map(Number);
+      const from = lastEvent(request.headers['last-event-id'], query.after);
+      const [start = 0, after = 0] =
+        from === null
+          ? [await tail.end(), parts.lastEvent()]
+          : cursors.open(scope, from.id, from.field).split('.').map(Number);
       const id = (position: number, seq: number) => cursors.seal(scope, `${position}.${seq}`);
       return streams.send(
         async function* (signal) {
           let told = false;
-          let position = place?.[0] ?? null;
-          let seq = place?.[1] ?? parts.lastEvent();
+          let position = start;
+          let seq = after;
           for await (const batch of tail.follow({ org, env }, {}, position, signal)) {
             const late = batch.behind > LAG;
             let text = late && !told ? lagEvent(batch.behind) : '';

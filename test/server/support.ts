@@ -81,7 +81,7 @@ export function metrics() {
 export const CURSORS = createCursors(new Uint8Array(32));
 
 /** What the monitor reads, over a store that no log writes to. */
-function monitorOf({ store }: World) {
+export function monitorOf({ store }: World) {
   const activity = createActivity(Date.now);
   const sources = {
     home: HOME,
@@ -117,7 +117,7 @@ function ringOf({ folder, keys, store }: World) {
 }
 
 /** A control plane over a real authority; what a test does not give is the plainest that works. */
-export async function controlWorld(over: Partial<ControlApi> = {}) {
+export async function controlWorld(over: Partial<ControlApi> | ((world: World) => Partial<ControlApi>) = {}) {
   const world: World = await openWorld();
   const { log, lines } = memoryLog();
   const app = controlApp({
@@ -135,7 +135,7 @@ export async function controlWorld(over: Partial<ControlApi> = {}) {
     queryDecisions: (query) => world.store.queryRecords(query),
     exportDecisions: async function* () {},
     explain: async () => null,
-    ...over,
+    ...(typeof over === 'function' ? over(world) : over),
   });
   return { world, app, lines, close: () => Promise.all([app.close(), world.close()]) };
 }
