@@ -11,7 +11,7 @@ import type { LoadedConfig } from './config/load.ts';
 import { fromBase64url } from './crypto/base64url.ts';
 import { createActivity } from './decision-log/activity.ts';
 import { createAlerts } from './decision-log/alerts.ts';
-import { exportPages, placeOf, placeText, provenLines } from './decision-log/export.ts';
+import { exportItems, provenLines } from './decision-log/export.ts';
 import { createLags } from './decision-log/lags.ts';
 import { openLog } from './decision-log/log.ts';
 import { createNodeWatch } from './decision-log/node-watch.ts';
@@ -307,19 +307,7 @@ async function compose(
     cursors: createCursors(cursorKey(keys)),
     async *exportDecisions(tenant, { proven, filters, after }) {
       await log.settled(READ_WAIT_MS);
-      if (!proven) {
-        for await (const { lines, next } of exportPages(
-          store,
-          tenant,
-          filters,
-          after === null ? null : placeOf(after),
-        )) {
-          const place = placeText(next);
-          for (const [at, line] of lines.entries()) yield at < lines.length - 1 ? { line } : { line, place };
-          if (lines.length === 0) yield { place };
-        }
-        return;
-      }
+      if (!proven) return yield* exportItems(store, tenant, filters, after);
       await vouch(logged, ring.logKey(), clock).catch((error: unknown) =>
         logger.error({ err: error }, 'an export without a checkpoint at its end'),
       );

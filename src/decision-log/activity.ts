@@ -72,7 +72,9 @@ export function createActivity(clock: () => number): Activity {
         const counts = countsOf(tenant);
         let left = WARM_AT_MOST;
         const oldest = (Math.floor(started / MINUTE) - MINUTES_KEPT + 2) * MINUTE;
-        for (let until = started + 1; until > oldest && left > 0; until -= WARM_STEP) {
+        // Whole steps: each lies in one minute.
+        const end = (Math.floor(started / WARM_STEP) + 1) * WARM_STEP;
+        for (let until = end; until > oldest && left > 0; until -= WARM_STEP) {
           const since = until - WARM_STEP;
           const range = { since, until, upTo, entries: WARM_ENTRIES };
           const found = await store.countRecords(tenant, range);

@@ -82,13 +82,38 @@ export async function* exportPages(
   }
 }
 
+/** A line, with the place after it where it ends a page; or, after a page without lines, the place alone. */
+export interface ExportItem {
+  readonly line?: string;
+  readonly place?: string;
+}
+
+/** `exportPages` line by line. `after`: a place that an earlier one gave; null: from the start. */
+export async function* exportItems(
+  store: Parameters<typeof exportPages>[0],
+  tenant: Tenant,
+  filters: ExportFilters,
+  after: string | null,
+): AsyncGenerator<ExportItem, void, undefined> {
+  for await (const { lines, next } of exportPages(
+    store,
+    tenant,
+    filters,
+    after === null ? null : placeOf(after),
+  )) {
+    const place = placeText(next);
+    for (const [at, line] of lines.entries()) yield at < lines.length - 1 ? { line } : { line, place };
+    if (lines.length === 0) yield { place };
+  }
+}
+
 /** `p`, or `p~q~cursor`: as it stands in a cursor of the API. */
-export function placeText({ after, window }: ExportPlace): string {
+function placeText({ after, window }: ExportPlace): string {
   return window === null ? `${after}` : `${after}~${window.upTo}~${window.cursor ?? ''}`;
 }
 
 /** Null for what `placeText` does not give. */
-export function placeOf(text: string): ExportPlace | null {
+function placeOf(text: string): ExportPlace | null {
   const [, after, upTo, cursor] = /^(\d{1,16})(?:~(\d{1,16})~([\d.]*))?$/.exec(text) ?? [];
   if (after === undefined) return null;
   const window =

@@ -3,6 +3,7 @@ import { setImmediate as turn } from 'node:timers/promises';
 import { createGzip } from 'node:zlib';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { notFound } from '../authority/refusal.ts';
+import type { ExportItem } from '../decision-log/export.ts';
 import { InputError } from '../reason.ts';
 import {
   type DecisionParams,
@@ -30,12 +31,6 @@ export interface ExportWish {
   readonly proven: boolean;
   readonly filters: DecisionFilters;
   readonly after: string | null;
-}
-
-/** A line, and the place after it where one is told. Without a line: the place alone. */
-export interface ExportItem {
-  readonly line?: string;
-  readonly place?: string;
 }
 
 /** How the decision log is read. Each is given the operator's own tenant, and must show nothing beyond it. */

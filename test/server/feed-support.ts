@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { type ClientRequest, type IncomingMessage, request } from 'node:http';
 import { signEd25519 } from '#runtime';
 import { toBase64url } from '../../src/crypto/base64url.ts';
-import { exportPages, placeOf, placeText } from '../../src/decision-log/export.ts';
+import { exportItems } from '../../src/decision-log/export.ts';
 import { type DecisionLog, openLog } from '../../src/decision-log/log.ts';
 import { createTail, type TailOptions } from '../../src/decision-log/tail.ts';
 import type { RecordBody } from '../../src/schema/decision.ts';
@@ -23,13 +23,7 @@ export async function feedWorld(limits: StreamLimits & Pick<TailOptions, 'quietM
     const tail = createTail({ store: world.store, log, ...limits });
     return {
       monitor: { ...monitorOf(world), tail, streams },
-      async *exportDecisions(tenant, { filters, after }) {
-        const from = after === null ? null : placeOf(after);
-        for await (const { lines, next } of exportPages(world.store, tenant, filters, from)) {
-          for (const line of lines) yield { line };
-          yield { place: placeText(next) };
-        }
-      },
+      exportDecisions: (tenant, { filters, after }) => exportItems(world.store, tenant, filters, after),
     };
   });
   const server = await listen(control.app, '127.0.0.1:0', 'listen.control');
