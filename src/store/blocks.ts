@@ -42,15 +42,21 @@ export interface TimeSpan {
   readonly to: number;
 }
 
-export interface BlockWriter {
+/** What a query asks of the blocks. */
+export interface Blocks {
+  /** The times of records that no block has yet; null where there is none. */
+  open(): TimeSpan | null;
+  /** The filter of the block that begins at this position. Null: it may hold anything. */
+  bits(first: number): Uint8Array | null;
+}
+
+export interface BlockWriter extends Blocks {
   add(record: RecordIndex, position: number): void;
   /** Runs one request of a transaction: where it throws, nothing of it was added. */
   whole<T>(request: () => T): T;
   /** The transaction was committed, or undone. */
   keep(): void;
   undo(): void;
-  /** The times of records that no block has yet; null where there is none. */
-  open(): TimeSpan | null;
 }
 
 interface OpenBlock extends TimeSpan {
@@ -130,14 +136,37 @@ export function blockWriter(db: Database): BlockWriter {
       draft = kept;
     },
     open: () => kept,
+    bits: filterCache(db),
+  };
+}
+
+/** Filters that are kept in memory: those of some 8 million records. */
+const CACHED_BYTES = 33_554_432;
+
+/** Filters as they are read: a query looks at each of them, and they never change. */
+function filterCache(db: Database): Blocks['bits'] {
+  const read = db.prepare<unknown[], Buffer | null>('SELECT bits FROM record_blocks WHERE first = ?').pluck();
+  const cache = new Map<number, Uint8Array | null>();
+  let bytes = 0;
+  return (first) => {
+    const known = cache.get(first);
+    if (known !== undefined) return known;
+    const bits = read.get(first) ?? null;
+    bytes += bits?.length ?? 0;
+    for (const [oldest, gone] of cache) {
+      if (bytes <= CACHED_BYTES) break;
+      cache.delete(oldest);
+      bytes -= gone?.length ?? 0;
+    }
+    cache.set(first, bits);
+    return bits;
   };
 }
 
 interface BlockRow {
+  readonly first: number;
   readonly min_time: number;
   readonly max_time: number;
-  /** Null: of a time before there were blocks; it may hold anything. */
-  readonly bits: Buffer | null;
 }
 
 export interface BlockQuery extends Tenant, Filters {
@@ -165,12 +194,12 @@ export function candidates(
   db: Database,
   query: BlockQuery,
   range: TimeSpan,
-  open: TimeSpan | null,
+  blocks: Blocks,
 ): Candidates | null {
   const asc = query.order === 'asc';
   const rows = db
     .prepare<unknown[], BlockRow>(
-      `SELECT min_time, max_time, bits FROM record_blocks
+      `SELECT first, min_time, max_time FROM record_blocks
        WHERE max_time >= @from AND min_time <= @to AND last > @after AND first <= @upTo
        ORDER BY ${asc ? 'min_time' : 'max_time DESC'} LIMIT ${BLOCKS_AT_ONCE + 1}`,
     )
@@ -179,9 +208,13 @@ export function candidates(
   const looked = beyond === undefined ? range : upTo(range, asc, beyond);
   if (looked === null) return null;
   const hashes = keysOf(query, query).map(hashOf);
+  const open = blocks.open();
   const spans = rows
     .slice(0, BLOCKS_AT_ONCE)
-    .filter(({ bits }) => bits === null || hashes.every((hash) => mayHold(bits, hash)))
+    .filter(({ first }) => {
+      const bits = blocks.bits(first);
+      return bits === null || hashes.every((hash) => mayHold(bits, hash));
+    })
     .map(({ min_time, max_time }) => ({ from: min_time, to: max_time }));
   return {
     spans: merged([...spans, ...(open === null ? [] : [open])], looked, asc),

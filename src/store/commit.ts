@@ -1,6 +1,6 @@
 import type { Database } from 'better-sqlite3';
 import type { SpentNonce } from '../schema/decision.ts';
-import { blockWriter, type TimeSpan } from './blocks.ts';
+import { type Blocks, blockWriter } from './blocks.ts';
 import { FIRST_PREV, sealLine } from './chain.ts';
 import type { BudgetUse, ChainHead, Committed, NewRecord, RecordBatch } from './model.ts';
 
@@ -19,8 +19,7 @@ export interface RecordWriter {
   /** The transaction was committed, or undone: the chain's head in memory follows. */
   keep(): void;
   undo(): void;
-  /** The times of records that no block has yet (src/store/blocks.ts). */
-  open(): TimeSpan | null;
+  readonly blocks: Blocks;
 }
 
 /** `seq`, `prev` and `hash` are given here, in the order of arrival; records, nonces and budgets are one commit. */
@@ -94,7 +93,7 @@ export function recordWriter(db: Database): RecordWriter {
       draft = kept;
       blocks.undo();
     },
-    open: () => blocks.open(),
+    blocks,
   };
 }
 

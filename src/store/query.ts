@@ -1,5 +1,5 @@
 import type { Database } from 'better-sqlite3';
-import { candidates, FILTERS, type Filters, type TimeSpan } from './blocks.ts';
+import { type Blocks, candidates, FILTERS, type Filters, type TimeSpan } from './blocks.ts';
 import type {
   CountRange,
   FollowedRecord,
@@ -61,13 +61,15 @@ type Query = Omit<RecordQuery, 'cursor'>;
 
 /**
  * One step of a query. A filter that many records pass fills its page from the first entries; what they do not fill is looked
- * for by blocks (src/store/blocks.ts). `open`: the times of records that no block has yet; undefined: there are no blocks.
+ * for by blocks (src/store/blocks.ts). Without blocks every
+ * entry is looked at.
  */
-export function queryStep(db: Database, query: Query, from: Place | null, open?: TimeSpan | null): QueryStep {
-  if (open === undefined || !isRare(query)) return scan(db, query, from, SCAN_ENTRIES);
+export function queryStep(db: Database, query: Query, from: Place | null, blocks?: Blocks): QueryStep {
+  if (blocks === undefined || !isRare(query)) return scan(db, query, from, SCAN_ENTRIES);
   if (from === null && query.after === undefined) return scan(db, query, from, PROBE_ENTRIES);
   return (
-    byBlocks(db, query, from ?? startOf(query), open) ?? scan(db, query, from ?? startOf(query), SCAN_ENTRIES)
+    byBlocks(db, query, from ?? startOf(query), blocks) ??
+    scan(db, query, from ?? startOf(query), SCAN_ENTRIES)
   );
 }
 
@@ -82,14 +84,14 @@ function startOf({ order }: Query): Place {
 const END_OF_TIME: Place = { time: Number.MAX_SAFE_INTEGER, position: Number.MAX_SAFE_INTEGER };
 
 /** Scans the spans of blocks that may hold something, the first few of them; null where blocks cannot say. */
-function byBlocks(db: Database, query: Query, from: Place, open: TimeSpan | null): QueryStep | null {
+function byBlocks(db: Database, query: Query, from: Place, blocks: Blocks): QueryStep | null {
   const asc = query.order === 'asc';
   const oldest = query.since ?? 0;
   const newest = (query.until ?? END_OF_TIME.time) - (query.until === undefined ? 0 : 1);
   const range = asc
     ? { from: Math.max(oldest, from.time), to: newest }
     : { from: oldest, to: Math.min(newest, from.time) };
-  const found = candidates(db, query, range, open);
+  const found = candidates(db, query, range, blocks);
   if (found === null) return null;
   const lines: string[] = [];
   let left = BLOCKS_SCANNED;

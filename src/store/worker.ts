@@ -111,7 +111,7 @@ function server(
     runtimes: ({ tenant, after, limit }) => listRuntimes(db, tenant, after, limit),
     eventsAfter: ({ after, limit }) => eventsAfter(db, after, limit),
     eventsAround: ({ tenant, runtime_id, time, each }) => eventsAround(db, tenant, runtime_id, time, each),
-    query: ({ query, from }) => queryStep(db, query, from, records.open()),
+    query: ({ query, from }) => queryStep(db, query, from, records.blocks),
     follow: ({ within, filters, after, limit }) => followRecords(db, within, filters, after, limit),
     count: ({ tenant, range }) => countRecords(db, tenant, range),
     recordById: ({ decision_id, within }) => recordById(db, decision_id, within),
