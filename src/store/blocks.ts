@@ -4,7 +4,7 @@ import type { RecordIndex, Tenant } from './model.ts';
 /**
  * What a rare filter over a long log is answered by: for each block of records, in the order of commit, the span of their
  * times and a Bloom filter of the values that they are found by. A query scans `records_by_time` over the spans of those
- * blocks alone that may hold what it asks for. It costs 4 bytes a record and no page of the database, where an index for
+ * blocks alone that may hold what it asks for. It costs at most 8 bytes a record and no page of the database, where an index for
  * each filter would cost every commit a page for every record.
  */
 
@@ -25,8 +25,8 @@ export type Filters = { readonly [F in Filter]?: string | undefined };
 
 /** Records of a block. */
 export const BLOCK_RECORDS = 512;
-/** Bits for each value: a block seems to hold one that it has not in 2 to 5 of 100 cases. A filter's size is a power of two. */
-const BITS_PER_VALUE = 6;
+/** Bits for each value: a block seems to hold one that it has not in less than 1 of 100 cases. A filter's size is a power of two. */
+const BITS_PER_VALUE = 10;
 const LEAST_BYTES = 64;
 const MOST_BYTES = 16_384;
 const HASHES = 4;
@@ -140,7 +140,7 @@ export function blockWriter(db: Database): BlockWriter {
   };
 }
 
-/** Filters that are kept in memory: those of some 8 million records. */
+/** Filters that are kept in memory: those of 4 million records at least. */
 const CACHED_BYTES = 33_554_432;
 
 /** Filters as they are read: a query looks at each of them, and they never change. */
