@@ -5,18 +5,25 @@ import { createAuthority } from './authority/authority.ts';
 import { createBackup, refuseBackup, removeLeftBackups } from './authority/backup.ts';
 import { siteHost } from './authority/identity.ts';
 import { type KeyRing, openKeyRing } from './authority/key-ring.ts';
-import { loadKeys, operatorKeyFile } from './authority/keys.ts';
+import { cursorKey, loadKeys, operatorKeyFile } from './authority/keys.ts';
 import { opaKeyOf } from './authority/opa-key.ts';
 import { createOperators } from './authority/operators.ts';
 import { createPolicies, type Trusted } from './authority/policies.ts';
 import { createTokens } from './authority/tokens.ts';
 import type { LoadedConfig } from './config/load.ts';
 import { fromBase64url } from './crypto/base64url.ts';
-import { exportLines, provenLines } from './decision-log/export.ts';
+import { createActivity } from './decision-log/activity.ts';
+import { createAlerts } from './decision-log/alerts.ts';
+import { exportItems, provenLines } from './decision-log/export.ts';
+import { createLags } from './decision-log/lags.ts';
 import { openLog } from './decision-log/log.ts';
+import { createNodeWatch } from './decision-log/node-watch.ts';
 import { createRetention, type Retention } from './decision-log/retention.ts';
+import { createTail } from './decision-log/tail.ts';
+import { startUpload, type Upload } from './decision-log/upload.ts';
 import { vouch } from './decision-log/vouch.ts';
 import type { Shared } from './feed/shared.ts';
+import { headerSecret } from './firewall/secret.ts';
 import { createGate, type Gate } from './gate/gate.ts';
 import { createAdmission } from './pdp/admission.ts';
 import { decide, type Pdp, type Settings } from './pdp/decide.ts';
@@ -38,7 +45,9 @@ import { PROFILES, type Profile } from './schema/common.ts';
 import type { Config, Listener, TlsFiles } from './schema/config.ts';
 import type { BundleRef } from './schema/decision.ts';
 import { startControlServer } from './server/control-api.ts';
+import { createCursors } from './server/cursors.ts';
 import { startDecisionServer } from './server/decision-api.ts';
+import { createEventStreams } from './server/event-streams.ts';
 import { type GrpcServer, startGrpc } from './server/grpc.ts';
 import { createMetrics } from './server/metrics.ts';
 import { readTls, type TlsGuard } from './server/tls.ts';
@@ -123,10 +132,14 @@ async function compose(
   const keys = loadKeys(config.data);
   let running = loaded;
 
-  const { store, snapshot, lostAt } = await openState(config, !keys.created, clock, stops);
+  const events: Followed = { last: 0, changed: () => undefined };
+  const state = await openState(config, !keys.created, clock, stops);
+  const { snapshot, lostAt } = state;
+  const store = telling(state.store, events);
   if (lostAt !== null)
     logger.warn({ lost_at: lostAt }, 'the database is new, the keys are not: spent nonces are not known');
   removeLeftBackups(config.data);
+  events.last = snapshot.last.seq;
 
   if (snapshot.fenced_at !== null)
     logger.warn(
@@ -191,6 +204,41 @@ async function compose(
   stops.push(() => log.close());
   stops.push(every(RETENTION_MS, retention));
 
+  const logEnd = (await store.logEnd()).position;
+  const activity = createActivity(clock);
+  log.onRecord(activity.recorded);
+  const lags = createLags();
+  const nodes = createNodeWatch();
+  const upload =
+    config.decision_logs === null
+      ? null
+      : startUploadTo(config.decision_logs, {
+          store,
+          log,
+          home,
+          clock,
+          version: version(),
+          onError: (error, doing) => logger.error({ err: error }, doing),
+          onRecovered: () => logger.info('the decision log is taken by its receiver again'),
+        });
+  if (upload !== null) stops.push(() => upload.close());
+  const alerts = createAlerts({
+    home,
+    activity,
+    lags,
+    nodes,
+    lost: () => log.stats().lost,
+    upload: () => upload?.state() ?? null,
+    clock,
+  });
+  log.onCommit(alerts.look);
+  const tail = createTail({ store, log });
+  events.changed = tail.wake;
+  stops.push(async () => tail.close());
+  // Not waited for: until then the last hour is known in part.
+  void activity
+    .warm(store, tenantsOf(config), logEnd)
+    .catch((error: unknown) => logger.warn({ err: error }, 'the last hour could not be counted'));
   const authority = createAuthority({
     home,
     host: siteHost(config.public_url),
@@ -288,9 +336,10 @@ async function compose(
     opaKey,
     // Records of low risk are written behind their answers: whoever asks for one that was answered must find it.
     queryDecisions: (query) => log.settled(READ_WAIT_MS).then(() => store.queryRecords(query)),
-    async *exportDecisions(tenant, proven) {
+    cursors: createCursors(cursorKey(keys)),
+    async *exportDecisions(tenant, { proven, filters, after }) {
       await log.settled(READ_WAIT_MS);
-      if (!proven) return yield* exportLines(store, tenant);
+      if (!proven) return yield* exportItems(store, tenant, filters, after);
       await vouch(logged, ring.logKey(), clock).catch((error: unknown) =>
         logger.error({ err: error }, 'an export without a checkpoint at its end'),
       );
@@ -300,6 +349,15 @@ async function compose(
       } finally {
         release();
       }
+    },
+    monitor: {
+      tail,
+      activity,
+      alerts,
+      streams: createEventStreams(),
+      eventsAfter: (seq, limit) => store.eventsAfter(seq, limit),
+      lastEvent: () => events.last,
+      clock,
     },
     keys: ring,
     policies: policyVerbs,
@@ -462,6 +520,39 @@ function settingsFrom({ config, revision }: LoadedConfig, ring: KeyRing): Settin
   return settingsOf(config, revision, ring.trusted('authority'), apiRoutes(apis, { org, env }));
 }
 
+/** The number of the last event, and whom to tell of it. */
+interface Followed {
+  last: number;
+  changed: () => void;
+}
+
+/** The store, telling of each event of the control plane that was appended. */
+function telling(store: Store, events: Followed): Store {
+  return {
+    ...store,
+    async appendEvent(event) {
+      const place = await store.appendEvent(event);
+      events.last = Math.max(events.last, place.seq);
+      events.changed();
+      return place;
+    },
+  };
+}
+
+/** Those that decisions can be about. */
+function tenantsOf({ org, env, trust }: Config): Tenant[] {
+  const known = [{ org, env }, ...trust].map((tenant) => [`${tenant.org}/${tenant.env}`, tenant] as const);
+  return [...new Map(known).values()].map((tenant) => ({ org: tenant.org, env: tenant.env }));
+}
+
+function startUploadTo(
+  { token_file, ...target }: NonNullable<Config['decision_logs']>,
+  parts: Omit<Parameters<typeof startUpload>[0], 'target'>,
+): Upload {
+  const token = () => (token_file === null ? null : headerSecret(token_file));
+  return startUpload({ ...parts, target: { ...target, token } });
+}
+
 /** Runs the retention now and then. Gives what ends it. */
 function every(ms: number, retention: Retention): () => Promise<void> {
   const timer = setInterval(() => void retention.run(), ms).unref();
@@ -564,7 +655,17 @@ async function bundleIn(source: string, profile: Profile): Promise<Bundle> {
 }
 
 /** What can't change while the service runs: it is bound, opened or signed with. */
-const FIXED = ['listen', 'data', 'store', 'feed', 'org', 'env', 'node', 'public_url'] as const;
+const FIXED = [
+  'listen',
+  'data',
+  'store',
+  'feed',
+  'org',
+  'env',
+  'node',
+  'public_url',
+  'decision_logs',
+] as const;
 
 function fixedProblems(running: Config, next: Config): Problem[] {
   const problems: Problem[] = FIXED.filter(

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { publicKeyOf, randomBytes } from '#runtime';
+import { hmacSha256, publicKeyOf, randomBytes } from '#runtime';
 import { fromBase64url, toBase64url } from '../crypto/base64url.ts';
 import { thumbprint } from '../crypto/thumbprint.ts';
 import type { KeyUse } from '../schema/common.ts';
@@ -77,6 +77,11 @@ export function loadKeys(dataFolder: string): Keys {
   const operatorKey = secret(path, () => `lm_op_${toBase64url(randomBytes(32))}`);
   if (!OPERATOR_KEY.test(operatorKey)) throw notAKey(path, 'lm_op_ and 43 base64url characters');
   return { ...keys, operatorKey, created: !found.includes(true) };
+}
+
+/** What cursors of the API are authenticated with: the same on every start, and of no other use. */
+export function cursorKey({ rootSecret }: Pick<Keys, 'rootSecret'>): Uint8Array {
+  return hmacSha256(rootSecret, new TextEncoder().encode('lemma/cursor/v1'));
 }
 
 /** A new key of a use, in a file beside the one that signs; it is put in its place by `installDraft`. */

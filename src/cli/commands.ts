@@ -56,9 +56,10 @@ export const COMMANDS: readonly (Entry | Group)[] = [
         summary: 'Why a decision was what it was',
         load: () => import('./decisions-explain.ts'),
       },
+      { name: 'tail', summary: 'Decisions as they are made', load: () => import('./decisions-tail.ts') },
       {
         name: 'export',
-        summary: 'The whole log, a JSON record per line',
+        summary: "The log, or a part of it: as it is stored, as CSV, or in OPA's format",
         load: () => import('./decisions-export.ts'),
       },
       {

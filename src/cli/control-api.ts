@@ -12,6 +12,8 @@ export interface ControlApi {
   post(path: string, body: unknown): Promise<Answer>;
   /** A streamed answer. The whole of it may take as long as it takes. */
   stream(path: string): Promise<ReadableStream<Uint8Array>>;
+  /** Server-sent events, after the last one that was seen (null: from now on). */
+  events(path: string, last: string | null, signal: AbortSignal): Promise<ReadableStream<Uint8Array>>;
   /** A file that is made for this call. It says how long it is. */
   download(path: string): Promise<{ readonly body: ReadableStream<Uint8Array>; readonly bytes: number }>;
 }
@@ -46,6 +48,11 @@ export function controlApi(call: Call): ControlApi {
       }),
     stream: async (path) => {
       const init = { headers: { ...headers, accept: 'application/x-ndjson' } };
+      return bodyOf(await send(base, path, init, call));
+    },
+    events: async (path, last, signal) => {
+      const resume = last === null ? {} : { 'last-event-id': last };
+      const init = { headers: { ...headers, accept: 'text/event-stream', ...resume }, signal };
       return bodyOf(await send(base, path, init, call));
     },
     download: async (path) => {

@@ -4,6 +4,7 @@ import type {
   ApiEntry,
   Config,
   ConfigFile,
+  DecisionLogs,
   FirewallApi,
   Limits,
   Listener,
@@ -57,6 +58,7 @@ export function effective(file: ConfigFile, around: Surroundings): Config {
       max_bytes: size(file.log?.max_bytes ?? '20GB'),
       when_full: file.log?.when_full ?? 'deny',
     },
+    decision_logs: decisionLogs(file.decision_logs, (text) => path('decision_logs.token_file', text)),
     limits: limits(file.limits),
     routes: around.routes.routes.map((entry) => route(entry, org, env)),
     permit_method_override: permitted(file, around.routes),
@@ -120,6 +122,27 @@ function home(file: ConfigFile): { org: string; env: string } {
   const [first] = trusted.values();
   const only = trusted.size === 1 ? first : undefined;
   return { org: file.org ?? only?.org ?? 'local', env: file.env ?? only?.env ?? 'default' };
+}
+
+function decisionLogs(
+  entry: ConfigFile['decision_logs'],
+  path: (text: string) => string,
+): DecisionLogs | null {
+  if (entry === undefined) return null;
+  const {
+    min_delay_seconds = 5,
+    max_delay_seconds = 60,
+    upload_size_limit_bytes = 1_048_576,
+  } = entry.reporting ?? {};
+  return {
+    url: entry.url.replace(/\/+$/, ''),
+    token_file: entry.token_file === undefined ? null : path(entry.token_file),
+    partition_name: entry.partition_name ?? null,
+    min_delay_ms: min_delay_seconds * 1000,
+    max_delay_ms: Math.max(min_delay_seconds, max_delay_seconds) * 1000,
+    size_limit_bytes: upload_size_limit_bytes,
+    timeout_ms: (entry.response_header_timeout_seconds ?? 10) * 1000,
+  };
 }
 
 function limits({

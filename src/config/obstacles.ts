@@ -56,6 +56,11 @@ function missingFiles(config: Config): Problem[] {
           },
         ],
   );
+  const tokenFile = config.decision_logs?.token_file ?? null;
+  const token =
+    tokenFile === null || kindOf(tokenFile) === 'file'
+      ? []
+      : [{ field: 'decision_logs.token_file', message: `no such file: ${tokenFile}` }];
   const certificates = listeners(config).flatMap(([field, { tls }]) =>
     (['cert', 'key', 'client_ca'] as const).flatMap((member) => {
       const path = tls?.[member] ?? null;
@@ -63,7 +68,7 @@ function missingFiles(config: Config): Problem[] {
       return [{ field: `${field}.tls.${member}`, message: `no such file: ${path}` }];
     }),
   );
-  return [...folder, ...secrets, ...certificates];
+  return [...folder, ...secrets, ...token, ...certificates];
 }
 
 function kindOf(path: string): 'file' | 'folder' | null {

@@ -3,7 +3,7 @@ import { FRAMING, HOP_BY_HOP } from '../schema/header.ts';
 import { isOrigin } from '../schema/origin.ts';
 import { pathProblem } from '../schema/path.ts';
 import { hostPatternProblem, OVERRIDE_HEADERS, pathPatternProblem } from '../schema/route.ts';
-import { addressProblem } from './address.ts';
+import { addressProblem, isLocal } from './address.ts';
 import { feedProblem } from './feed-url.ts';
 import { hint } from './nearest.ts';
 import { parseDuration, parseSize } from './quantity.ts';
@@ -29,6 +29,8 @@ const RULES: ReadonlyMap<string, Rule> = new Map<string, Rule>([
     'log.max_bytes',
     text((t) => (parseSize(t) === null ? 'must be bytes, or a number and a unit: 20GB' : null)),
   ],
+  ['decision_logs', tokenNeedsTls],
+  ['decision_logs.url', text(receiverProblem)],
   ['runtimes', unique(['org', 'env', 'runtime_id'], 'runtime_id')],
   ['routes', unique(['id'], 'id')],
   ['routes[]', route],
@@ -130,6 +132,23 @@ function overrideProblem(value: string): string | null {
   const known = OVERRIDE_HEADERS.map((h) => h.toLowerCase());
   if (known.includes(value.toLowerCase())) return null;
   return `is none of the headers that can be permitted${hint(value, OVERRIDE_HEADERS)}`;
+}
+
+function receiverProblem(value: string): string | null {
+  const url = URL.parse(value);
+  if (url === null || (url.protocol !== 'http:' && url.protocol !== 'https:'))
+    return 'must be an http or https URL';
+  if (url.username !== '' || url.password !== '') return 'must hold no credentials: use token_file';
+  return /[?#]/.test(value) ? 'must have no query and no fragment' : null;
+}
+
+/** A token goes over TLS, or stays on this machine. */
+function tokenNeedsTls(value: unknown): Problem[] {
+  if (!isRecord(value) || value.token_file === undefined || typeof value.url !== 'string') return [];
+  const url = URL.parse(value.url);
+  const host = url?.hostname.replace(/^\[|\]$/g, '') ?? '';
+  if (url?.protocol !== 'http:' || isLocal({ kind: 'tcp', host, port: 0 })) return [];
+  return [{ field: 'url', message: `would get the token of token_file in the clear: use https` }];
 }
 
 function baseUrlProblem(value: string): string | null {

@@ -1,4 +1,4 @@
-import type { Checkpoint, LogEnd, Within } from '../store/model.ts';
+import type { Checkpoint, LogEnd, RecordQuery, Tenant, Within } from '../store/model.ts';
 import type { Store } from '../store/store.ts';
 
 /** An exact stored line, and the cursor that an interrupted export goes on from. */
@@ -27,6 +27,98 @@ export async function* exportLines(
     after = page.next;
     done = page.done;
   }
+}
+
+/** Where an export goes on: after a position; or, of a filtered one, which is by time, within a window of positions. */
+export interface ExportPlace {
+  readonly after: number;
+  /** Null: the window is done, or was not begun. */
+  readonly window: { readonly upTo: number; readonly cursor: string | null } | null;
+}
+
+/** Lines that follow each other, and the place after them. */
+export interface ExportedPage {
+  readonly lines: readonly string[];
+  readonly next: ExportPlace;
+}
+
+type ExportFilters = Omit<RecordQuery, 'cursor' | 'limit' | 'order' | 'after' | 'up_to' | 'org' | 'env'>;
+
+/**
+ * Records that pass the filters, up to the last one there is at the beginning, page by page. Without filters they come in
+ * the order of commit, else by time. Going on from the last place gives what was committed since: each record once, in one
+ * of them.
+ */
+export async function* exportPages(
+  store: Pick<Store, 'streamRecords' | 'queryRecords' | 'logEnd'>,
+  tenant: Tenant,
+  filters: ExportFilters,
+  from: ExportPlace | null,
+): AsyncGenerator<ExportedPage, void, undefined> {
+  let place = from ?? { after: 0, window: null };
+  const upTo = place.window?.upTo ?? (await store.logEnd()).position;
+  if (Object.keys(filters).length === 0) {
+    while (place.after < upTo) {
+      const page = await store.streamRecords(tenant, place.after, PAGE);
+      const records = page.records.filter(({ position }) => position <= upTo);
+      place = { after: page.done ? upTo : Math.min(page.next, upTo), window: null };
+      yield { lines: records.map(({ line }) => line), next: place };
+    }
+    return;
+  }
+  for (let cursor = place.window?.cursor ?? null; place.after < upTo; ) {
+    const { after } = place;
+    const window = { ...filters, ...(after > 0 && { after }), up_to: upTo };
+    const page = await store.queryRecords({
+      ...tenant,
+      ...window,
+      order: 'asc',
+      limit: PAGE,
+      ...(cursor !== null && { cursor }),
+    });
+    cursor = page.next_cursor;
+    place = cursor === null ? { after: upTo, window: null } : { after, window: { upTo, cursor } };
+    yield { lines: page.lines, next: place };
+  }
+}
+
+/** A line, with the place after it where it ends a page; or, after a page without lines, the place alone. */
+export interface ExportItem {
+  readonly line?: string;
+  readonly place?: string;
+}
+
+/** `exportPages` line by line. `after`: a place that an earlier one gave; null: from the start. */
+export async function* exportItems(
+  store: Parameters<typeof exportPages>[0],
+  tenant: Tenant,
+  filters: ExportFilters,
+  after: string | null,
+): AsyncGenerator<ExportItem, void, undefined> {
+  for await (const { lines, next } of exportPages(
+    store,
+    tenant,
+    filters,
+    after === null ? null : placeOf(after),
+  )) {
+    const place = placeText(next);
+    for (const [at, line] of lines.entries()) yield at < lines.length - 1 ? { line } : { line, place };
+    if (lines.length === 0) yield { place };
+  }
+}
+
+/** `p`, or `p~q~cursor`: as it stands in a cursor of the API. */
+function placeText({ after, window }: ExportPlace): string {
+  return window === null ? `${after}` : `${after}~${window.upTo}~${window.cursor ?? ''}`;
+}
+
+/** Null for what `placeText` does not give. */
+function placeOf(text: string): ExportPlace | null {
+  const [, after, upTo, cursor] = /^(\d{1,16})(?:~(\d{1,16})~([\d.]*))?$/.exec(text) ?? [];
+  if (after === undefined) return null;
+  const window =
+    upTo === undefined ? null : { upTo: Number(upTo), cursor: cursor === '' ? null : (cursor ?? null) };
+  return { after: Number(after), window };
 }
 
 type Source = Pick<Store, 'streamRecords' | 'checkpointsAfter' | 'logEnd'>;

@@ -214,37 +214,6 @@ export const time = {
   pattern: '^\\d{4}-\\d{2}-\\d{2}T\\d{2}:\\d{2}:\\d{2}(?:\\.\\d{1,9})?(?:Z|[+-]\\d{2}:\\d{2})$',
 } as const;
 
-export const decisionsQuerySchema = {
-  type: 'object',
-  additionalProperties: false,
-  properties: {
-    runtime: id,
-    agent: id,
-    workspace: id,
-    subject: { type: 'string', pattern: SUBJECT_PATTERN },
-    verdict: { enum: ['allow', 'deny'] },
-    reason: { type: 'string', pattern: '^[a-z][a-z0-9_]{0,63}$' },
-    route: id,
-    since: { ...time, description: 'RFC 3339, inclusive' },
-    until: { ...time, description: 'RFC 3339, exclusive' },
-    order: { enum: ['asc', 'desc'], description: 'By time; default desc' },
-    cursor: { type: 'string', maxLength: 64, description: '`next_cursor` of the page before' },
-    limit,
-  },
-} as const;
-
-export const exportQuerySchema = {
-  type: 'object',
-  additionalProperties: false,
-  properties: {
-    proven: {
-      enum: ['true', 'false'],
-      description:
-        'true: with checkpoints and what else `lemma decisions verify` needs, as lines of their own',
-    },
-  },
-} as const;
-
 export const decisionParamsSchema = {
   type: 'object',
   additionalProperties: false,
@@ -271,10 +240,8 @@ export type IssueProofBody = FromSchema<typeof issueProofSchema, { keepDefaulted
 export type KillBody = FromSchema<typeof killSchema>;
 export type RotateKeyBody = FromSchema<typeof rotateKeySchema>;
 export type RetireKeyBody = FromSchema<typeof retireKeySchema>;
-export type ExportQuery = FromSchema<typeof exportQuerySchema>;
 export type RevokeBody = FromSchema<typeof revokeSchema>;
 export type AuthorizeBody = FromSchema<typeof authorizeSchema>;
-export type DecisionsQuery = FromSchema<typeof decisionsQuerySchema>;
 export type RuntimeParams = FromSchema<typeof runtimeParamsSchema>;
 export type ExplainQuery = FromSchema<typeof explainQuerySchema>;
 export type DecisionParams = FromSchema<typeof decisionParamsSchema>;

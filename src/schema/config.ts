@@ -237,6 +237,56 @@ export const configSchema = {
         },
       },
     },
+    decision_logs: {
+      type: 'object',
+      additionalProperties: false,
+      required: ['url'],
+      description: "Uploads the decision log in OPA's format; absent: none. Names are OPA's",
+      properties: {
+        url: {
+          type: 'string',
+          minLength: 1,
+          description: 'The receiver: events are posted to <url>/logs, or <url>/logs/<partition_name>',
+        },
+        token_file: { ...file, description: 'File with the bearer token, read for each upload' },
+        partition_name: { ...id, description: 'Last segment of the path' },
+        reporting: {
+          type: 'object',
+          additionalProperties: false,
+          description: 'When, and how much at once',
+          properties: {
+            min_delay_seconds: {
+              type: 'integer',
+              minimum: 0,
+              maximum: 86_400,
+              default: 5,
+              description: 'Between two uploads at least, and before the first attempt after a failure',
+            },
+            max_delay_seconds: {
+              type: 'integer',
+              minimum: 1,
+              maximum: 86_400,
+              default: 60,
+              description: 'Between two attempts at most, however often they failed',
+            },
+            upload_size_limit_bytes: {
+              type: 'integer',
+              minimum: 4096,
+              maximum: 104_857_600,
+              default: 1_048_576,
+              description: 'Of one upload, compressed; an event alone may be more',
+            },
+          },
+        },
+        response_header_timeout_seconds: {
+          type: 'integer',
+          minimum: 1,
+          maximum: 600,
+          default: 10,
+          description: 'How long the receiver may take to answer',
+        },
+      },
+    },
     limits: {
       type: 'object',
       additionalProperties: false,
@@ -384,6 +434,17 @@ export interface Listener {
   readonly mode: number;
 }
 
+/** Where the decision log is uploaded to. `url` without a slash at its end, `token_file` absolute. */
+export interface DecisionLogs {
+  readonly url: string;
+  readonly token_file: string | null;
+  readonly partition_name: string | null;
+  readonly min_delay_ms: number;
+  readonly max_delay_ms: number;
+  readonly size_limit_bytes: number;
+  readonly timeout_ms: number;
+}
+
 /** Beyond these a request is denied unread. `per_source` null: no limit of that kind. */
 export interface Limits {
   readonly concurrency: number;
@@ -458,6 +519,7 @@ export interface Config {
     readonly max_bytes: number;
     readonly when_full: 'deny' | 'prune';
   };
+  readonly decision_logs: DecisionLogs | null;
   readonly limits: Limits;
   readonly routes: readonly Route[];
   /** Lower-case header names. */

@@ -12,6 +12,7 @@ import type { ServedBundles } from '../policy/served.ts';
 import { backupHandlers } from './backup-api.ts';
 import { bundleHandlers } from './bundles-api.ts';
 import { authorizeHandler, CONTROL_BODY_LIMIT, type Decide } from './decide-routes.ts';
+import { streamHandlers } from './decision-stream.ts';
 import { type DecisionLogReader, decisionHandlers } from './decisions-api.ts';
 import { addForms } from './form.ts';
 import { addGuarded, type OperatorHandler } from './guard.ts';
@@ -19,6 +20,7 @@ import { addHealth } from './health.ts';
 import { createHttp, type HttpServer, type ListenOptions, listen } from './http.ts';
 import { keyHandlers } from './keys-api.ts';
 import type { Metrics } from './metrics.ts';
+import { type MonitorParts, monitorHandlers } from './monitor-api.ts';
 import { joining, keepBodies, renewing } from './onboarding.ts';
 import { openApi } from './openapi.ts';
 import { OPERATIONS, type OperationId } from './operations.ts';
@@ -31,6 +33,7 @@ import { addExchange, type Exchange, tokenHandlers } from './tokens-api.ts';
 
 export interface ControlApi extends DecisionLogReader {
   readonly authority: Authority;
+  readonly monitor: Omit<MonitorParts, 'cursors'>;
   readonly keys: Pick<KeyRing, 'list' | 'rotate' | 'retire'>;
   readonly policies: Policies;
   readonly backup: () => Promise<BackupStream>;
@@ -43,8 +46,6 @@ export interface ControlApi extends DecisionLogReader {
   readonly ready: () => boolean;
   readonly metrics: Metrics;
   readonly log: Logger;
-  /** The package's, for `/openapi.json`. */
-  readonly version: string;
   readonly tls?: Tls | null;
 }
 
@@ -72,6 +73,8 @@ export function controlApp(api: ControlApi): FastifyInstance {
     const renew = renewing(api.authority, keepBodies(scope));
     addGuarded(scope, operators, OPERATIONS.issueProof, issueProof, renew);
   });
+  // Streams have no end of their own: they would hold up the orderly one.
+  app.addHook('preClose', async () => api.monitor.streams.close());
   addHealth(app, ready);
   app.get(OPERATIONS.metrics.path, async (_request, reply) => {
     const { contentType, text } = await metrics.expose();
@@ -92,6 +95,7 @@ export function startControlServer(
 function guardedHandlers(api: ControlApi): Record<Guarded, OperatorHandler> {
   const { authority, decide } = api;
   const authorize = authorizeHandler(decide);
+  const monitor = { ...api.monitor, cursors: api.cursors };
   return {
     ...runtimeHandlers(authority),
     ...runtimeVerbHandlers(authority),
@@ -102,6 +106,8 @@ function guardedHandlers(api: ControlApi): Record<Guarded, OperatorHandler> {
     ...decisionHandlers(api),
     ...tokenHandlers(api.tokens),
     ...bundleHandlers(api.bundles, api.opaKey),
+    ...streamHandlers(monitor),
+    ...monitorHandlers(monitor),
     authorize(operator, request, reply) {
       const { id } = request.params as { readonly id: string };
       if (authority.find(operator, id) === null) throw notFound('runtime');

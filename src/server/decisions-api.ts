@@ -1,26 +1,44 @@
-import { Readable } from 'node:stream';
+import { pipeline, Readable } from 'node:stream';
+import { setImmediate as turn } from 'node:timers/promises';
+import { createGzip } from 'node:zlib';
+import type { FastifyReply, FastifyRequest } from 'fastify';
 import { notFound } from '../authority/refusal.ts';
-import { InputError, type Problem } from '../reason.ts';
+import type { ExportItem } from '../decision-log/export.ts';
+import { InputError } from '../reason.ts';
 import {
   type DecisionParams,
-  type DecisionsQuery,
   decisionParamsSchema,
-  decisionsQuerySchema,
   type ExplainQuery,
-  type ExportQuery,
   explainQuerySchema,
-  exportQuerySchema,
   PAGE_LIMIT,
 } from '../schema/api.ts';
+import {
+  type DecisionsQuery,
+  decisionsQuerySchema,
+  type ExportQuery,
+  exportQuerySchema,
+} from '../schema/api-decisions.ts';
 import type { RecordPage, RecordQuery, Tenant } from '../store/model.ts';
+import type { CursorScope, Cursors } from './cursors.ts';
+import { type DecisionFilters, filtersOf } from './decision-filters.ts';
+import { type ExportWriter, exportWriter } from './export-format.ts';
 import type { OperatorHandler } from './guard.ts';
 import { reader } from './read.ts';
 
+/** What an export is of. `after`: a place that an earlier one gave, null from the start. */
+export interface ExportWish {
+  /** With what `verifyChain` needs. */
+  readonly proven: boolean;
+  readonly filters: DecisionFilters;
+  readonly after: string | null;
+}
+
 /** How the decision log is read. Each is given the operator's own tenant, and must show nothing beyond it. */
 export interface DecisionLogReader {
+  readonly cursors: Cursors;
+  readonly version: string;
   readonly queryDecisions: (query: RecordQuery) => Promise<RecordPage>;
-  /** `proven`: with what `verifyChain` needs. */
-  readonly exportDecisions: (tenant: Tenant, proven: boolean) => AsyncIterable<{ readonly line: string }>;
+  readonly exportDecisions: (tenant: Tenant, wish: ExportWish) => AsyncIterable<ExportItem>;
   /** Null where the tenant has no such decision. */
   readonly explain: (
     decisionId: string,
@@ -31,6 +49,10 @@ export interface DecisionLogReader {
 
 /** Lines of an export are sent in pieces of about this many characters. */
 const PIECE = 64 * 1024;
+/** Lines that are written in one turn of the event loop. */
+const LINES_AT_ONCE = 50;
+const GZIP_LEVEL = 4;
+export const NEXT_CURSOR = 'lemma-next-cursor';
 
 const readQuery = reader<DecisionsQuery>(decisionsQuerySchema);
 const readExplainQuery = reader<ExplainQuery>(explainQuerySchema);
@@ -38,15 +60,28 @@ const readExport = reader<ExportQuery>(exportQuerySchema);
 const readParams = reader<DecisionParams>(decisionParamsSchema);
 
 export function decisionHandlers({
+  cursors,
+  version,
   queryDecisions,
   exportDecisions,
   explain,
 }: DecisionLogReader): Record<'listDecisions' | 'explain' | 'exportDecisions', OperatorHandler> {
   return {
     async listDecisions({ org, env }, request, reply) {
-      const { lines, next_cursor } = await queryDecisions(queryOf(readQuery(request.query), { org, env }));
+      const { cursor, limit, order = 'desc', ...asked } = readQuery(request.query);
+      const filters = filtersOf(asked);
+      const scope: CursorScope = { kind: 'decisions', org, env, asked: { ...filters, order } };
+      const place = cursor === undefined ? {} : { cursor: cursors.open(scope, cursor, 'cursor') };
+      const page = { ...place, limit: Number(limit ?? PAGE_LIMIT.usual), order };
+      const { lines, next_cursor: next } = await queryDecisions({
+        ...filters,
+        org,
+        env,
+        ...page,
+      });
+      const sealed = next === null ? null : cursors.seal(scope, next);
       // Spliced as text: a record is shown byte for byte as it is stored.
-      const text = `{"success":true,"decisions":[${lines.join(',')}],"next_cursor":${JSON.stringify(next_cursor)}}`;
+      const text = `{"success":true,"decisions":[${lines.join(',')}],"next_cursor":${JSON.stringify(sealed)}}`;
       return reply.type('application/json; charset=utf-8').send(text);
     },
     async explain({ org, env }, request) {
@@ -57,64 +92,98 @@ export function decisionHandlers({
       return { success: true, explanation };
     },
     async exportDecisions({ org, env }, request, reply) {
-      const proven = readExport(request.query).proven === 'true';
-      const lines = exportDecisions({ org, env }, proven)[Symbol.asyncIterator]();
+      const query = readExport(request.query);
+      const { proven, after, marks, format = 'ndjson', ...asked } = query;
+      if (proven === 'true') refuseBeside(query);
+      const filters = filtersOf(asked);
+      const scope: CursorScope = { kind: 'export', org, env, asked: { ...filters } };
+      const place = after === undefined ? null : cursors.open(scope, after, 'after');
+      const wish = { proven: proven === 'true', filters, after: place };
+      const items = exportDecisions({ org, env }, wish)[Symbol.asyncIterator]();
       // The first one is waited for: a store that cannot be read is an error still, not a torn answer.
-      const first = await lines.next();
-      const pieces = Readable.from(inPieces(first, lines), { objectMode: false, highWaterMark: PIECE });
+      const first = await items.next();
+      let next = after ?? null;
+      const seal = (at: string) => {
+        next = cursors.seal(scope, at);
+        return next;
+      };
+      const writer = exportWriter(format, marks === 'true', version);
+      const pieces = Readable.from(inPieces(first, items, { writer, seal, marks: marks === 'true' }), {
+        objectMode: false,
+        highWaterMark: PIECE,
+      });
       // A client that hung up before the first piece leaves a generator that never began, and so never ends.
-      pieces.once('close', () => void lines.return?.());
-      return reply.type('application/x-ndjson').send(pieces);
+      pieces.once('close', () => void items.return?.());
+      reply.type(writer.mediaType);
+      if (format === 'csv') reply.header('content-disposition', 'attachment; filename="decisions.csv"');
+      if (!wish.proven) reply.trailer(NEXT_CURSOR, async () => next ?? '');
+      return send(pieces, request, reply);
     },
   };
 }
 
-/** NDJSON, only as fast as it is taken. */
+function refuseBeside({ proven: _, ...others }: ExportQuery): void {
+  const problems = Object.entries(others)
+    .filter(([name, value]) => !(name === 'format' && value === 'ndjson'))
+    .map(([field]) => ({
+      field,
+      message: 'cannot be asked for with proven: what proves the log is for all of it, as ndjson',
+    }));
+  if (problems.length > 0) throw new InputError(problems);
+}
+
+/** With gzip where the client takes it (RFC 9110, 12.5.3). */
+function send(pieces: Readable, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+  reply.header('vary', 'accept-encoding');
+  if (!takesGzip(request.headers['accept-encoding'])) return reply.send(pieces);
+  const packed = createGzip({ level: GZIP_LEVEL });
+  // Either one's end, and either one's failure, is the other's.
+  pipeline(pieces, packed, () => undefined);
+  return reply.header('content-encoding', 'gzip').send(packed);
+}
+
+function takesGzip(accepted: string | string[] | undefined): boolean {
+  const codings = String(accepted ?? '')
+    .toLowerCase()
+    .split(',');
+  const quality = (name: string) => {
+    const found = codings.map((text) => text.trim().split(/\s*;\s*/)).find(([coding]) => coding === name);
+    if (found === undefined) return null;
+    const q = found.slice(1).find((text) => text.startsWith('q='));
+    return q === undefined ? 1 : Number(q.slice(2));
+  };
+  return (quality('gzip') ?? quality('x-gzip') ?? quality('*') ?? 0) > 0;
+}
+
+interface Writing {
+  readonly writer: ExportWriter;
+  readonly seal: (place: string) => string;
+  readonly marks: boolean;
+}
+
+/** Text, only as fast as it is taken. */
 async function* inPieces(
-  first: IteratorResult<{ readonly line: string }>,
-  lines: AsyncIterator<{ readonly line: string }>,
+  first: IteratorResult<ExportItem>,
+  items: AsyncIterator<ExportItem>,
+  { writer, seal, marks }: Writing,
 ): AsyncGenerator<string, void, undefined> {
-  let piece = '';
+  let piece = writer.head;
+  let count = 0;
   try {
-    for (let at = first; at.done !== true; at = await lines.next()) {
-      piece += `${at.value.line}\n`;
+    for (let at = first; at.done !== true; at = await items.next()) {
+      const { line, place } = at.value;
+      const cursor = place === undefined ? null : seal(place);
+      const mark = marks ? cursor : null;
+      if (line !== undefined) piece += writer.record(line, mark);
+      else if (mark !== null) piece += writer.mark(mark);
+      count += 1;
+      if (count % LINES_AT_ONCE === 0) await turn();
       if (piece.length < PIECE) continue;
       yield piece;
       piece = '';
     }
     if (piece !== '') yield piece;
   } finally {
-    await lines.return?.();
+    await items.return?.();
   }
-}
-
-function queryOf(query: DecisionsQuery, { org, env }: Tenant): RecordQuery {
-  const problems: Problem[] = [];
-  const { runtime, agent, workspace, subject, verdict, reason, route, cursor } = query;
-  const filters = {
-    runtime_id: runtime,
-    agent_id: agent,
-    workspace_id: workspace,
-    subject,
-    verdict,
-    reason,
-    route,
-    cursor,
-    since: timeOf('since', query.since, problems),
-    until: timeOf('until', query.until, problems),
-  };
-  if (problems.length > 0) throw new InputError(problems);
-  const named = Object.fromEntries(Object.entries(filters).filter(([, value]) => value !== undefined));
-  return { ...named, org, env, limit: Number(query.limit ?? PAGE_LIMIT.usual), order: query.order ?? 'desc' };
-}
-
-/** Milliseconds of an RFC 3339 time whose form is checked. The day must exist: `Date.parse` would take 30 February. */
-function timeOf(field: string, text: string | undefined, problems: Problem[]): number | undefined {
-  if (text === undefined) return undefined;
-  const ms = Date.parse(text);
-  const day = Date.parse(`${text.slice(0, 10)}T00:00:00Z`);
-  if (!Number.isNaN(ms) && !Number.isNaN(day) && new Date(day).toISOString().startsWith(text.slice(0, 10)))
-    return ms;
-  problems.push({ field, message: 'is no time of any calendar; RFC 3339: 2026-10-01T12:00:00Z' });
-  return undefined;
 }

@@ -94,7 +94,9 @@ function responsesOf({
     ...(denies === undefined ? [API_ERRORS.internal_error] : []),
   ]);
   const content =
-    'mediaType' in answer ? { [answer.mediaType]: { schema: { type: 'string' } } } : json(answer);
+    'mediaType' in answer
+      ? Object.fromEntries([answer.mediaType].flat().map((type) => [type, { schema: { type: 'string' } }]))
+      : json(answer);
   return {
     '200': { description: 'Done', content },
     ...(conditional === true ? { '304': { description: 'The caller has it already' } } : {}),

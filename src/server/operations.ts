@@ -5,9 +5,7 @@ import {
   authorizeSchema,
   bootstrapSchema,
   decisionParamsSchema,
-  decisionsQuerySchema,
   explainQuerySchema,
-  exportQuerySchema,
   issueProofSchema,
   killSchema,
   PROOF_TTL,
@@ -24,6 +22,12 @@ import {
   evaluationsSchema,
 } from '../schema/api-authzen.ts';
 import { bundleParamsSchema, opaKeyAnswer } from '../schema/api-bundles.ts';
+import {
+  decisionsQuerySchema,
+  exportQuerySchema,
+  monitorQuerySchema,
+  streamQuerySchema,
+} from '../schema/api-decisions.ts';
 import {
   activatePoliciesSchema,
   policyDiffQuerySchema,
@@ -48,6 +52,7 @@ import {
   tokenRevokedAnswer,
 } from '../schema/api-tokens.ts';
 import * as answer from './answers.ts';
+import * as answers from './monitor-answers.ts';
 import * as verb from './verb-answers.ts';
 
 /** Every operation of the REST API: the servers route by this table, and `/openapi.json` is made from it. */
@@ -71,7 +76,7 @@ export interface Operation {
   /** Answers 304 to who has it already. */
   readonly conditional?: true;
   /** What a 200 holds: a schema of JSON, or another media type. */
-  readonly answer: object | { readonly mediaType: string };
+  readonly answer: object | { readonly mediaType: string | readonly string[] };
   readonly errors: readonly ApiErrorCode[];
   /** Its body may be as large as one that is decided about. */
   readonly large?: true;
@@ -286,6 +291,17 @@ export const OPERATIONS = {
     answer: answer.decisions,
     errors: ['invalid_request', 'store_unavailable'],
   },
+  streamDecisions: {
+    method: 'GET',
+    path: `${RUNTIMES}/decisions/stream`,
+    on: ['control'],
+    needs: 'decisions.read',
+    summary:
+      'The decision feed as server-sent events: `decision` with the stored record and an id to go on from (Last-Event-ID), `lag` to a client that is behind',
+    query: streamQuerySchema,
+    answer: { mediaType: 'text/event-stream' },
+    errors: ['invalid_request', 'rate_limited', 'store_unavailable'],
+  },
   explain: {
     method: 'GET',
     path: `${RUNTIMES}/decisions/{id}/explain`,
@@ -302,10 +318,41 @@ export const OPERATIONS = {
     path: `${RUNTIMES}/decisions/export`,
     on: ['control'],
     needs: 'decisions.export',
-    summary: 'The decision log, one stored line after the other',
+    summary:
+      'The decision log in one of three formats, gzip where it is accepted. In the order of commit, with filters by time. The trailer `lemma-next-cursor` is the `after` of the next one',
     query: exportQuerySchema,
-    answer: { mediaType: 'application/x-ndjson' },
+    answer: { mediaType: ['application/x-ndjson', 'text/csv'] },
     errors: ['invalid_request', 'store_unavailable'],
+  },
+  alertsSummary: {
+    method: 'GET',
+    path: `${RUNTIMES}/alerts/summary`,
+    on: ['control'],
+    needs: 'decisions.read',
+    summary:
+      'What needs a look: denials above the usual, stops that reach nodes late, stale nodes, lost records, legacy tokens; each with the query of its decisions',
+    answer: answers.alerts,
+    errors: [],
+  },
+  monitorSummary: {
+    method: 'GET',
+    path: '/api/agent/monitor/summary',
+    on: ['control'],
+    needs: 'monitor.read',
+    summary: 'Decisions of the last hour by minute and reason, runtimes that are active, alerts by severity',
+    answer: answers.activity,
+    errors: [],
+  },
+  monitorEvents: {
+    method: 'GET',
+    path: '/api/agent/monitor/events',
+    on: ['control'],
+    needs: 'monitor.read',
+    summary:
+      'Decisions and events of the control plane as server-sent events (`decision`, `control`, `lag`), ids and codes alone',
+    query: monitorQuerySchema,
+    answer: { mediaType: 'text/event-stream' },
+    errors: ['invalid_request', 'rate_limited', 'store_unavailable'],
   },
   listKeys: {
     method: 'GET',

@@ -1,5 +1,6 @@
 import type { Database } from 'better-sqlite3';
 import type { SpentNonce } from '../schema/decision.ts';
+import { type Blocks, blockWriter } from './blocks.ts';
 import { FIRST_PREV, sealLine } from './chain.ts';
 import type { BudgetUse, ChainHead, Committed, NewRecord, RecordBatch } from './model.ts';
 
@@ -18,6 +19,7 @@ export interface RecordWriter {
   /** The transaction was committed, or undone: the chain's head in memory follows. */
   keep(): void;
   undo(): void;
+  readonly blocks: Blocks;
 }
 
 /** `seq`, `prev` and `hash` are given here, in the order of arrival; records, nonces and budgets are one commit. */
@@ -31,6 +33,7 @@ export function recordWriter(db: Database): RecordWriter {
      ON CONFLICT DO UPDATE SET seq = excluded.seq, hash = excluded.hash`,
   );
   const state = stateWriter(db);
+  const blocks = blockWriter(db);
   let kept: Heads = new Map(
     db
       .prepare<unknown[], ChainHead>('SELECT node, seq, hash FROM chains')
@@ -42,7 +45,7 @@ export function recordWriter(db: Database): RecordWriter {
   function add(record: NewRecord, head: ChainHead, lost: number): ChainHead {
     const seq = head.seq + 1;
     const { line, hash } = sealLine(seq, lost, record.members, head.hash);
-    insert.run(
+    const { lastInsertRowid } = insert.run(
       head.node,
       seq,
       record.decision_id,
@@ -58,6 +61,7 @@ export function recordWriter(db: Database): RecordWriter {
       record.route,
       line,
     );
+    blocks.add(record, Number(lastInsertRowid));
     return { node: head.node, seq, hash };
   }
 
@@ -65,25 +69,31 @@ export function recordWriter(db: Database): RecordWriter {
     write({ node, lost, records }, now) {
       let head = draft.get(node) ?? { node, seq: 0, hash: FIRST_PREV };
       let lostBefore = lost;
-      const seqs = records.map((record) => {
-        if (record.nonce !== null && !state.spendNonce(record.nonce, now)) return null;
-        for (const use of record.budget) state.spendBudget(use);
-        head = add(record, head, lostBefore);
-        lostBefore = 0;
-        return head.seq;
+      const seqs = blocks.whole(() => {
+        const added = records.map((record) => {
+          if (record.nonce !== null && !state.spendNonce(record.nonce, now)) return null;
+          for (const use of record.budget) state.spendBudget(use);
+          head = add(record, head, lostBefore);
+          lostBefore = 0;
+          return head.seq;
+        });
+        state.prune(now);
+        if (head.seq > 0) putHead.run(node, head.seq, head.hash);
+        return added;
       });
-      state.prune(now);
       if (head.seq === 0) return { seqs, head: null };
-      putHead.run(node, head.seq, head.hash);
       draft = new Map(draft).set(node, head);
       return { seqs, head };
     },
     keep() {
       kept = draft;
+      blocks.keep();
     },
     undo() {
       draft = kept;
+      blocks.undo();
     },
+    blocks,
   };
 }
 

@@ -99,6 +99,16 @@ const MIGRATIONS: readonly string[] = [
   DROP TABLE revocations;
   ALTER TABLE revocations_next RENAME TO revocations;
   `,
+  // A log from before has one block, which may hold anything (src/store/blocks.ts).
+  `
+  CREATE TABLE record_blocks (
+    first INTEGER PRIMARY KEY, last INTEGER NOT NULL, min_time INTEGER NOT NULL, max_time INTEGER NOT NULL, bits BLOB
+  ) STRICT;
+  CREATE INDEX record_blocks_by_max ON record_blocks (max_time, min_time, first, last);
+  CREATE INDEX record_blocks_by_min ON record_blocks (min_time, max_time, first, last);
+  INSERT INTO record_blocks SELECT min(position), max(position), min(time), max(time), NULL FROM records
+    HAVING count(*) > 0;
+  `,
 ];
 
 /** The schema that this version writes. */

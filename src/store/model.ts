@@ -224,6 +224,9 @@ export interface RecordQuery extends Tenant {
   readonly route?: string;
   readonly since?: number;
   readonly until?: number;
+  /** Positions in the order of commit: after this one, up to that one. */
+  readonly after?: number;
+  readonly up_to?: number;
   readonly cursor?: string;
   readonly limit: number;
   readonly order: 'asc' | 'desc';
@@ -248,6 +251,40 @@ export interface RecordStream {
   readonly records: readonly StreamedRecord[];
   readonly next: number;
   readonly done: boolean;
+}
+
+/** A record with what it is found by. */
+export interface FollowedRecord extends RecordIndex {
+  readonly position: number;
+  readonly node: string;
+  readonly seq: number;
+  readonly line: string;
+}
+
+/** As `RecordStream`. */
+export interface FollowedRecords {
+  readonly records: readonly FollowedRecord[];
+  readonly next: number;
+  readonly done: boolean;
+}
+
+/** Milliseconds, `until` exclusive; of the records up to a position, and no more than `entries`. */
+export interface CountRange {
+  readonly since: number;
+  readonly until: number;
+  readonly upTo: number;
+  readonly entries: number;
+}
+
+/** `whole`: false where there may be more than `entries`. */
+export interface RecordCounts {
+  readonly counts: readonly {
+    readonly verdict: Verdict;
+    readonly reason: string;
+    readonly runtime_id: string | null;
+    readonly count: number;
+  }[];
+  readonly whole: boolean;
 }
 
 export interface BundleInfo {

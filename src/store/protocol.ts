@@ -5,13 +5,16 @@ import type {
   BundleInfo,
   Checkpoint,
   Committed,
+  CountRange,
   DocumentPage,
   EventPlace,
+  FollowedRecords,
   LogEnd,
   NewBundle,
   NewDocument,
   Pruning,
   RecordBatch,
+  RecordCounts,
   RecordQuery,
   RecordStream,
   Runtime,
@@ -25,7 +28,7 @@ import type {
   Within,
 } from './model.ts';
 import type { Prunable } from './pruning.ts';
-import type { Place, QueryStep } from './query.ts';
+import type { FollowFilters, Place, QueryStep } from './query.ts';
 
 /** What the client may ask of the worker, and what it answers. */
 export interface Calls {
@@ -57,6 +60,16 @@ export interface Calls {
     { readonly within: Within; readonly after: number; readonly limit: number; readonly whole: boolean },
     RecordStream
   >;
+  readonly follow: Call<
+    {
+      readonly within: Within;
+      readonly filters: FollowFilters;
+      readonly after: number;
+      readonly limit: number;
+    },
+    FollowedRecords
+  >;
+  readonly count: Call<{ readonly tenant: Tenant; readonly range: CountRange }, RecordCounts>;
   readonly checkpoints: Call<
     {
       readonly node: string | null;

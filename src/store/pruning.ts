@@ -1,4 +1,5 @@
 import type { Database } from 'better-sqlite3';
+import { removeLeftBlocks } from './blocks.ts';
 import type { Checkpoint, LogEnd, Pruning, StoreSize } from './model.ts';
 
 /** Records of one cut at most: one cut is one signature, and is looked through in one step. */
@@ -112,6 +113,7 @@ export function removePruned(db: Database, node: string, limit: number): number 
          WHERE node = @node AND seq <= (SELECT seq FROM prunings WHERE node = @node) ORDER BY seq LIMIT @limit)`,
     )
     .run({ node, limit }).changes;
+  removeLeftBlocks(db, limit);
   if (records > 0) return records;
   // The checkpoint at the cut itself stays: it says, signed then, what the chain goes on from.
   return db

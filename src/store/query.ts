@@ -1,5 +1,16 @@
 import type { Database } from 'better-sqlite3';
-import type { RecordQuery, RecordStream, StreamedRecord, Tenant, Within } from './model.ts';
+import { type Blocks, candidates, FILTERS, type Filters, type TimeSpan } from './blocks.ts';
+import type {
+  CountRange,
+  FollowedRecord,
+  FollowedRecords,
+  RecordCounts,
+  RecordQuery,
+  RecordStream,
+  StreamedRecord,
+  Tenant,
+  Within,
+} from './model.ts';
 import { withheldLine } from './withheld.ts';
 
 /**
@@ -7,6 +18,12 @@ import { withheldLine } from './withheld.ts';
  * the client asks step by step.
  */
 export const SCAN_ENTRIES = 20_000;
+/** What a filtered query looks at before it asks which blocks are worth it. */
+const PROBE_ENTRIES = 4000;
+/** Candidate blocks that one step looks into, or the last span of them a few more. */
+const BLOCKS_SCANNED = 16;
+/** Rows that one step of a filtered stream looks at: their lines lie between them. */
+const STREAM_ROWS = 2000;
 /** A page ends early at this size. */
 export const PAGE_BYTES = 4_194_304;
 
@@ -16,22 +33,16 @@ export interface Place {
   readonly position: number;
 }
 
+/** `since` in milliseconds, inclusive. */
+export interface FollowFilters extends Filters {
+  readonly since?: number | undefined;
+}
+
 export interface QueryStep {
   readonly lines: string[];
   /** Where to go on; null at the end. */
   readonly next: Place | null;
 }
-
-/** Columns that a query may filter by: the only names that ever reach the SQL text. */
-export const FILTERS = [
-  'runtime_id',
-  'agent_id',
-  'workspace_id',
-  'subject',
-  'verdict',
-  'reason',
-  'route',
-] as const;
 
 export interface Row extends Place {
   readonly line: Buffer;
@@ -41,14 +52,78 @@ export interface StreamRow extends Row, Tenant {
   readonly seq: number;
 }
 
+interface FollowedRow extends Omit<FollowedRecord, 'line'> {
+  readonly line: Buffer;
+}
+
 export type Bound = Record<string, string | number>;
 
-export function queryStep(db: Database, query: Omit<RecordQuery, 'cursor'>, from: Place | null): QueryStep {
-  const end = scanEnd(db, query, from);
+type Query = Omit<RecordQuery, 'cursor'>;
+
+/**
+ * One step of a query. A filter that many records pass fills its page from the first entries; what they do not fill is looked
+ * for by blocks (src/store/blocks.ts). Without blocks every
+ * entry is looked at.
+ */
+export function queryStep(db: Database, query: Query, from: Place | null, blocks?: Blocks): QueryStep {
+  if (blocks === undefined || !isRare(query)) return scan(db, query, from, SCAN_ENTRIES);
+  if (from === null && query.after === undefined) return scan(db, query, from, PROBE_ENTRIES);
+  return (
+    byBlocks(db, query, from ?? startOf(query), blocks) ??
+    scan(db, query, from ?? startOf(query), SCAN_ENTRIES)
+  );
+}
+
+function isRare(query: Query): boolean {
+  return query.after !== undefined || FILTERS.some((column) => query[column] !== undefined);
+}
+
+function startOf({ order }: Query): Place {
+  return order === 'asc' ? { time: 0, position: 0 } : END_OF_TIME;
+}
+
+const END_OF_TIME: Place = { time: Number.MAX_SAFE_INTEGER, position: Number.MAX_SAFE_INTEGER };
+
+/** Scans the spans of blocks that may hold something, the first few of them; null where blocks cannot say. */
+function byBlocks(db: Database, query: Query, from: Place, blocks: Blocks): QueryStep | null {
+  const asc = query.order === 'asc';
+  const oldest = query.since ?? 0;
+  const newest = (query.until ?? END_OF_TIME.time) - (query.until === undefined ? 0 : 1);
+  const range = asc
+    ? { from: Math.max(oldest, from.time), to: newest }
+    : { from: oldest, to: Math.min(newest, from.time) };
+  const found = candidates(db, query, range, blocks);
+  if (found === null) return null;
+  const lines: string[] = [];
+  let left = BLOCKS_SCANNED;
+  for (const span of found.spans) {
+    const within = { ...query, since: span.from, until: span.to + 1, limit: query.limit - lines.length };
+    const step = scan(db, within, from, SCAN_ENTRIES);
+    lines.push(...step.lines);
+    if (step.next !== null) return { lines, next: step.next };
+    left -= span.blocks;
+    if (left <= 0) return { lines, next: after(span, asc) };
+  }
+  const { beyond } = found;
+  if (beyond === null) return { lines, next: null };
+  return {
+    lines,
+    next: asc ? { time: beyond, position: 0 } : { time: beyond, position: END_OF_TIME.position },
+  };
+}
+
+function after({ from, to }: TimeSpan, asc: boolean): Place {
+  return asc ? { time: to, position: END_OF_TIME.position } : { time: from, position: 0 };
+}
+
+function scan(db: Database, query: Query, from: Place | null, entries: number): QueryStep {
+  const end = scanEnd(db, query, from, entries);
   const bound = bind(query, from, end);
   const filters = FILTERS.filter((column) => query[column] !== undefined);
   for (const column of filters) bound[column] = String(query[column]);
   const where = [rangeOf(query, from), ...filters.map((column) => `${column} = @${column}`)];
+  if (query.after !== undefined) where.push('position > @after');
+  if (query.up_to !== undefined) where.push('position <= @upTo');
   if (end !== null)
     where.push(`(time, position) ${query.order === 'asc' ? '<=' : '>='} (@endTime, @endPosition)`);
   const rows = db.prepare<unknown[], Row>(
@@ -61,14 +136,14 @@ export function queryStep(db: Database, query: Omit<RecordQuery, 'cursor'>, from
 }
 
 /** The last entry that this step may look at; null where it may look at all that are left. */
-function scanEnd(db: Database, query: Omit<RecordQuery, 'cursor'>, from: Place | null): Place | null {
+function scanEnd(db: Database, query: Query, from: Place | null, entries: number): Place | null {
   const last = db.prepare<unknown[], Place>(
-    `SELECT time, position FROM records WHERE ${rangeOf(query, from)} ORDER BY ${orderOf(query)} LIMIT 1 OFFSET ${SCAN_ENTRIES - 1}`,
+    `SELECT time, position FROM records WHERE ${rangeOf(query, from)} ORDER BY ${orderOf(query)} LIMIT 1 OFFSET ${entries - 1}`,
   );
   return last.get(bind(query, from, null)) ?? null;
 }
 
-export function rangeOf(query: Omit<RecordQuery, 'cursor'>, from: Place | null): string {
+export function rangeOf(query: Query, from: Place | null): string {
   const terms = ['org = @org', 'env = @env'];
   if (query.since !== undefined) terms.push('time >= @since');
   if (query.until !== undefined) terms.push('time < @until');
@@ -81,12 +156,14 @@ export function orderOf({ order }: Pick<RecordQuery, 'order'>): string {
   return order === 'asc' ? 'org, env, time, position' : 'org DESC, env DESC, time DESC, position DESC';
 }
 
-export function bind(query: Omit<RecordQuery, 'cursor'>, from: Place | null, end: Place | null): Bound {
+export function bind(query: Query, from: Place | null, end: Place | null): Bound {
   return {
     org: query.org,
     env: query.env,
     ...(query.since !== undefined && { since: query.since }),
     ...(query.until !== undefined && { until: query.until }),
+    ...(query.after !== undefined && { after: query.after }),
+    ...(query.up_to !== undefined && { upTo: query.up_to }),
     ...(from !== null && { fromTime: from.time, fromPosition: from.position }),
     ...(end !== null && { endTime: end.time, endPosition: end.position }),
   };
@@ -131,6 +208,61 @@ export function streamed({ position, node, seq, org, env, line }: StreamRow, wit
   const text = line.toString('utf8');
   const own = within === 'any' || (within.org === org && within.env === env);
   return { position, node, seq, line: own ? text : withheldLine(node, seq, text) };
+}
+
+/**
+ * The next records that pass the filters, in the order of commit, with what they are found by. A step looks at a bounded
+ * stretch of the log, and may be empty.
+ */
+export function followRecords(
+  db: Database,
+  within: Within,
+  filters: FollowFilters,
+  after: number,
+  limit: number,
+): FollowedRecords {
+  const last = Number(db.prepare('SELECT coalesce(max(position), 0) FROM records').pluck().get());
+  const end = Math.min(last, after + STREAM_ROWS);
+  const named = FILTERS.filter((column) => filters[column] !== undefined);
+  const where = [
+    `position > @after AND position <= @end ${tenantOf(within)}`,
+    ...named.map((column) => `+${column} = @${column}`),
+    ...(filters.since === undefined ? [] : ['+time >= @since']),
+  ];
+  const rows = db.prepare<unknown[], FollowedRow>(
+    `SELECT position, node, seq, decision_id, time, org, env, ${FILTERS.join(', ')}, line FROM records
+     WHERE ${where.join(' AND ')} ORDER BY position LIMIT @limit`,
+  );
+  const bound: Bound = { after, end, limit, ...boundTenant(within) };
+  for (const column of named) bound[column] = String(filters[column]);
+  if (filters.since !== undefined) bound.since = filters.since;
+  const { page, full } = take(rows.iterate(bound), limit);
+  const records = page.map((row) => ({ ...row, line: lineOf(row) }));
+  const beyond = db.prepare('SELECT min(position) FROM records WHERE position > ?').pluck().get(end);
+  const seen = full ? (records.at(-1)?.position ?? end) : Math.max(end, Number(beyond ?? 0) - 1);
+  return { records, next: Math.max(seen, after), done: seen >= last };
+}
+
+/**
+ * How many records there are from `since` to before `until`, by verdict, reason and runtime, of those up to a position and
+ * at most `entries` of them, the latest first.
+ */
+export function countRecords(
+  db: Database,
+  { org, env }: Tenant,
+  { since, until, upTo, entries }: CountRange,
+): RecordCounts {
+  const rows = db
+    .prepare<unknown[], RecordCounts['counts'][number] & { readonly seen: number }>(
+      `SELECT verdict, reason, runtime_id, sum(position <= @upTo) AS count, count(*) AS seen FROM (
+         SELECT verdict, reason, runtime_id, position FROM records
+         WHERE org = @org AND env = @env AND time >= @since AND time < @until
+         ORDER BY org DESC, env DESC, time DESC, position DESC LIMIT @entries)
+       GROUP BY verdict, reason, runtime_id`,
+    )
+    .all({ org, env, since, until, upTo, entries });
+  const counts = rows.filter(({ count }) => count > 0).map(({ seen: _, ...count }) => count);
+  return { counts, whole: rows.reduce((sum, { seen }) => sum + seen, 0) < entries };
 }
 
 function tenantOf(within: Within): string {

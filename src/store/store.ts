@@ -9,13 +9,16 @@ import type {
   BundleInfo,
   Checkpoint,
   Committed,
+  CountRange,
   DocumentPage,
   EventPlace,
+  FollowedRecords,
   LogEnd,
   NewBundle,
   NewDocument,
   Pruning,
   RecordBatch,
+  RecordCounts,
   RecordPage,
   RecordQuery,
   RecordStream,
@@ -39,7 +42,7 @@ import {
   type WorkerOptions,
 } from './protocol.ts';
 import type { Prunable } from './pruning.ts';
-import type { Place } from './query.ts';
+import type { FollowFilters, Place } from './query.ts';
 
 export interface StoreOptions {
   /** Path of the database file; its folder is made (0700) where it is missing. */
@@ -76,6 +79,15 @@ export interface Store {
    * for each record of another tenant, so that the chain can be followed.
    */
   streamRecords(within: Within, after: number, limit: number, whole?: boolean): Promise<RecordStream>;
+  /** As `streamRecords`, of those that pass the filters, with what they are found by. */
+  followRecords(
+    within: Within,
+    filters: FollowFilters,
+    after: number,
+    limit: number,
+  ): Promise<FollowedRecords>;
+  /** Counts a tenant's records of a span of time, `entries` of them at most. */
+  countRecords(tenant: Tenant, range: CountRange): Promise<RecordCounts>;
   logEnd(): Promise<LogEnd>;
   /** A node's checkpoints after a record, by record, `limit` at most. */
   checkpointsAfter(node: string, seq: number, limit: number): Promise<Checkpoint[]>;
@@ -142,6 +154,9 @@ export function storeOver({ call, health, close }: StoreClient, clock: () => num
     recordById: (decision_id, within) => call('recordById', { decision_id, within }),
     streamRecords: async (within, after, limit, whole = false) =>
       call('stream', { within, after, limit: pageLimit(limit), whole }),
+    followRecords: async (within, filters, after, limit) =>
+      call('follow', { within, filters, after, limit: pageLimit(limit) }),
+    countRecords: (tenant, range) => call('count', { tenant, range }),
     logEnd: () => call('logEnd', null),
     checkpointsAfter: async (node, seq, limit) =>
       call('checkpoints', { node, after: { node, seq }, limit: pageLimit(limit) }),

@@ -27,7 +27,7 @@ import {
   type WriteRequest,
 } from './protocol.ts';
 import { logEnd, prunable, putPruning, removePruned, sizeOf } from './pruning.ts';
-import { queryStep, recordById, streamRecords } from './query.ts';
+import { countRecords, followRecords, queryStep, recordById, streamRecords } from './query.ts';
 
 /** The thread that alone touches the database: what has queued up is written in one transaction, then answered. */
 
@@ -111,7 +111,9 @@ function server(
     runtimes: ({ tenant, after, limit }) => listRuntimes(db, tenant, after, limit),
     eventsAfter: ({ after, limit }) => eventsAfter(db, after, limit),
     eventsAround: ({ tenant, runtime_id, time, each }) => eventsAround(db, tenant, runtime_id, time, each),
-    query: ({ query, from }) => queryStep(db, query, from),
+    query: ({ query, from }) => queryStep(db, query, from, records.blocks),
+    follow: ({ within, filters, after, limit }) => followRecords(db, within, filters, after, limit),
+    count: ({ tenant, range }) => countRecords(db, tenant, range),
     recordById: ({ decision_id, within }) => recordById(db, decision_id, within),
     stream: ({ within, after, limit, whole }) => streamRecords(db, within, after, limit, whole),
     logEnd: () => logEnd(db),

@@ -5,7 +5,7 @@ import { OPERATIONS, type Operation } from '../../src/server/operations.ts';
 import { StoreReadError } from '../../src/store/errors.ts';
 import type { RecordQuery } from '../../src/store/model.ts';
 import { HOME, newKey, RUNTIME, tempFolder } from '../authority/support.ts';
-import { AUTH, controlWorld, DECISION_ID, KEY, scripted } from './support.ts';
+import { AUTH, CURSORS, controlWorld, DECISION_ID, KEY, scripted } from './support.ts';
 
 const BASE = '/api/wallet/runtimes';
 type Control = Awaited<ReturnType<typeof controlWorld>>;
@@ -204,7 +204,8 @@ describe('the control plane', () => {
       const lines = ['{"v":1,"z":1.0,"a":"\\u00e9"}', '{"v":1, "spaced" : true}'];
       await open({ queryDecisions: async () => ({ lines, next_cursor: '5.1' }) });
       const { body } = await get('/decisions');
-      assert.equal(body, `{"success":true,"decisions":[${lines.join(',')}],"next_cursor":"5.1"}`);
+      const next = CURSORS.seal({ kind: 'decisions', ...HOME, asked: { order: 'desc' } }, '5.1');
+      assert.equal(body, `{"success":true,"decisions":[${lines.join(',')}],"next_cursor":"${next}"}`);
     });
 
     it('are asked for within the tenant, by every filter', async () => {
@@ -216,25 +217,25 @@ describe('the control plane', () => {
         },
       });
       const subject = `did:lemma:ppid_${'0'.repeat(64)}`;
-      const filters = `runtime=r&agent=a&workspace=w&subject=${subject}&verdict=deny&reason=scope_denied&route=x&cursor=1.2&limit=7&order=asc`;
-      await get(`/decisions?${filters}&since=2026-10-01T00:00:00Z&until=2026-10-01T02:00:00.5%2B02:00`);
-      assert.deepEqual(queries, [
-        {
-          ...HOME,
-          runtime_id: 'r',
-          agent_id: 'a',
-          workspace_id: 'w',
-          subject,
-          verdict: 'deny',
-          reason: 'scope_denied',
-          route: 'x',
-          cursor: '1.2',
-          since: Date.UTC(2026, 9, 1),
-          until: Date.UTC(2026, 9, 1) + 500,
-          limit: 7,
-          order: 'asc',
-        },
-      ]);
+      const wanted = {
+        runtime_id: 'r',
+        agent_id: 'a',
+        workspace_id: 'w',
+        subject,
+        verdict: 'deny',
+        reason: 'scope_denied',
+        route: 'x',
+        since: Date.UTC(2026, 9, 1),
+        until: Date.UTC(2026, 9, 1) + 500,
+      } as const;
+      const scope = { kind: 'decisions', ...HOME, asked: { ...wanted, order: 'asc' } } as const;
+      const cursor = CURSORS.seal(scope, '1.2');
+      const filters = `runtime=r&agent=a&workspace=w&verdict=deny&reason=scope_denied&route=x&cursor=${cursor}&limit=7&order=asc`;
+      const times = 'since=2026-10-01T00:00:00Z&until=2026-10-01T02:00:00.5%2B02:00';
+      for (const named of [subject, subject.slice('did:lemma:'.length)])
+        await get(`/decisions?${filters}&subject=${named}&${times}`);
+      const query = { ...HOME, ...wanted, cursor: '1.2', limit: 7, order: 'asc' };
+      assert.deepEqual(queries, [query, query]);
     });
 
     for (const query of [

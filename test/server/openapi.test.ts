@@ -138,6 +138,8 @@ describe('the OpenAPI document', () => {
       const audience = ['https://api.example.com'];
       const proof = { runtime_id: 'bot-1', key: newKey(), scope: ['documents.read'], audience };
       await check('POST', `${base}/bootstrap`, RUNTIME);
+      await check('GET', `${base}/alerts/summary`);
+      await check('GET', '/api/agent/monitor/summary');
       await check('POST', `${base}/bootstrap`, { ...RUNTIME, agent_id: 'other' });
       await check('POST', `${base}/issue-proof`, proof);
       await check('GET', base);

@@ -4,11 +4,18 @@ import { publicKeyOf } from '#runtime';
 import { openKeyRing } from '../../src/authority/key-ring.ts';
 import { createOperators } from '../../src/authority/operators.ts';
 import { createPolicies, type Policies } from '../../src/authority/policies.ts';
+import { createActivity } from '../../src/decision-log/activity.ts';
+import { createAlerts } from '../../src/decision-log/alerts.ts';
+import { createLags } from '../../src/decision-log/lags.ts';
+import { createNodeWatch } from '../../src/decision-log/node-watch.ts';
+import { createTail } from '../../src/decision-log/tail.ts';
 import { storeArchive } from '../../src/policy/archive.ts';
 import { PolicyRegistry } from '../../src/policy/registry.ts';
 import type { Decision } from '../../src/schema/decision.ts';
 import type { AuthzRequest } from '../../src/schema/request.ts';
 import { type ControlApi, controlApp } from '../../src/server/control-api.ts';
+import { createCursors } from '../../src/server/cursors.ts';
+import { createEventStreams } from '../../src/server/event-streams.ts';
 import { createMetrics } from '../../src/server/metrics.ts';
 import { HOME, openWorld, type World } from '../authority/support.ts';
 
@@ -74,6 +81,30 @@ export function metrics() {
   });
 }
 
+/** The key of a test's own: cursors can be made as the service makes them. */
+export const CURSORS = createCursors(new Uint8Array(32));
+
+/** What the monitor reads, over a store that no log writes to. */
+export function monitorOf({ store }: World) {
+  const activity = createActivity(Date.now);
+  const sources = {
+    home: HOME,
+    lags: createLags(),
+    nodes: createNodeWatch(),
+    lost: () => 0,
+    upload: () => null,
+  };
+  return {
+    activity,
+    alerts: createAlerts({ ...sources, activity, clock: Date.now }),
+    tail: createTail({ store, log: { onRecord: () => () => undefined } }),
+    streams: createEventStreams(),
+    eventsAfter: (seq: number, limit: number) => store.eventsAfter(seq, limit),
+    lastEvent: () => 0,
+    clock: Date.now,
+  };
+}
+
 function ringOf({ folder, keys, store }: World) {
   return openKeyRing({
     folder,
@@ -112,7 +143,7 @@ function policiesOf({ keys, store }: World): Policies {
 }
 
 /** A control plane over a real authority; what a test does not give is the plainest that works. */
-export async function controlWorld(over: Partial<ControlApi> = {}) {
+export async function controlWorld(over: Partial<ControlApi> | ((world: World) => Partial<ControlApi>) = {}) {
   const world: World = await openWorld();
   const { log, lines } = memoryLog();
   const app = controlApp({
@@ -132,10 +163,12 @@ export async function controlWorld(over: Partial<ControlApi> = {}) {
     metrics: metrics(),
     log,
     version: '0.0.0',
+    cursors: CURSORS,
+    monitor: monitorOf(world),
     queryDecisions: (query) => world.store.queryRecords(query),
     exportDecisions: async function* () {},
     explain: async () => null,
-    ...over,
+    ...(typeof over === 'function' ? over(world) : over),
   });
   return { world, app, lines, close: () => Promise.all([app.close(), world.close()]) };
 }

@@ -148,7 +148,7 @@ describe('store: opening', () => {
     await first.close();
     const db = new Sqlite(at.path);
     db.exec(
-      "DROP TABLE prunings; DROP TABLE signing_keys; DROP TABLE documents; ALTER TABLE runtime_states DROP COLUMN revived_epoch; ALTER TABLE runtime_states DROP COLUMN revived_at; UPDATE meta SET value = '1' WHERE key = 'schema'",
+      "DROP TABLE prunings; DROP TABLE signing_keys; DROP TABLE documents; DROP TABLE record_blocks; ALTER TABLE runtime_states DROP COLUMN revived_epoch; ALTER TABLE runtime_states DROP COLUMN revived_at; UPDATE meta SET value = '1' WHERE key = 'schema'",
     );
     db.close();
     const { runtimes, signing_keys, last } = await (await at.open()).load();

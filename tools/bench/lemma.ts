@@ -17,6 +17,8 @@ export interface LemmaProcess {
   /** From spawning to its announcement, milliseconds. */
   readonly startedMs: number;
   kill(runtimeId: string): Promise<void>;
+  /** An answer of the control plane, its body read. */
+  get(path: string): Promise<{ readonly status: number; readonly text: string }>;
   /** Resident memory, MiB. */
   resident(): number;
   stop(): Promise<void>;
@@ -75,6 +77,11 @@ export async function startLemma(
       const headers = { authorization: `Bearer ${key}`, 'content-type': 'application/json' };
       const answer = await fetch(url, { method: 'POST', headers, body: JSON.stringify({ reason: 'bench' }) });
       if (!answer.ok) throw new Error(`the kill was answered ${answer.status}: ${await answer.text()}`);
+    },
+    async get(path) {
+      const url = `http://${addresses.control}${path}`;
+      const answer = await fetch(url, { headers: { authorization: `Bearer ${key}` } });
+      return { status: answer.status, text: await answer.text() };
     },
     resident: () => residentOf(pid),
     async stop() {

@@ -1,9 +1,9 @@
+import { FILTERS } from '../blocks.ts';
 import type { RecordQuery, RecordStream, Within } from '../model.ts';
 import {
   type Bound,
   bind,
   boundTenant,
-  FILTERS,
   lineOf,
   orderOf,
   PAGE_BYTES,

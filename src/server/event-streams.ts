@@ -1,0 +1,81 @@
+import { Readable } from 'node:stream';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { Refusal } from '../authority/refusal.ts';
+
+/** Server-sent events (WHATWG HTML, 9.2). */
+
+/** `id` is what a client sends as Last-Event-ID; `data` is one line. An event without data only sets the id. */
+export function eventText(id: string, event: string | null, data: string | null): string {
+  return `id: ${id}\n${event === null ? '' : `event: ${event}\n`}${data === null ? '' : `data: ${data}\n`}\n`;
+}
+
+/** Makes events until the signal. */
+export type EventSource = (signal: AbortSignal) => AsyncGenerator<string, void, undefined>;
+
+export interface EventStreams {
+  /** Answers with events. Refusal `rate_limited` where as many streams are open as may be. */
+  send(events: EventSource, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply>;
+  /** Ends all of them. */
+  close(): void;
+  readonly open: number;
+}
+
+export interface StreamLimits {
+  /** Streams at once (64). */
+  readonly atMost?: number;
+  /** A client that takes nothing for so long is cut off (30,000). */
+  readonly stallMs?: number;
+  /** A stream ends after so long, and its client comes again: with a key that may have been taken back (900,000). */
+  readonly lifeMs?: number;
+}
+
+/** How long a client waits before it comes again, milliseconds. */
+const RETRY_MS = 2000;
+const PIECE = 64 * 1024;
+
+export function createEventStreams({
+  atMost = 64,
+  stallMs = 30_000,
+  lifeMs = 900_000,
+}: StreamLimits = {}): EventStreams {
+  const streams = new Set<AbortController>();
+
+  /** What waits for a client is one piece here and one in the stream: the next is made when there is room for it. */
+  async function* pieces(events: EventSource, stream: AbortController, cut: (error: Error) => void) {
+    yield `retry: ${RETRY_MS}\n\n`;
+    for await (const text of events(stream.signal)) {
+      const stalled = setTimeout(() => cut(new Error(`the client took no event for ${stallMs} ms`)), stallMs);
+      yield text;
+      clearTimeout(stalled);
+    }
+  }
+
+  return {
+    async send(events, request, reply) {
+      if (request.method === 'HEAD') return reply.type('text/event-stream').send();
+      if (streams.size >= atMost) {
+        reply.header('retry-after', '10');
+        throw new Refusal('rate_limited', `${atMost} streams are open, which is as many as may be`);
+      }
+      const stream = new AbortController();
+      streams.add(stream);
+      const life = setTimeout(() => stream.abort(), lifeMs).unref();
+      const body = Readable.from(
+        pieces(events, stream, (error) => body.destroy(error)),
+        { objectMode: false, highWaterMark: PIECE },
+      );
+      body.once('close', () => {
+        clearTimeout(life);
+        streams.delete(stream);
+        stream.abort();
+      });
+      return reply.type('text/event-stream').header('x-accel-buffering', 'no').send(body);
+    },
+    close() {
+      for (const stream of streams) stream.abort();
+    },
+    get open() {
+      return streams.size;
+    },
+  };
+}
