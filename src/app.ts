@@ -1,11 +1,15 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import pino, { type Logger } from 'pino';
+import { createAnnouncer } from './authority/announce.ts';
 import { createAuthority } from './authority/authority.ts';
 import { createBackup, removeLeftBackups } from './authority/backup.ts';
+import { feedSnapshot } from './authority/feed-snapshot.ts';
 import { siteHost } from './authority/identity.ts';
+import { createJournal } from './authority/journal.ts';
 import { type KeyRing, openKeyRing } from './authority/key-ring.ts';
 import { loadKeys, operatorKeyFile } from './authority/keys.ts';
+import { openNodes } from './authority/nodes.ts';
 import { createOperators } from './authority/operators.ts';
 import type { LoadedConfig } from './config/load.ts';
 import { fromBase64url } from './crypto/base64url.ts';
@@ -13,6 +17,8 @@ import { exportLines, provenLines } from './decision-log/export.ts';
 import { openLog } from './decision-log/log.ts';
 import { createRetention, type Retention } from './decision-log/retention.ts';
 import { vouch } from './decision-log/vouch.ts';
+import { createLocalFeed } from './feed/local.ts';
+import { type FeedKey, signStatement } from './feed/statement.ts';
 import { createGate, type Gate } from './gate/gate.ts';
 import { createAdmission } from './pdp/admission.ts';
 import { decide, type Pdp, type Settings } from './pdp/decide.ts';
@@ -130,11 +136,22 @@ async function compose(
       { restored_at: new Date(snapshot.fenced_at).toISOString(), epoch: snapshot.last.epoch },
       'this state was restored from a backup: proofs issued before that are denied (revoked)',
     );
+  const feed = createLocalFeed();
+  stops.push(() => feed.close());
+  let signer: (() => FeedKey) | null = null;
+  const announcer = createAnnouncer({
+    store,
+    feed,
+    key: () => signer?.() ?? null,
+    last: snapshot.last,
+    onError: (error, doing) => logger.error({ err: error }, doing),
+  });
+  const announced: typeof store = { ...store, appendEvent: announcer.appendEvent };
   const ring = await openKeyRing({
     folder: config.data,
     keys,
     known: snapshot.signing_keys,
-    store,
+    store: announced,
     home,
     clock,
     onChange: () => {
@@ -142,6 +159,7 @@ async function compose(
     },
     onError: (error, doing) => logger.error({ err: error }, doing),
   });
+  signer = ring.feedKey;
   const settled = { settings: settingsFrom(loaded, ring) };
   const gate = createGate();
   loadGate(gate, snapshot, lostAt, believed(snapshot, clock(), options, logger));
@@ -152,11 +170,13 @@ async function compose(
   const thread = createEvaluationThread();
   stops.push(() => thread.close());
   const policies = new PolicyRegistry(archive, marksOf(snapshot), thread);
-  await activate(policies, await configuredBundles(config, ring, clock), { home, clock, store }).catch(
-    (error) => {
-      throw refusedBundle(error);
-    },
-  );
+  await activate(policies, await configuredBundles(config, ring, clock), {
+    home,
+    clock,
+    store: announced,
+  }).catch((error) => {
+    throw refusedBundle(error);
+  });
 
   const retention = createRetention({
     store,
@@ -182,13 +202,23 @@ async function compose(
   stops.push(() => log.close());
   stops.push(every(RETENTION_MS, retention));
 
+  const nodes = await openNodes({ store, home, clock, key: ring.feedKey, position: announcer.position });
+  const journal = createJournal({
+    store,
+    chains: snapshot.chains,
+    own: config.node,
+    key: ring.logKey,
+    clock,
+  });
+
   const authority = createAuthority({
     home,
     host: siteHost(config.public_url),
     keys,
     issuer: ring.issuer,
-    store,
+    store: announced,
     gate,
+    spread: nodes.spread,
     clock,
     routes: () => settled.settings.routes.routes,
     states: snapshot.unregistered,
@@ -272,6 +302,18 @@ async function compose(
       }
     },
     keys: ring,
+    nodes: {
+      nodes,
+      journal,
+      feed,
+      announcer,
+      snapshot: () => {
+        const state = feedSnapshot({ home, gate, ring, policies, position: announcer.position(), clock });
+        return signStatement('snapshot', state, ring.feedKey());
+      },
+      bundle: (sha256) => store.getBundle(sha256),
+      taint: authority.taint,
+    },
     backup: createBackup({ folder: config.data, store, key: ring.logKey, home, clock }),
     decide: answer,
     explain: (id, tenant, trace) =>
@@ -319,7 +361,7 @@ async function compose(
       firewall?.replace(next.config.firewall?.apis ?? []);
       try {
         authority.registerFromFile(next.config.runtimes);
-        await activate(policies, bundles, { home, clock, store });
+        await activate(policies, bundles, { home, clock, store: announced });
       } catch (error) {
         firewall?.replace(running.config.firewall?.apis ?? []);
         authority.registerFromFile(running.config.runtimes);
@@ -337,7 +379,7 @@ async function compose(
       await activate(policies, await configuredBundles(running.config, ring, clock), {
         home,
         clock,
-        store,
+        store: announced,
       }).catch((error) => {
         throw refusedBundle(error);
       });

@@ -8,7 +8,7 @@ import { identityOf } from './identity.ts';
 import { createIssuer, type IssuedProof } from './issue.ts';
 import type { Keys } from './keys.ts';
 import { createRegistrar, type Registrar } from './register.ts';
-import { createStops, type Stops } from './stop.ts';
+import { createStops, type Stops, type StopsOptions } from './stop.ts';
 
 export interface AuthorityOptions {
   /** The deployment's own org and env. */
@@ -21,6 +21,8 @@ export interface AuthorityOptions {
   readonly store: Pick<Store, 'appendEvent' | 'eventsAround'>;
   /** Loaded before the first verb. */
   readonly gate: Gate;
+  /** Waits for the other nodes; absent: there are none. */
+  readonly spread?: StopsOptions['spread'];
   /** Milliseconds since 1970. */
   readonly clock: () => number;
   readonly routes: () => readonly Route[];

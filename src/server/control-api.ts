@@ -1,3 +1,4 @@
+import type { PassThrough } from 'node:stream';
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import type { Authority } from '../authority/authority.ts';
@@ -13,6 +14,7 @@ import { addHealth } from './health.ts';
 import { createHttp, type HttpServer, type ListenOptions, listen } from './http.ts';
 import { keyHandlers } from './keys-api.ts';
 import type { Metrics } from './metrics.ts';
+import { type NodesApi, nodeHandlers } from './nodes-api.ts';
 import { openApi } from './openapi.ts';
 import { OPERATIONS, type OperationId } from './operations.ts';
 import { runtimeHandlers } from './runtimes-api.ts';
@@ -21,6 +23,7 @@ import type { Tls } from './tls.ts';
 export interface ControlApi extends DecisionLogReader {
   readonly authority: Authority;
   readonly keys: Pick<KeyRing, 'list' | 'rotate' | 'retire'>;
+  readonly nodes: NodesApi;
   readonly backup: () => Promise<BackupStream>;
   readonly operators: Operators;
   readonly decide: Decide;
@@ -45,7 +48,11 @@ export function controlApp(api: ControlApi): FastifyInstance {
     const ms = Math.round(reply.elapsedTime);
     request.log.info({ method, route: routeOptions.url ?? null, status: reply.statusCode, ms }, 'answered');
   });
-  for (const [id, handler] of Object.entries<OperatorHandler>(guardedHandlers(api))) {
+  const streams = new Set<PassThrough>();
+  app.addHook('preClose', async () => {
+    for (const stream of streams) stream.destroy();
+  });
+  for (const [id, handler] of Object.entries<OperatorHandler>(guardedHandlers(api, streams))) {
     addGuarded(app, operators, OPERATIONS[id as Guarded], handler);
   }
   addHealth(app, ready);
@@ -65,12 +72,13 @@ export function startControlServer(
   return listen(controlApp(options), options.address, 'listen.control', options);
 }
 
-function guardedHandlers(api: ControlApi): Record<Guarded, OperatorHandler> {
+function guardedHandlers(api: ControlApi, streams: Set<PassThrough>): Record<Guarded, OperatorHandler> {
   const { authority, decide } = api;
   const authorize = authorizeHandler(decide);
   return {
     ...runtimeHandlers(authority),
     ...keyHandlers(api.keys),
+    ...nodeHandlers(api.nodes, streams),
     ...backupHandlers(api.backup),
     ...decisionHandlers(api),
     authorize(operator, request, reply) {

@@ -18,7 +18,7 @@ export function addGuarded(
   app.route({
     method: operation.method,
     url: routePath(operation),
-    bodyLimit: operation.decides ? DECIDE_BODY_LIMIT : CONTROL_BODY_LIMIT,
+    bodyLimit: operation.bodyLimit ?? (operation.decides ? DECIDE_BODY_LIMIT : CONTROL_BODY_LIMIT),
     onRequest: async (request) => {
       const operator = authenticate(operators, request.headers.authorization);
       if (operation.needs !== null && !operator.may.has(operation.needs))

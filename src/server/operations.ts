@@ -17,6 +17,13 @@ import {
   runtimeParamsSchema,
   runtimesQuerySchema,
 } from '../schema/api.ts';
+import {
+  bundleParamsSchema,
+  eventsQuerySchema,
+  journalSchema,
+  leaseRequestSchema,
+  nodeTaintSchema,
+} from '../schema/api-nodes.ts';
 import * as answer from './answers.ts';
 
 /** Every operation of the REST API: the servers route by this table, and `/openapi.json` is made from it. */
@@ -42,11 +49,14 @@ export interface Operation {
   readonly decides?: true;
   /** The statuses of its denials, which are all that it knows beside 200. */
   readonly denies?: readonly number[];
+  /** Bytes that its body may have, where that is not the usual. */
+  readonly bodyLimit?: number;
 }
 
 const INPUT = ['invalid_request', 'payload_too_large', 'unsupported_media_type'] as const;
 const RUNTIMES = '/api/wallet/runtimes';
 const KEYS = '/api/wallet/keys';
+const NODES = '/api/wallet/nodes';
 
 const forwardAuthParamsSchema = {
   type: 'object',
@@ -198,6 +208,76 @@ export const OPERATIONS = {
       'A copy of the store, made while it runs: an SQLite file without any private key, for `lemma restore`',
     answer: { mediaType: 'application/vnd.sqlite3' },
     errors: ['conflict', 'insufficient_storage', 'store_unavailable'],
+  },
+  listNodes: {
+    method: 'GET',
+    path: NODES,
+    on: ['control'],
+    needs: 'nodes.read',
+    summary: 'Decision nodes: what each has applied, and how long it may still allow without a renewal',
+    answer: answer.nodes,
+    errors: [],
+  },
+  nodeSnapshot: {
+    method: 'GET',
+    path: `${NODES}/snapshot`,
+    on: ['control'],
+    needs: 'nodes.connect',
+    summary: 'The state that a decision node starts from, signed',
+    answer: answer.nodeSnapshot,
+    errors: [],
+  },
+  nodeEvents: {
+    method: 'GET',
+    path: `${NODES}/events`,
+    on: ['control'],
+    needs: 'nodes.connect',
+    summary: 'Signed events after a place in the log, one JSON object a line, without end',
+    query: eventsQuerySchema,
+    answer: { mediaType: 'application/x-ndjson' },
+    errors: ['invalid_request', 'moved'],
+  },
+  nodeLease: {
+    method: 'POST',
+    path: `${NODES}/lease`,
+    on: ['control'],
+    needs: 'nodes.connect',
+    summary: 'Acknowledges what a node has applied, and says, signed, what there is',
+    body: leaseRequestSchema,
+    answer: answer.nodeLease,
+    errors: [...INPUT, 'store_unavailable'],
+  },
+  nodeBundle: {
+    method: 'GET',
+    path: `${NODES}/bundles/{sha256}`,
+    on: ['control'],
+    needs: 'nodes.connect',
+    summary: 'A policy bundle by its digest, as .tar.gz',
+    params: bundleParamsSchema,
+    answer: { mediaType: 'application/gzip' },
+    errors: ['invalid_request', 'not_found', 'store_unavailable'],
+  },
+  nodeJournal: {
+    method: 'POST',
+    path: `${NODES}/journal`,
+    on: ['control'],
+    needs: 'nodes.connect',
+    summary: "Takes a node's decision records in order; the same again changes nothing",
+    body: journalSchema,
+    bodyLimit: 16 * 1024 * 1024,
+    answer: answer.nodeJournal,
+    errors: [...INPUT, 'conflict', 'store_unavailable'],
+  },
+  nodeTaint: {
+    method: 'POST',
+    path: `${NODES}/taint`,
+    on: ['control'],
+    needs: 'nodes.connect',
+    summary:
+      "Raises a runtime's taint epoch: a node is about to let an answer through that may carry instructions",
+    body: nodeTaintSchema,
+    answer: answer.nodeTaint,
+    errors: [...INPUT, 'not_found', 'store_unavailable'],
   },
   check: {
     method: 'POST',

@@ -79,8 +79,9 @@ function runtimeJson(runtime: LiveRuntime): object {
   return { ...runtime, registered_at: timeText(runtime.registered_at) };
 }
 
-function enforcedJson({ enforced, durable, epoch, seq, at }: Enforced): object {
-  return { success: true, enforced, durable, epoch, seq, at: timeText(at) };
+function enforcedJson({ at, ...stop }: Enforced): object {
+  const pending = stop.enforced ? {} : { enforced_by: timeText(stop.enforced_by) };
+  return { success: true, ...stop, ...pending, at: timeText(at) };
 }
 
 /** RFC 3339, from milliseconds. */
