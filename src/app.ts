@@ -390,7 +390,7 @@ async function compose(
 }
 
 /** A listener with its TLS files read. Throws InputError. */
-function listening({ address, mode, tls }: Listener, field: string) {
+export function listening({ address, mode, tls }: Listener, field: string) {
   return { address, mode, tls: tls === null ? null : readTls(tls, field) };
 }
 
@@ -400,7 +400,7 @@ interface Secured {
   readonly guard: TlsGuard;
 }
 
-function securedBy({ tls: files }: Listener, field: string, guard: TlsGuard | null): Secured | null {
+export function securedBy({ tls: files }: Listener, field: string, guard: TlsGuard | null): Secured | null {
   return files === null || guard === null ? null : { files, field, guard };
 }
 
@@ -536,20 +536,20 @@ function fixedProblems(running: Config, next: Config): Problem[] {
   return problems;
 }
 
-function version(): string {
+export function version(): string {
   const manifest: unknown = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'));
   return typeof manifest === 'object' && manifest !== null && 'version' in manifest
     ? String(manifest.version)
     : '';
 }
 
-function loggerTo({ output, level = 'info' }: AppOptions): Logger {
+export function loggerTo({ output, level = 'info' }: AppOptions): Logger {
   return output === undefined
     ? pino({ level }, pino.destination({ dest: 2, sync: true }))
     : pino({ level }, { write: (line: string) => output(line.trimEnd()) });
 }
 
-function once(run: () => Promise<void>): () => Promise<void> {
+export function once(run: () => Promise<void>): () => Promise<void> {
   let done: Promise<void> | undefined;
   return () => {
     done ??= run();

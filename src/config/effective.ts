@@ -1,5 +1,7 @@
 import { hostname } from 'node:os';
 import { resolve } from 'node:path';
+import { fromBase64url } from '../crypto/base64url.ts';
+import { thumbprint } from '../crypto/thumbprint.ts';
 import type {
   ApiEntry,
   Config,
@@ -59,6 +61,19 @@ export function effective(file: ConfigFile, around: Surroundings): Config {
       source: source === 'embedded' ? source : path('bundles.source', source),
       keys: file.bundles?.keys ?? [],
     },
+    control:
+      file.control === undefined
+        ? null
+        : {
+            url: file.control.url ?? '',
+            keys: (file.control.keys ?? []).map((key) =>
+              typeof key === 'string' ? key : thumbprintOf(key.x),
+            ),
+            token_file:
+              file.control.token_file === undefined
+                ? ''
+                : path('control.token_file', file.control.token_file),
+          },
     firewall:
       file.firewall === undefined
         ? null
@@ -172,6 +187,12 @@ function api(entry: ApiEntry, path: (text: string) => string): FirewallApi {
 function permitted(file: ConfigFile, routes: RoutesFile): string[] {
   const names = [...(file.permit_method_override ?? []), ...routes.permit_method_override];
   return [...new Set(names.map((name) => name.toLowerCase()))];
+}
+
+/** Of a key whose form was checked; one that is none pins nothing. */
+function thumbprintOf(x: string): string {
+  const bytes = fromBase64url(x);
+  return bytes === null ? '' : thumbprint(bytes);
 }
 
 /** A host name as an id: other characters become hyphens. */

@@ -176,6 +176,7 @@ function revisionOf({
   data: _data,
   node: _node,
   limits: _limits,
+  control: _control,
   bundles,
   firewall,
   ...decisive

@@ -27,23 +27,30 @@ export function applyEvent(event: SignedEvent, gate: Gate, effects: EventEffects
       return;
     }
     case 'kill':
-      return change(own.payload.runtime_id, { status: 'killed' });
+      change(own.payload.runtime_id, { status: 'killed' });
+      return;
     case 'taint':
-      return change(own.payload.runtime_id, { taint_epoch: own.payload.taint_epoch });
+      change(own.payload.runtime_id, { taint_epoch: own.payload.taint_epoch });
+      return;
     case 'status':
-      return change(own.payload.runtime_id, { status: own.payload.status });
+      change(own.payload.runtime_id, { status: own.payload.status });
+      return;
     case 'revoke': {
       const { kind, value } = own.payload;
-      return gate.revoke({ org, env, kind, value }, place);
+      gate.revoke({ org, env, kind, value }, place);
+      return;
     }
     case 'bundle':
       effects.bundle(own.payload.sha256);
-      return gate.advance(place);
+      gate.advance(place);
+      return;
     case 'key':
       if (own.payload.change?.use === 'authority') effects.key(own.payload.change);
-      return gate.advance(place);
+      gate.advance(place);
+      return;
     case 'restore':
-      return gate.advance(place);
+      gate.advance(place);
+      return;
   }
 
   function change(id: string, to: { status?: 'active' | 'inactive' | 'killed'; taint_epoch?: number }): void {

@@ -1,5 +1,6 @@
 import { randomBytes } from '#runtime';
 import { fromBase64url, toBase64url } from '../crypto/base64url.ts';
+import { thumbprint } from '../crypto/thumbprint.ts';
 import { type ControlClient, ControlError, record } from '../feed/control-client.ts';
 import { follow, type SignedEvent, verifyEvent } from '../feed/feed.ts';
 import { nextKey } from '../feed/handover.ts';
@@ -38,6 +39,7 @@ export interface Follower {
   close(): void;
 }
 
+const SNAPSHOT_MS = 10_000;
 const RENEW_MS = 1000;
 /** What an answer may take: then it is asked again. */
 const ANSWER_MS = 2000;
@@ -48,12 +50,24 @@ const MISSING_MS = 500;
 /** A timer of a second that comes this late: the process, or the machine, stood still. */
 const STOOD_STILL_MS = 4000;
 
-/** The thumbprint's key must be its own: a snapshot could name any. Throws FeedError. */
+/**
+ * Adds to `keys` those that the control plane names and whose thumbprints are pinned; a snapshot that none of them signed is
+ * refused.
+ *
+ * @throws ControlError, FeedError
+ */
 export async function fetchSnapshot(
   client: ControlClient,
-  keys: ReadonlyMap<string, Uint8Array>,
+  keys: Map<string, Uint8Array>,
+  pins: ReadonlySet<string> = new Set(),
 ): Promise<FeedSnapshot> {
-  return readSnapshot(record(await client.get('/snapshot', 10_000)).snapshot, keys);
+  const { snapshot } = record(await client.get('/snapshot', SNAPSHOT_MS));
+  const named = record(snapshot).keys;
+  for (const key of Array.isArray(named) ? named : []) {
+    const bytes = fromBase64url(String(record(key).x));
+    if (bytes !== null && pins.has(thumbprint(bytes))) keys.set(thumbprint(bytes), bytes);
+  }
+  return readSnapshot(snapshot, keys);
 }
 
 /**
@@ -233,16 +247,4 @@ export function createFollower(options: FollowerOptions): Follower {
       stream?.abort();
     },
   };
-}
-
-/** Keys by thumbprint, of those that a snapshot names. */
-export function keysIn(
-  list: readonly { readonly kid: string; readonly x: string }[],
-): Map<string, Uint8Array> {
-  return new Map(
-    list.flatMap(({ kid, x }) => {
-      const key = fromBase64url(x);
-      return key === null ? [] : [[kid, key] as const];
-    }),
-  );
 }
