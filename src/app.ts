@@ -307,8 +307,16 @@ async function compose(
       journal,
       feed,
       announcer,
-      snapshot: () => {
-        const state = feedSnapshot({ home, gate, ring, policies, position: announcer.position(), clock });
+      snapshot: (known) => {
+        const state = feedSnapshot({
+          home,
+          gate,
+          ring,
+          policies,
+          known,
+          position: announcer.position(),
+          clock,
+        });
         return signStatement('snapshot', state, ring.feedKey());
       },
       bundle: (sha256) => store.getBundle(sha256),

@@ -4,7 +4,7 @@ import { publicKeyOf, randomBytes, signEd25519 } from '#runtime';
 import { listening, loggerTo, once, version } from './app.ts';
 import { isLocal } from './config/address.ts';
 import type { LoadedConfig } from './config/load.ts';
-import { toBase64url } from './crypto/base64url.ts';
+import { fromBase64url, toBase64url } from './crypto/base64url.ts';
 import { thumbprint } from './crypto/thumbprint.ts';
 import { openLog } from './decision-log/log.ts';
 import { createShipper } from './decision-log/ship.ts';
@@ -78,7 +78,7 @@ async function compose(
   const first = await firstSnapshot(client, keys, config);
 
   const path = join(config.data, JOURNAL);
-  const lostAt = memoryLostAt(config.data, path, true, Math.floor(clock() / 1000));
+  const lostAt = memoryLostAt(config.data, path, first.known, Math.floor(clock() / 1000));
   const store = await openStore({ path, clock, maxBytes: config.log.max_bytes });
   stops.push(() => store.close());
   const journal = await store.load();
@@ -251,9 +251,9 @@ function tokenIn(file: string): string {
 async function firstSnapshot(
   client: ControlClient,
   keys: Map<string, Uint8Array>,
-  { control, org, env }: Config,
+  { control, org, env, node }: Config,
 ): Promise<FeedSnapshot> {
-  const snapshot = await fetchSnapshot(client, keys, new Set(control?.keys)).catch((error: unknown) => {
+  const snapshot = await fetchSnapshot(client, node, keys, pinsOf(control)).catch((error: unknown) => {
     if (error instanceof FeedError)
       throw new InputError([
         { field: 'control.keys', message: `${error.message}: pin that key if it is the control plane's own` },
@@ -270,6 +270,17 @@ async function firstSnapshot(
       },
     ]);
   return snapshot;
+}
+
+/** Thumbprints; a JWK that holds no key pins nothing. */
+function pinsOf(control: Config['control']): Set<string> {
+  return new Set(
+    (control?.keys ?? []).flatMap((key) => {
+      if (typeof key === 'string') return [key];
+      const bytes = fromBase64url(String(key.x));
+      return bytes === null ? [] : [thumbprint(bytes)];
+    }),
+  );
 }
 
 async function bundleAt(client: ControlClient, sha256: string): Promise<Bundle> {

@@ -9,6 +9,7 @@ export interface FeedSnapshotSources {
   readonly gate: Pick<Gate, 'runtimes' | 'revocations' | 'fencedAt'>;
   readonly ring: Pick<KeyRing, 'trusted'>;
   readonly policies: Pick<PolicyRegistry, 'marks'>;
+  readonly known: boolean;
   readonly position: EventPlace;
   readonly clock: () => number;
 }
@@ -19,6 +20,7 @@ export function feedSnapshot({
   gate,
   ring,
   policies,
+  known,
   position: { epoch, seq },
   clock,
 }: FeedSnapshotSources): FeedSnapshot {
@@ -27,6 +29,7 @@ export function feedSnapshot({
     epoch,
     seq,
     time: clock(),
+    known,
     org: home.org,
     env: home.env,
     runtimes: [...gate.runtimes()],

@@ -1,7 +1,5 @@
 import { hostname } from 'node:os';
 import { resolve } from 'node:path';
-import { fromBase64url } from '../crypto/base64url.ts';
-import { thumbprint } from '../crypto/thumbprint.ts';
 import type {
   ApiEntry,
   Config,
@@ -66,9 +64,7 @@ export function effective(file: ConfigFile, around: Surroundings): Config {
         ? null
         : {
             url: file.control.url ?? '',
-            keys: (file.control.keys ?? []).map((key) =>
-              typeof key === 'string' ? key : thumbprintOf(key.x),
-            ),
+            keys: file.control.keys ?? [],
             token_file:
               file.control.token_file === undefined
                 ? ''
@@ -187,12 +183,6 @@ function api(entry: ApiEntry, path: (text: string) => string): FirewallApi {
 function permitted(file: ConfigFile, routes: RoutesFile): string[] {
   const names = [...(file.permit_method_override ?? []), ...routes.permit_method_override];
   return [...new Set(names.map((name) => name.toLowerCase()))];
-}
-
-/** Of a key whose form was checked; one that is none pins nothing. */
-function thumbprintOf(x: string): string {
-  const bytes = fromBase64url(x);
-  return bytes === null ? '' : thumbprint(bytes);
 }
 
 /** A host name as an id: other characters become hyphens. */

@@ -21,6 +21,8 @@ export interface FeedSnapshot {
   readonly epoch: number;
   readonly seq: number;
   readonly time: number;
+  /** Whether a node of this name held a lease within the last day: one without a memory has lost it. */
+  readonly known: boolean;
   readonly org: string;
   readonly env: string;
   readonly runtimes: readonly FedRuntime[];

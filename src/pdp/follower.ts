@@ -58,10 +58,11 @@ const STOOD_STILL_MS = 4000;
  */
 export async function fetchSnapshot(
   client: ControlClient,
+  node: string,
   keys: Map<string, Uint8Array>,
   pins: ReadonlySet<string> = new Set(),
 ): Promise<FeedSnapshot> {
-  const { snapshot } = record(await client.get('/snapshot', SNAPSHOT_MS));
+  const { snapshot } = record(await client.get(`/snapshot?node=${node}`, SNAPSHOT_MS));
   const named = record(snapshot).keys;
   for (const key of Array.isArray(named) ? named : []) {
     const bytes = fromBase64url(String(record(key).x));
@@ -197,7 +198,7 @@ export function createFollower(options: FollowerOptions): Follower {
   /** The authority's log is another one: what it says counts, but nothing comes back to life. */
   async function anew(): Promise<void> {
     try {
-      const snapshot = await fetchSnapshot(client, keys);
+      const snapshot = await fetchSnapshot(client, node, keys);
       gate.replace({ ...snapshot, position: snapshot, fencedAt: snapshot.fenced_at });
       onSnapshot(snapshot);
       await renew();

@@ -21,6 +21,14 @@ export const leaseRequestSchema = {
 } as const;
 export type LeaseRequestBody = FromSchema<typeof leaseRequestSchema>;
 
+export const snapshotQuerySchema = {
+  type: 'object',
+  additionalProperties: false,
+  required: ['node'],
+  properties: { node: { ...id, description: 'Who asks' } },
+} as const;
+export type SnapshotQuery = FromSchema<typeof snapshotQuerySchema>;
+
 export const eventsQuerySchema = {
   type: 'object',
   additionalProperties: false,

@@ -418,10 +418,10 @@ export interface Config {
   readonly permit_method_override: readonly string[];
   /** `embedded`, or an absolute folder. */
   readonly bundles: { readonly source: string; readonly keys: readonly Jwk[] };
-  /** `keys` are thumbprints. Null where this is no decision node; a member that nobody gave is empty. */
+  /** `keys`: thumbprints, or JWKs. Null where this is no decision node; a member that nobody gave is empty. */
   readonly control: {
     readonly url: string;
-    readonly keys: readonly string[];
+    readonly keys: readonly (string | { readonly x?: unknown })[];
     readonly token_file: string;
   } | null;
   readonly firewall: { readonly listen: string; readonly apis: readonly FirewallApi[] } | null;

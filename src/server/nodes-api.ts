@@ -18,6 +18,8 @@ import {
   leaseRequestSchema,
   type NodeTaintBody,
   nodeTaintSchema,
+  type SnapshotQuery,
+  snapshotQuerySchema,
 } from '../schema/api-nodes.ts';
 import type { Store } from '../store/store.ts';
 import type { OperatorHandler } from './guard.ts';
@@ -29,11 +31,13 @@ export interface NodesApi {
   readonly journal: Journal;
   readonly feed: Feed;
   readonly announcer: Pick<Announcer, 'position' | 'eventsAfter'>;
-  readonly snapshot: () => Signed<FeedSnapshot>;
+  /** `known`: a node of that name held a lease. */
+  readonly snapshot: (known: boolean) => Signed<FeedSnapshot>;
   readonly bundle: Store['getBundle'];
   readonly taint: Stops['taint'];
 }
 
+const readSnapshot = reader<SnapshotQuery>(snapshotQuerySchema);
 const readLease = reader<LeaseRequestBody>(leaseRequestSchema);
 const readEvents = reader<EventsQuery>(eventsQuerySchema);
 const readBundle = reader<BundleParams>(bundleParamsSchema);
@@ -62,7 +66,10 @@ export function nodeHandlers(
   const { nodes, journal, announcer } = api;
   return {
     listNodes: () => ({ success: true, nodes: nodes.list() }),
-    nodeSnapshot: () => ({ success: true, snapshot: api.snapshot() }),
+    nodeSnapshot(_operator, request) {
+      const { node } = readSnapshot(request.query);
+      return { success: true, snapshot: api.snapshot(nodes.list().some((one) => one.node === node)) };
+    },
     async nodeLease(_operator, request) {
       return { success: true, lease: await nodes.lease(readLease(request.body)) };
     },

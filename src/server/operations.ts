@@ -23,6 +23,7 @@ import {
   journalSchema,
   leaseRequestSchema,
   nodeTaintSchema,
+  snapshotQuerySchema,
 } from '../schema/api-nodes.ts';
 import * as answer from './answers.ts';
 
@@ -224,8 +225,9 @@ export const OPERATIONS = {
     on: ['control'],
     needs: 'nodes.connect',
     summary: 'The state that a decision node starts from, signed',
+    query: snapshotQuerySchema,
     answer: answer.nodeSnapshot,
-    errors: [],
+    errors: ['invalid_request'],
   },
   nodeEvents: {
     method: 'GET',

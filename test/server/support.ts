@@ -105,7 +105,7 @@ async function nodesOf({ store, authority, gate }: World, ring: KeyRing): Promis
     journal: createJournal({ store, chains: [], own: 'control', key: ring.logKey, clock: Date.now }),
     feed,
     announcer,
-    snapshot: () =>
+    snapshot: (known) =>
       signStatement(
         'snapshot',
         feedSnapshot({
@@ -113,6 +113,7 @@ async function nodesOf({ store, authority, gate }: World, ring: KeyRing): Promis
           gate,
           ring,
           policies: { marks: () => new Map() },
+          known,
           position: position(),
           clock: Date.now,
         }),
