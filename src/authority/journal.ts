@@ -97,7 +97,7 @@ export function createJournal({ store, chains, own, key, clock }: JournalOptions
   }
 
   return {
-    take(node, lines) {
+    async take(node, lines) {
       if (node === own)
         throw new Refusal('conflict', `${node} is this control plane's own name: give the node another`);
       const turn = (turns.get(node) ?? Promise.resolve()).then(() => append(node, lines));

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
+import { createGate } from '../../src/gate/gate.ts';
 import { createLeaseHolder, type Moment } from '../../src/gate/lease.ts';
+import type { LiveRuntime } from '../../src/gate/runtimes.ts';
 
 const AT = { epoch: 7, seq: 10 };
 const terms = (over: Partial<{ epoch: number; seq: number; time: number }> = {}) => ({
@@ -76,5 +78,44 @@ describe('the lease of a node', () => {
     assert.equal(holder.confirmedSince(since, AT), false);
     holder.renew(terms(), sent());
     assert.equal(holder.confirmedSince(since, AT), true);
+  });
+});
+
+describe('a gate whose authority began another log', () => {
+  it('brings nothing back to life, and lowers no taint epoch', () => {
+    const gate = createGate();
+    const runtime = (runtime_id: string, over: Partial<LiveRuntime> = {}): LiveRuntime => ({
+      org: 'acme',
+      env: 'prod',
+      runtime_id,
+      agent_id: 'a',
+      workspace_id: 'w',
+      profile: 'low',
+      subject: 's',
+      keys: null,
+      status: 'active',
+      registered_at: 0,
+      taint_epoch: 0,
+      ...over,
+    });
+    const nothing = { revocations: [], nonces: [], budgets: [], memoryLostAt: null, latestRecord: 0 };
+    const before = [
+      runtime('killed', { status: 'killed' }),
+      runtime('tainted', { taint_epoch: 3 }),
+      runtime('gone'),
+    ];
+    gate.load({ ...nothing, runtimes: before, position: AT });
+    const after = [runtime('killed'), runtime('tainted')];
+    gate.replace({ runtimes: after, revocations: [], position: { epoch: 8, seq: 2 }, fencedAt: null });
+    const found = ['killed', 'tainted', 'gone'].map((id) => gate.runtime('acme', 'prod', id));
+    assert.deepEqual(
+      found.map((one) => [one?.status, one?.taint_epoch]),
+      [
+        ['killed', 0],
+        ['active', 3],
+        ['inactive', 0],
+      ],
+    );
+    assert.deepEqual(gate.position, { epoch: 8, seq: 2 });
   });
 });
