@@ -1,11 +1,15 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import pino, { type Logger } from 'pino';
+import { createAnnouncer } from './authority/announce.ts';
 import { createAuthority } from './authority/authority.ts';
 import { createBackup, refuseBackup, removeLeftBackups } from './authority/backup.ts';
+import { feedSnapshot } from './authority/feed-snapshot.ts';
 import { siteHost } from './authority/identity.ts';
+import { createJournal } from './authority/journal.ts';
 import { type KeyRing, openKeyRing } from './authority/key-ring.ts';
 import { cursorKey, loadKeys, operatorKeyFile } from './authority/keys.ts';
+import { openNodes } from './authority/nodes.ts';
 import { opaKeyOf } from './authority/opa-key.ts';
 import { createOperators } from './authority/operators.ts';
 import { createPolicies, type Trusted } from './authority/policies.ts';
@@ -22,7 +26,9 @@ import { createRetention, type Retention } from './decision-log/retention.ts';
 import { createTail } from './decision-log/tail.ts';
 import { startUpload, type Upload } from './decision-log/upload.ts';
 import { vouch } from './decision-log/vouch.ts';
+import { createLocalFeed } from './feed/local.ts';
 import type { Shared } from './feed/shared.ts';
+import { type FeedKey, signStatement } from './feed/statement.ts';
 import { headerSecret } from './firewall/secret.ts';
 import { createGate, type Gate } from './gate/gate.ts';
 import { createAdmission } from './pdp/admission.ts';
@@ -146,11 +152,22 @@ async function compose(
       { restored_at: new Date(snapshot.fenced_at).toISOString(), epoch: snapshot.last.epoch },
       'this state was restored from a backup: proofs issued before that are denied (revoked)',
     );
+  const feed = createLocalFeed();
+  stops.push(() => feed.close());
+  let signer: (() => FeedKey) | null = null;
+  const announcer = createAnnouncer({
+    store,
+    feed,
+    key: () => signer?.() ?? null,
+    last: snapshot.last,
+    onError: (error, doing) => logger.error({ err: error }, doing),
+  });
+  const announced: typeof store = { ...store, appendEvent: announcer.appendEvent };
   const ring = await openKeyRing({
     folder: config.data,
     keys,
     known: snapshot.signing_keys,
-    store,
+    store: announced,
     home,
     clock,
     onChange: () => {
@@ -158,6 +175,7 @@ async function compose(
     },
     onError: (error, doing) => logger.error({ err: error }, doing),
   });
+  signer = ring.feedKey;
   const settled = { settings: settingsFrom(loaded, ring) };
   const gate = createGate();
   loadGate(gate, snapshot, lostAt, believed(snapshot, clock(), options, logger));
@@ -171,7 +189,7 @@ async function compose(
   const policyVerbs = createPolicies({
     registry: policies,
     archive,
-    store,
+    store: announced,
     home,
     clock,
     keys: () => bundleKeys(running.config, ring),
@@ -208,7 +226,7 @@ async function compose(
   const activity = createActivity(clock);
   log.onRecord(activity.recorded);
   const lags = createLags();
-  const nodes = createNodeWatch();
+  const nodeWatch = createNodeWatch();
   const upload =
     config.decision_logs === null
       ? null
@@ -226,7 +244,7 @@ async function compose(
     home,
     activity,
     lags,
-    nodes,
+    nodes: nodeWatch,
     lost: () => log.stats().lost,
     upload: () => upload?.state() ?? null,
     clock,
@@ -239,14 +257,26 @@ async function compose(
   void activity
     .warm(store, tenantsOf(config), logEnd)
     .catch((error: unknown) => logger.warn({ err: error }, 'the last hour could not be counted'));
+  const nodes = await openNodes({ store, home, clock, key: ring.feedKey, position: announcer.position });
+  const journal = createJournal({
+    store,
+    chains: snapshot.chains,
+    own: config.node,
+    key: ring.logKey,
+    clock,
+  });
+
   const authority = createAuthority({
     home,
     host: siteHost(config.public_url),
     keys,
     issuer: ring.issuer,
     trust: () => settled.settings.trust,
-    store,
+    store: announced,
     gate,
+    spread: nodes.spread,
+    hold: nodes.hold,
+    release: nodes.release,
     clock,
     routes: () => settled.settings.routes.routes,
     states: snapshot.unregistered,
@@ -360,6 +390,26 @@ async function compose(
       clock,
     },
     keys: ring,
+    nodes: {
+      nodes,
+      journal,
+      feed,
+      announcer,
+      snapshot: (known) => {
+        const state = feedSnapshot({
+          home,
+          gate,
+          ring,
+          policies,
+          known,
+          position: announcer.position(),
+          clock,
+        });
+        return signStatement('snapshot', state, ring.feedKey());
+      },
+      bundle: (sha256) => store.getBundle(sha256),
+      taint: authority.taint,
+    },
     policies: policyVerbs,
     backup:
       config.store === null
@@ -500,7 +550,7 @@ async function openState(
 }
 
 /** A listener with its TLS files read. Throws InputError. */
-function listening({ address, mode, tls }: Listener, field: string) {
+export function listening({ address, mode, tls }: Listener, field: string) {
   return { address, mode, tls: tls === null ? null : readTls(tls, field) };
 }
 
@@ -510,7 +560,7 @@ interface Secured {
   readonly guard: TlsGuard;
 }
 
-function securedBy({ tls: files }: Listener, field: string, guard: TlsGuard | null): Secured | null {
+export function securedBy({ tls: files }: Listener, field: string, guard: TlsGuard | null): Secured | null {
   return files === null || guard === null ? null : { files, field, guard };
 }
 
@@ -677,20 +727,20 @@ function fixedProblems(running: Config, next: Config): Problem[] {
   return problems;
 }
 
-function version(): string {
+export function version(): string {
   const manifest: unknown = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'));
   return typeof manifest === 'object' && manifest !== null && 'version' in manifest
     ? String(manifest.version)
     : '';
 }
 
-function loggerTo({ output, level = 'info' }: AppOptions): Logger {
+export function loggerTo({ output, level = 'info' }: AppOptions): Logger {
   return output === undefined
     ? pino({ level }, pino.destination({ dest: 2, sync: true }))
     : pino({ level }, { write: (line: string) => output(line.trimEnd()) });
 }
 
-function once(run: () => Promise<void>): () => Promise<void> {
+export function once(run: () => Promise<void>): () => Promise<void> {
   let done: Promise<void> | undefined;
   return () => {
     done ??= run();

@@ -28,6 +28,8 @@ const LAYERS: Record<string, number> = {
   client: 4,
   console: 4,
   'app.ts': 5,
+  // The other composition: a decision node.
+  'node.ts': 5.1,
   cli: 6,
   'main.ts': 6.1,
   'main.js': 6.1,

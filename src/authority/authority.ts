@@ -25,7 +25,7 @@ import { createOutstanding } from './outstanding.ts';
 import { createRegistrar, type Registrar } from './register.ts';
 import { createRenewer } from './renew.ts';
 import { createResumes, type Resumes } from './resume.ts';
-import { createStops, type Stops, type Why } from './stop.ts';
+import { createStops, type Stops, type StopsOptions, type Why } from './stop.ts';
 
 export type { RuntimePage } from './list.ts';
 
@@ -45,6 +45,10 @@ export interface AuthorityOptions {
   >;
   /** Loaded before the first verb. */
   readonly gate: Gate;
+  /** Waits for the other nodes; absent: there are none. */
+  readonly spread?: StopsOptions['spread'];
+  readonly hold?: StopsOptions['hold'];
+  readonly release?: StopsOptions['release'];
   /** Milliseconds since 1970. */
   readonly clock: () => number;
   readonly routes: () => readonly Route[];

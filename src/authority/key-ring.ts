@@ -2,11 +2,13 @@ import { publicKeyOf, signEd25519 } from '#runtime';
 import { fromBase64url, toBase64url } from '../crypto/base64url.ts';
 import { thumbprint } from '../crypto/thumbprint.ts';
 import type { CheckpointKeys, LogKey } from '../decision-log/checkpoint.ts';
+import type { FeedKey } from '../feed/statement.ts';
 import { KEY_USES, type KeyUse } from '../schema/common.ts';
 import { StoreConflict } from '../store/errors.ts';
 import type { KeyChange, SigningKey, Tenant } from '../store/model.ts';
 import type { Store } from '../store/store.ts';
 import { endorse, endorsedKeys } from './endorse.ts';
+import { handOver } from './handover.ts';
 import { draftKey, dropDraft, installDraft, type Keys, keyInFile, leftDraft } from './keys.ts';
 import { notFound, Refusal } from './refusal.ts';
 import { KeyFileError } from './secret-file.ts';
@@ -25,6 +27,8 @@ export interface KeyWhy {
 export interface KeyRing {
   /** Signs roots. A seed of Ed25519. */
   issuer(): Uint8Array;
+  /** Signs what nodes are told: the authority's own key, which they pin. */
+  feedKey(): FeedKey;
   /** Signs checkpoints of the decision log. */
   logKey(): LogKey;
   checkpointKeys(): CheckpointKeys;
@@ -76,7 +80,9 @@ export async function openKeyRing(options: KeyRingOptions): Promise<KeyRing> {
     const others = after(use, { kid, x, to }, time).filter(
       (key) => key.use === use && key.status !== 'current',
     );
-    const changed = { use, kid, x, to, endorse: others.map((key) => endorse(key, seed)) };
+    // Nodes that know only the key of before learn from it which one comes after.
+    const handover = seeds[use] === seed ? {} : { handover: handOver(use, { kid, x }, seeds[use]) };
+    const changed = { use, kid, x, to, endorse: others.map((key) => endorse(key, seed)), ...handover };
     const payload = { change: changed, action, ...why };
     await store.appendEvent({ ...home, type: 'key', payload, time });
     ring = endorsed(after(use, { kid, x, to }, time), changed.endorse);
@@ -185,6 +191,10 @@ export async function openKeyRing(options: KeyRingOptions): Promise<KeyRing> {
   for (const use of KEY_USES) await adopt(use);
   return {
     issuer: () => seeds.authority,
+    feedKey() {
+      const seed = seeds.authority;
+      return { keyid: halfOf(seed).kid, sign: (bytes) => toBase64url(signEd25519(bytes, seed)) };
+    },
     logKey() {
       const seed = seeds.checkpoint;
       return { keyid: halfOf(seed).kid, sign: (bytes) => toBase64url(signEd25519(bytes, seed)) };

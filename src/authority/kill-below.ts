@@ -11,10 +11,10 @@ export interface Delegator {
 }
 
 /** `epoch`, `seq`: the last of its events. `durable`: all of them. */
-export interface EnforcedBelow extends Enforced {
+export type EnforcedBelow = Enforced & {
   /** Runtimes that were registered for the subject, by id. */
   readonly runtimes: readonly string[];
-}
+};
 
 /** Kills within one turn of the event loop: some 20 ms. */
 const AT_ONCE = 250;
@@ -57,5 +57,7 @@ function lastOf(done: readonly Enforced[]): Enforced {
   const failed = done.find(({ durable }) => !durable);
   const last = [...done].sort((a, b) => (a.seq ?? 0) - (b.seq ?? 0)).at(-1);
   if (last === undefined) throw new RangeError('a delegator: a subject, a lemma id or a key');
-  return failed ?? last;
+  // Of what is not in force everywhere yet, that which takes longest.
+  const pending = done.filter((one) => !one.enforced).sort((a, b) => a.enforced_by - b.enforced_by);
+  return failed ?? pending.at(-1) ?? last;
 }

@@ -5,6 +5,7 @@ import type { Gate } from '../gate/gate.ts';
 import type { LiveRuntime } from '../gate/runtimes.ts';
 import type { EventPlace, Revocation, StoredEvent, StoreEvent, Tenant } from '../store/model.ts';
 import type { Store } from '../store/store.ts';
+import { alone, type Spread } from './enforcement.ts';
 import { notFound, Refusal } from './refusal.ts';
 import { placeOf } from './registration.ts';
 
@@ -12,13 +13,12 @@ import { placeOf } from './registration.ts';
  * A stop that holds in this process from now on. `durable`: it also survives a restart, as the event at `epoch`, `seq`;
  * where it is not, asking again tries to write it again. `at` in milliseconds.
  */
-export interface Enforced {
-  readonly enforced: true;
+export type Enforced = Spread & {
   readonly durable: boolean;
   readonly epoch: number | null;
   readonly seq: number | null;
   readonly at: number;
-}
+};
 
 export interface Why {
   /** For people; kept with the event. */
@@ -31,6 +31,11 @@ export interface StopsOptions {
   readonly home: Tenant;
   readonly store: Pick<Store, 'appendEvent' | 'eventsAround'>;
   readonly gate: Gate;
+  /** Waits until other nodes have applied the event, or says when their leases end. Absent: there are none. */
+  readonly spread?: ((place: EventPlace) => Promise<Spread>) | undefined;
+  /** No node will hear of a stop that is not durable: none is vouched for until `release` names it again. */
+  readonly hold?: ((stop: string) => Spread) | undefined;
+  readonly release?: ((stop: string) => void) | undefined;
   readonly clock: () => number;
   /** Told why a stop could not be made durable. */
   readonly onError: (error: unknown, doing: string) => void;
@@ -64,7 +69,16 @@ const PAGE = 500;
  * The verbs that take something away. They take effect in this process first and are then made durable: a disk that
  * stalls or is full must not keep a killed runtime alive.
  */
-export function createStops({ home, store, gate, clock, onError }: StopsOptions): Stops {
+export function createStops({
+  home,
+  store,
+  gate,
+  clock,
+  onError,
+  spread,
+  hold,
+  release,
+}: StopsOptions): Stops {
   const kills = new Map<string, Promise<Enforced>>();
   const asks = new Map<string, number>();
 
@@ -79,10 +93,11 @@ export function createStops({ home, store, gate, clock, onError }: StopsOptions)
     try {
       const place = await store.appendEvent(event);
       applied(place);
-      return { enforced: true, durable: true, ...place, at };
+      release?.(nameOf(event));
+      return { ...((await spread?.(place)) ?? alone), durable: true, ...place, at };
     } catch (error) {
       onError(error, `${event.type} of ${event.org}/${event.env} holds until a restart only`);
-      return { enforced: true, durable: false, epoch: null, seq: null, at };
+      return { ...(hold?.(nameOf(event)) ?? alone), durable: false, epoch: null, seq: null, at };
     }
   }
 
@@ -94,7 +109,8 @@ export function createStops({ home, store, gate, clock, onError }: StopsOptions)
     put();
     const before = wasKilled ? await findKill(tenant, runtimeId) : null;
     if (before !== null) {
-      return { enforced: true, durable: true, epoch: before.epoch, seq: before.seq, at: before.time };
+      const { epoch, seq, time } = before;
+      return { ...((await spread?.(before)) ?? alone), durable: true, epoch, seq, at: time };
     }
     const payload = { runtime_id: runtimeId, ...noted(why) };
     return keep({ org, env, type: 'kill', payload, time: clock() }, put);
@@ -127,7 +143,7 @@ export function createStops({ home, store, gate, clock, onError }: StopsOptions)
     const killing = killAnew(tenant, runtimeId, why);
     kills.set(place, killing);
     const enforced = await killing;
-    if (!enforced.durable) kills.delete(place);
+    if (!enforced.durable || !enforced.enforced) kills.delete(place);
     return enforced;
   }
 
@@ -144,7 +160,9 @@ export function createStops({ home, store, gate, clock, onError }: StopsOptions)
         ),
       ),
     );
-    return kept.find(({ durable }) => !durable) ?? (kept.at(-1) as Enforced);
+    return (
+      kept.find(({ durable }) => !durable) ?? kept.find((one) => !one.enforced) ?? (kept.at(-1) as Enforced)
+    );
   }
 
   async function taint(runtimeId: string, why: string, tenant: Tenant = home, by?: string) {
@@ -178,6 +196,11 @@ export function createStops({ home, store, gate, clock, onError }: StopsOptions)
   const forgetKill = (runtimeId: string, tenant: Tenant) => void kills.delete(placeOf(tenant, runtimeId));
 
   return { kill, revoke, taint, contain, stopsAsked, forgetKill };
+}
+
+function nameOf({ org, env, type, payload }: StoreEvent): string {
+  const about = 'runtime_id' in payload ? payload.runtime_id : 'value' in payload ? payload.value : null;
+  return JSON.stringify([org, env, type, about]);
 }
 
 function noted({ reason, by }: Why): { reason?: string; by?: string } {

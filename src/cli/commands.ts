@@ -16,6 +16,7 @@ export interface Group {
 
 export const COMMANDS: readonly (Entry | Group)[] = [
   { name: 'serve', summary: 'Run the service', load: () => import('./serve.ts') },
+  { name: 'pdp', summary: 'Run a decision node of a control plane', load: () => import('./pdp.ts') },
   { name: 'demo', summary: 'Six containment tests, offline, in seconds', load: () => import('./demo.ts') },
   { name: 'init', summary: 'Write a starter lemma.yaml', load: () => import('./init.ts') },
   {

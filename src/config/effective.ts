@@ -66,6 +66,17 @@ export function effective(file: ConfigFile, around: Surroundings): Config {
       source: source === 'embedded' ? source : path('bundles.source', source),
       keys: file.bundles?.keys ?? [],
     },
+    control:
+      file.control === undefined
+        ? null
+        : {
+            url: file.control.url ?? '',
+            keys: file.control.keys ?? [],
+            token_file:
+              file.control.token_file === undefined
+                ? ''
+                : path('control.token_file', file.control.token_file),
+          },
     firewall:
       file.firewall === undefined
         ? null

@@ -2,6 +2,7 @@ import { Denial, type ReasonCode } from '../reason.ts';
 import type { SpentNonce } from '../schema/decision.ts';
 import type { Lemma, RuntimeLemma } from '../schema/lemma.ts';
 import { type BudgetLine, type Budgets, createBudgets, type Reservation } from './budget.ts';
+import type { LeaseHolder } from './lease.ts';
 import { createReplayGuard, type ReplayGuard } from './replay.ts';
 import type { LiveRuntime, Revocation } from './runtimes.ts';
 
@@ -44,28 +45,45 @@ export interface GateState {
 export interface GateOptions {
   /** Nonces kept at most. */
   readonly nonceLimit?: number;
+  /** Where the authority is another process: what it last said about this node's state. Absent: the store here is the authority. */
+  readonly lease?: LeaseHolder;
 }
+
+/** What a node is given anew when the authority's log is another one. */
+export type GateReplacement = Pick<GateState, 'runtimes' | 'revocations' | 'position' | 'fencedAt'>;
 
 /** How far back the clock may step, milliseconds, before nothing that depends on time can be trusted. */
 const CLOCK_STEP_BACK = 30_000;
+/** How far a node's wall clock may be from the authority's: proofs may be made that far ahead, no farther. */
+const CLOCK_SKEW = 30_000;
+/** What JSON can say of an age that has no end. */
+const NEVER = Number.MAX_SAFE_INTEGER;
 
 /**
  * The live state of runtimes, in memory, rebuilt from the store at start: until `load`, every check is
- * `state_not_ready`. The store in this process is the authority, so freshness is local.
+ * `state_not_ready`. Where the store in this process is the authority, freshness is local; else it is the lease's.
  */
 export interface Gate {
   readonly ready: boolean;
   load(state: GateState): void;
-  /** Step 13 up to `revoked`: the runtime that acts. Throws state_not_ready, clock_untrusted, runtime_unknown, runtime_killed, runtime_inactive, revoked. */
+  /** Another log's state takes the place of this one; what was killed, revoked or tainted stays so. */
+  replace(state: GateReplacement): void;
+  /** The log was followed up to here. */
+  advance(position: { epoch: number; seq: number }): void;
+  readonly position: { readonly epoch: number; readonly seq: number };
+  /** Step 13 up to `revoked`: the runtime that acts. Throws state_not_ready, clock_untrusted, runtime_unknown, runtime_killed, runtime_inactive, revoked, freshness_stale (its lease has ended). */
   admit(chain: Bound, nowMs: number): LiveRuntime;
   /** Step 13, `replay_detected`. `now` in seconds. */
   spend(nonce: SpentNonce, now: number): void;
   reserve(lines: readonly BudgetLine[], now: number): Reservation | null;
   freshness(): Freshness;
-  /** The last look, right before the answer: kill or revocation that came meanwhile. */
+  /** The last look, right before the answer: kill or revocation that came meanwhile, a lease that ended. */
   stopped(chain: Bound): ReasonCode | null;
   runtime(org: string, env: string, runtimeId: string): LiveRuntime | null;
   runtimes(): IterableIterator<LiveRuntime>;
+  revocations(): IterableIterator<Revocation>;
+  /** Seconds: what was issued until then does not count. Null: the state is no restored one. */
+  readonly fencedAt: number | null;
   putRuntime(runtime: LiveRuntime, position?: { epoch: number; seq: number }): void;
   /** Whether a lemma id, key or subject was taken back there. */
   revoked(org: string, env: string, value: string): boolean;
@@ -77,12 +95,37 @@ export interface Gate {
 
 export function createGate(options: GateOptions = {}): Gate {
   const runtimes = new Map<string, LiveRuntime>();
-  const revoked = new Set<string>();
+  const revoked = new Map<string, Revocation>();
   let replay: ReplayGuard | null = null;
   let budgets: Budgets = createBudgets();
   let position = { epoch: 0, seq: 0 };
   let latest = 0;
   let fencedAt: number | null = null;
+
+  const { lease } = options;
+
+  /** Within one log never backwards: answers of the store may overtake each other. */
+  const advance = (at: { epoch: number; seq: number } | undefined) => {
+    if (at !== undefined && (at.epoch !== position.epoch || at.seq > position.seq))
+      position = { epoch: at.epoch, seq: at.seq };
+  };
+
+  const put = (runtime: LiveRuntime) => {
+    const id = key(runtime.org, runtime.env, runtime.runtime_id);
+    const before = runtimes.get(id);
+    // Monotonic: an old message can't bring a runtime back, nor an epoch down. Only a revival that is new does.
+    const revives = (runtime.revived?.taint_epoch ?? 0) > (before?.revived?.taint_epoch ?? 0);
+    const status = before?.status === 'killed' && !revives ? 'killed' : runtime.status;
+    const revived = revives ? runtime.revived : before?.revived;
+    const taint_epoch = Math.max(before?.taint_epoch ?? 0, runtime.taint_epoch);
+    const { revived: _, ...rest } = runtime;
+    runtimes.set(id, { ...rest, status, taint_epoch, ...(revived === undefined ? {} : { revived }) });
+  };
+
+  const age = () => {
+    const ms = Math.ceil(lease?.age(position) ?? 0);
+    return Number.isFinite(ms) ? ms : NEVER;
+  };
 
   const lookUp = (chain: Bound) => runtimes.get(keysOf(chain).runtime);
 
@@ -96,7 +139,7 @@ export function createGate(options: GateOptions = {}): Gate {
     load(state) {
       for (const runtime of state.runtimes)
         runtimes.set(key(runtime.org, runtime.env, runtime.runtime_id), runtime);
-      for (const r of state.revocations) revoked.add(key(r.org, r.env, r.value));
+      for (const r of state.revocations) revoked.set(key(r.org, r.env, r.value), r);
       budgets = createBudgets();
       for (const b of state.budgets) budgets.restore(b.lemma_id, b.used, b.expires_at);
       position = state.position;
@@ -118,6 +161,11 @@ export function createGate(options: GateOptions = {}): Gate {
         });
       }
       latest = Math.max(latest, nowMs);
+      const skew = Math.round(lease?.skew() ?? 0);
+      if (Math.abs(skew) > CLOCK_SKEW)
+        throw new Denial('clock_untrusted', `the clock is ${skew} ms from the authority's`, {
+          skew_ms: skew,
+        });
       const runtime = lookUp(chain);
       const unlike = runtime === undefined ? 'registration' : mismatch(runtime, chain);
       const facts = { runtime_id: chain.runtime.claims.runtime_id, ...chain.root.claims };
@@ -146,6 +194,12 @@ export function createGate(options: GateOptions = {}): Gate {
           restored_at: fencedAt,
         });
       }
+      if (lease?.ended(position) === true) {
+        throw new Denial('freshness_stale', 'the lease of this node has ended: it may have missed a kill', {
+          ...facts,
+          age_ms: age(),
+        });
+      }
       return runtime;
     },
     spend(nonce, now) {
@@ -153,8 +207,12 @@ export function createGate(options: GateOptions = {}): Gate {
       replay.spend(nonce, now);
     },
     reserve: (lines, now) => budgets.reserve(lines, now),
-    freshness: () => ({ age_ms: 0, source: 'local', confirmed: true, ...position }),
+    freshness: () =>
+      lease === undefined
+        ? { age_ms: 0, source: 'local', confirmed: true, ...position }
+        : { age_ms: age(), source: 'lease', confirmed: false, ...position },
     stopped(chain) {
+      if (lease?.ended(position) === true) return 'freshness_stale';
       const runtime = lookUp(chain);
       if (runtime?.status === 'killed') return 'runtime_killed';
       if (runtime !== undefined && beforeRevival(runtime, chain)) return 'runtime_killed';
@@ -162,23 +220,34 @@ export function createGate(options: GateOptions = {}): Gate {
     },
     runtime: (org, env, runtimeId) => runtimes.get(key(org, env, runtimeId)) ?? null,
     runtimes: () => runtimes.values(),
+    revocations: () => revoked.values(),
+    get fencedAt() {
+      return fencedAt;
+    },
     putRuntime(runtime, at) {
-      const id = key(runtime.org, runtime.env, runtime.runtime_id);
-      const known = runtimes.get(id);
-      // Monotonic: an old message can't bring a runtime back, nor an epoch down. Only a revival that is new does.
-      const revives = (runtime.revived?.taint_epoch ?? 0) > (known?.revived?.taint_epoch ?? 0);
-      const status = known?.status === 'killed' && !revives ? 'killed' : runtime.status;
-      const revived = revives ? runtime.revived : known?.revived;
-      const taint_epoch = Math.max(known?.taint_epoch ?? 0, runtime.taint_epoch);
-      const { revived: _, ...rest } = runtime;
-      runtimes.set(id, { ...rest, status, taint_epoch, ...(revived === undefined ? {} : { revived }) });
-      position = at ?? position;
+      put(runtime);
+      advance(at);
     },
     revoked: (org, env, value) => revoked.has(key(org, env, value)),
     budgetUsed: (lemmaId) => budgets.used(lemmaId),
     revoke(revocation, at) {
-      revoked.add(key(revocation.org, revocation.env, revocation.value));
-      position = at ?? position;
+      revoked.set(key(revocation.org, revocation.env, revocation.value), revocation);
+      advance(at);
+    },
+    replace(state) {
+      const listed = new Set(state.runtimes.map((r) => key(r.org, r.env, r.runtime_id)));
+      for (const runtime of state.runtimes) put(runtime);
+      // Not forgotten: registered again, it has the taint epoch that it had come to.
+      for (const [id, runtime] of runtimes)
+        if (!listed.has(id) && runtime.status === 'active')
+          runtimes.set(id, { ...runtime, status: 'inactive' });
+      for (const r of state.revocations) revoked.set(key(r.org, r.env, r.value), r);
+      fencedAt = Math.max(fencedAt ?? 0, state.fencedAt ?? 0) || null;
+      position = state.position;
+    },
+    advance,
+    get position() {
+      return position;
     },
     get nonces() {
       return replay?.size ?? 0;

@@ -17,6 +17,7 @@ import { bodyFacts } from '../request/body.ts';
 import { checkSizes, readCredentials } from '../request/headers.ts';
 import type { RouteMap } from '../request/route-map.ts';
 import { signedMessage } from '../request/signed.ts';
+import type { Profile } from '../schema/common.ts';
 import type { Decision } from '../schema/decision.ts';
 import type { Lemma } from '../schema/lemma.ts';
 import type { AuthzRequest, Presented, Route } from '../schema/request.ts';
@@ -46,6 +47,13 @@ export interface Pdp {
   readonly log: DecisionLog;
   /** Raises the runtime's taint epoch; resolves when that is durable and in force. */
   readonly taint: (tenant: Tenant, runtimeId: string, why: string) => Promise<void>;
+  /**
+   * Where the authority is another process: asks it whether this node's state is whole, and resolves with whether it was so
+   * after the call. Never rejects, and never takes long. Absent: the store here is the authority.
+   */
+  readonly confirm?: () => Promise<boolean>;
+  /** Whether this machine was asleep a moment ago: then one renewal is awaited before anything is stale. */
+  readonly slept?: () => boolean;
   /** Told of what should never happen, with the decision's id: the caller sees only `internal_error`. */
   readonly onError: (error: unknown, decisionId: string) => void;
 }
@@ -101,6 +109,7 @@ async function examine(draft: Draft, pdp: Pdp, settings: Settings): Promise<void
 
   enter(draft, 'gate');
   checkActor(request, chain); //                                                 13
+  if (pdp.slept?.() === true) await pdp.confirm?.();
   pdp.gate.admit(chain, draft.nowMs);
   if (pop !== null) spend(draft, pdp, pop, now);
   draft.reservation = pdp.gate.reserve(budgetLines(chain), now);
@@ -183,10 +192,14 @@ export async function evaluate(draft: Draft, pdp: Pdp, settings: Settings, check
   if (routed === null) throw new Denial('route_unknown', 'no route');
   enter(draft, 'policy');
   const claims = chain?.runtime.claims;
-  const runtime =
+  const live = () =>
     claims === undefined ? null : pdp.gate.runtime(routed.route.org, routed.route.env, claims.runtime_id);
+  const confirmed =
+    pdp.confirm === undefined ? null : await confirmation(pdp, effectiveProfile(routed, live(), chain));
+  const runtime = live();
   const profile = effectiveProfile(routed, runtime, chain);
   const { engine, ref, meta } = pdp.policies.active(profile);
+  const freshness = pdp.gate.freshness();
   draft.profile = profile;
   draft.bundle = ref;
   draft.durable = meta.record === 'durable';
@@ -199,7 +212,7 @@ export async function evaluate(draft: Draft, pdp: Pdp, settings: Settings, check
     ...checked,
     chain,
     runtime,
-    freshness: pdp.gate.freshness(),
+    freshness: confirmed === null ? freshness : { ...freshness, confirmed },
     budget: draft.reservation,
     disclosure: meta,
   });
@@ -214,6 +227,12 @@ export async function evaluate(draft: Draft, pdp: Pdp, settings: Settings, check
     draft.reservation?.release();
     draft.reservation = null;
   }
+}
+
+/** Whether the node's state was whole after the request came, where the profile asks for that. */
+async function confirmation(pdp: Pdp, profile: Profile): Promise<boolean> {
+  if (!pdp.policies.active(profile).meta.confirm) return false;
+  return (await pdp.confirm?.()) ?? false;
 }
 
 /** A route in `mode: observe` answers allow and keeps the true verdict; steps 1 to 3, kill and revocation still deny. */

@@ -10,6 +10,7 @@ import { methodsSchema, permitMethodOverrideSchema, routeSchema, scopeSchema } f
 
 const id = { type: 'string', pattern: ID_PATTERN } as const;
 const keys = { type: 'array', minItems: 1, items: jwkSchema } as const;
+const { type: _object, ...jwkParts } = jwkSchema;
 
 /** RFC 9110 field name. */
 export const HEADER_PATTERN = "^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}$";
@@ -377,6 +378,25 @@ export const configSchema = {
         keys: { ...keys, description: 'Ed25519 public keys that may sign bundles, as JWKs' },
       },
     },
+    control: {
+      type: 'object',
+      additionalProperties: false,
+      description: 'For `lemma pdp`: the control plane whose decision node this is',
+      properties: {
+        url: {
+          type: 'string',
+          description: 'Origin of its control listener: https, or http on this machine',
+        },
+        keys: {
+          type: 'array',
+          minItems: 1,
+          items: { type: ['string', 'object'], pattern: BYTES32_PATTERN, ...jwkParts },
+          description:
+            'Its authority keys, by thumbprint (`lemma keys list`) or as JWKs: what else signs is refused',
+        },
+        token_file: { ...file, description: 'File with the API key that this node shows' },
+      },
+    },
     firewall: {
       type: 'object',
       additionalProperties: false,
@@ -526,5 +546,11 @@ export interface Config {
   readonly permit_method_override: readonly string[];
   /** `embedded`, or an absolute folder. */
   readonly bundles: { readonly source: string; readonly keys: readonly Jwk[] };
+  /** `keys`: thumbprints, or JWKs. Null where this is no decision node; a member that nobody gave is empty. */
+  readonly control: {
+    readonly url: string;
+    readonly keys: readonly (string | { readonly x?: unknown })[];
+    readonly token_file: string;
+  } | null;
   readonly firewall: { readonly listen: string; readonly apis: readonly FirewallApi[] } | null;
 }

@@ -1,3 +1,4 @@
+import { leaseSchema } from '../feed/lease.ts';
 import { API_ERRORS, TRACE_MODES } from '../schema/api.ts';
 import {
   BYTES32_PATTERN,
@@ -78,8 +79,18 @@ export const proof = answerOf({
   expires_at: time,
 });
 
-export const enforced = answerOf({
-  enforced: { const: true, description: 'Nothing passes here from now on' },
+const nodeLags = {
+  type: 'array',
+  description: 'Other nodes that have applied it, and how long after it was durable they said so',
+  items: {
+    type: 'object',
+    required: ['node', 'lag_ms'],
+    properties: { node: id, lag_ms: { type: 'number', minimum: 0 } },
+  },
+} as const;
+
+const stopped = answerOf({
+  enforced: { type: 'boolean', description: 'Nothing passes any node from now on' },
   durable: {
     type: 'boolean',
     description: 'false: it could not be written and ends with the process; ask again',
@@ -87,6 +98,51 @@ export const enforced = answerOf({
   epoch: { type: ['integer', 'null'] },
   seq: { type: ['integer', 'null'] },
   at: time,
+  nodes: nodeLags,
+});
+export const enforced = {
+  ...stopped,
+  properties: {
+    ...stopped.properties,
+    pending: { const: true, description: 'A node has not confirmed it yet. Absent where it is enforced' },
+    enforced_by: { ...time, description: 'After this moment no node lets a request through' },
+  },
+};
+
+const count = { type: 'integer', minimum: 0 } as const;
+const maybe = { type: ['integer', 'null'], minimum: 0 } as const;
+export const nodes = answerOf({
+  nodes: {
+    type: 'array',
+    items: {
+      type: 'object',
+      required: ['node', 'epoch', 'seq', 'lag', 'lease_age_ms', 'leased_for_ms', 'version'],
+      properties: {
+        node: id,
+        epoch: maybe,
+        seq: {
+          ...maybe,
+          description: 'The last event that it has applied; null: not heard of since the start',
+        },
+        lag: { ...maybe, description: 'Events that it has not acknowledged' },
+        lease_age_ms: { ...maybe, description: 'Since its last lease' },
+        leased_for_ms: { ...count, description: 'How long it may still allow; 0: not at all' },
+        version: { type: ['string', 'null'] },
+      },
+    },
+  },
+});
+export const nodeSnapshot = answerOf({ snapshot: { type: 'object' } });
+export const nodeLease = answerOf({ lease: leaseSchema });
+export const nodeJournal = answerOf({
+  pruning: {
+    type: ['object', 'null'],
+    description: 'Signed: what the node may prune. null: it has no record',
+  },
+});
+export const nodeTaint = answerOf({
+  epoch: { type: ['integer', 'null'] },
+  seq: { type: ['integer', 'null'] },
 });
 
 export const authorized = answerOf({

@@ -1,3 +1,4 @@
+import type { PassThrough } from 'node:stream';
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import type { Authority } from '../authority/authority.ts';
@@ -21,6 +22,7 @@ import { createHttp, type HttpServer, type ListenOptions, listen } from './http.
 import { keyHandlers } from './keys-api.ts';
 import type { Metrics } from './metrics.ts';
 import { type MonitorParts, monitorHandlers } from './monitor-api.ts';
+import { type NodesApi, nodeHandlers } from './nodes-api.ts';
 import { joining, keepBodies, renewing } from './onboarding.ts';
 import { openApi } from './openapi.ts';
 import { OPERATIONS, type OperationId } from './operations.ts';
@@ -36,6 +38,7 @@ export interface ControlApi extends DecisionLogReader {
   readonly monitor: Omit<MonitorParts, 'cursors'>;
   readonly keys: Pick<KeyRing, 'list' | 'rotate' | 'retire'>;
   readonly policies: Policies;
+  readonly nodes: NodesApi;
   readonly backup: () => Promise<BackupStream>;
   readonly operators: Operators;
   readonly tokens: Tokens;
@@ -62,7 +65,11 @@ export function controlApp(api: ControlApi): FastifyInstance {
     const ms = Math.round(reply.elapsedTime);
     request.log.info({ method, route: routeOptions.url ?? null, status: reply.statusCode, ms }, 'answered');
   });
-  const { bootstrap, issueProof, ...handlers } = guardedHandlers(api);
+  const streams = new Set<PassThrough>();
+  app.addHook('preClose', async () => {
+    for (const stream of streams) stream.destroy();
+  });
+  const { bootstrap, issueProof, ...handlers } = guardedHandlers(api, streams);
   for (const [id, handler] of Object.entries<OperatorHandler>(handlers)) {
     addGuarded(app, operators, OPERATIONS[id as Guarded], handler);
   }
@@ -92,7 +99,7 @@ export function startControlServer(
   return listen(controlApp(options), options.address, 'listen.control', options);
 }
 
-function guardedHandlers(api: ControlApi): Record<Guarded, OperatorHandler> {
+function guardedHandlers(api: ControlApi, streams: Set<PassThrough>): Record<Guarded, OperatorHandler> {
   const { authority, decide } = api;
   const authorize = authorizeHandler(decide);
   const monitor = { ...api.monitor, cursors: api.cursors };
@@ -102,6 +109,7 @@ function guardedHandlers(api: ControlApi): Record<Guarded, OperatorHandler> {
     ...settingsHandlers(authority.settings),
     ...policyHandlers(api.policies),
     ...keyHandlers(api.keys),
+    ...nodeHandlers(api.nodes, streams),
     ...backupHandlers(api.backup),
     ...decisionHandlers(api),
     ...tokenHandlers(api.tokens),

@@ -26,7 +26,8 @@ export function addGuarded(
   app.route({
     method: operation.method,
     url: routePath(operation),
-    bodyLimit: operation.decides || operation.large ? DECIDE_BODY_LIMIT : CONTROL_BODY_LIMIT,
+    bodyLimit:
+      operation.bodyLimit ?? (operation.decides || operation.large ? DECIDE_BODY_LIMIT : CONTROL_BODY_LIMIT),
     onRequest: async (request) => {
       const other = otherwise(request);
       if (other !== null) {

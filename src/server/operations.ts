@@ -29,6 +29,14 @@ import {
   streamQuerySchema,
 } from '../schema/api-decisions.ts';
 import {
+  eventsQuerySchema,
+  journalSchema,
+  leaseRequestSchema,
+  bundleParamsSchema as nodeBundleParamsSchema,
+  nodeTaintSchema,
+  snapshotQuerySchema,
+} from '../schema/api-nodes.ts';
+import {
   activatePoliciesSchema,
   policyDiffQuerySchema,
   policyHistoryQuerySchema,
@@ -84,6 +92,8 @@ export interface Operation {
   readonly decides?: true;
   /** The statuses of its denials, which are all that it knows beside 200. */
   readonly denies?: readonly number[];
+  /** Bytes that its body may have, where that is not the usual. */
+  readonly bodyLimit?: number;
 }
 
 const INPUT = ['invalid_request', 'payload_too_large', 'unsupported_media_type'] as const;
@@ -91,6 +101,7 @@ const RUNTIMES = '/api/wallet/runtimes';
 const KEYS = '/api/wallet/keys';
 const POLICIES = '/api/wallet/policies';
 const SETTINGS = '/api/wallet/settings';
+const NODES = '/api/wallet/nodes';
 
 const forwardAuthParamsSchema = {
   type: 'object',
@@ -520,6 +531,77 @@ export const OPERATIONS = {
     form: true,
     answer: tokenRevokedAnswer,
     errors: [...INPUT, 'store_unavailable'],
+  },
+  listNodes: {
+    method: 'GET',
+    path: NODES,
+    on: ['control'],
+    needs: 'nodes.read',
+    summary: 'Decision nodes: what each has applied, and how long it may still allow without a renewal',
+    answer: answer.nodes,
+    errors: [],
+  },
+  nodeSnapshot: {
+    method: 'GET',
+    path: `${NODES}/snapshot`,
+    on: ['control'],
+    needs: 'nodes.connect',
+    summary: 'The state that a decision node starts from, signed',
+    query: snapshotQuerySchema,
+    answer: answer.nodeSnapshot,
+    errors: ['invalid_request'],
+  },
+  nodeEvents: {
+    method: 'GET',
+    path: `${NODES}/events`,
+    on: ['control'],
+    needs: 'nodes.connect',
+    summary: 'Signed events after a place in the log, one JSON object a line, without end',
+    query: eventsQuerySchema,
+    answer: { mediaType: 'application/x-ndjson' },
+    errors: ['invalid_request', 'moved'],
+  },
+  nodeLease: {
+    method: 'POST',
+    path: `${NODES}/lease`,
+    on: ['control'],
+    needs: 'nodes.connect',
+    summary: 'Acknowledges what a node has applied, and says, signed, what there is',
+    body: leaseRequestSchema,
+    answer: answer.nodeLease,
+    errors: [...INPUT, 'store_unavailable'],
+  },
+  nodeBundle: {
+    method: 'GET',
+    path: `${NODES}/bundles/{sha256}`,
+    on: ['control'],
+    needs: 'nodes.connect',
+    summary: 'A policy bundle by its digest, as .tar.gz',
+    params: nodeBundleParamsSchema,
+    answer: { mediaType: 'application/gzip' },
+    errors: ['invalid_request', 'not_found', 'store_unavailable'],
+  },
+  nodeJournal: {
+    method: 'POST',
+    path: `${NODES}/journal`,
+    on: ['control'],
+    needs: 'nodes.connect',
+    summary: "Takes a node's decision records in order; the same again changes nothing",
+    body: journalSchema,
+    bodyLimit: 16 * 1024 * 1024,
+    answer: answer.nodeJournal,
+    errors: [...INPUT, 'conflict', 'store_unavailable'],
+  },
+  nodeTaint: {
+    method: 'POST',
+    path: `${NODES}/taint`,
+    on: ['control'],
+    needs: 'nodes.connect',
+    summary:
+      "Raises a runtime's taint epoch: a node is about to let an answer through that may carry instructions",
+    body: nodeTaintSchema,
+    answer: answer.nodeTaint,
+    errors: [...INPUT, 'not_found', 'store_unavailable'],
   },
   check: {
     method: 'POST',

@@ -98,6 +98,7 @@ export function proofJson({ credential, expires_at, ...about }: IssuedProof): ob
   };
 }
 
-export function enforcedJson({ enforced, durable, epoch, seq, at }: Enforced): object {
-  return { success: true, enforced, durable, epoch, seq, at: timeText(at) };
+export function enforcedJson({ at, ...stop }: Enforced): object {
+  const pending = stop.enforced ? {} : { enforced_by: timeText(stop.enforced_by) };
+  return { success: true, ...stop, ...pending, at: timeText(at) };
 }

@@ -76,6 +76,8 @@ export interface KeyChange {
   readonly to: 'current' | 'retired';
   /** What the key that signs now says of others of its use, as they are after this change. */
   readonly endorse?: readonly { readonly kid: string; readonly signature: string }[];
+  /** By the key that signed until now (src/feed/handover.ts); absent where there was none. */
+  readonly handover?: string;
 }
 
 /** A public key that signed, or signs, for this deployment. `until`: when it stopped signing, or was retired. */

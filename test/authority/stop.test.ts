@@ -39,6 +39,7 @@ describe('taking away', () => {
         epoch: event?.epoch,
         seq: event?.seq,
         at: world.now,
+        nodes: [],
       });
       assert.deepEqual(event?.payload, { runtime_id: id, reason: 'went astray', by: 'owner' });
     });

@@ -1,7 +1,11 @@
 import { Writable } from 'node:stream';
 import { type Logger, pino } from 'pino';
 import { publicKeyOf } from '#runtime';
-import { openKeyRing } from '../../src/authority/key-ring.ts';
+import { createAnnouncer } from '../../src/authority/announce.ts';
+import { feedSnapshot } from '../../src/authority/feed-snapshot.ts';
+import { createJournal } from '../../src/authority/journal.ts';
+import { type KeyRing, openKeyRing } from '../../src/authority/key-ring.ts';
+import { openNodes } from '../../src/authority/nodes.ts';
 import { createOperators } from '../../src/authority/operators.ts';
 import { createPolicies, type Policies } from '../../src/authority/policies.ts';
 import { createActivity } from '../../src/decision-log/activity.ts';
@@ -9,6 +13,8 @@ import { createAlerts } from '../../src/decision-log/alerts.ts';
 import { createLags } from '../../src/decision-log/lags.ts';
 import { createNodeWatch } from '../../src/decision-log/node-watch.ts';
 import { createTail } from '../../src/decision-log/tail.ts';
+import { createLocalFeed } from '../../src/feed/local.ts';
+import { signStatement } from '../../src/feed/statement.ts';
 import { storeArchive } from '../../src/policy/archive.ts';
 import { PolicyRegistry } from '../../src/policy/registry.ts';
 import type { Decision } from '../../src/schema/decision.ts';
@@ -17,6 +23,7 @@ import { type ControlApi, controlApp } from '../../src/server/control-api.ts';
 import { createCursors } from '../../src/server/cursors.ts';
 import { createEventStreams } from '../../src/server/event-streams.ts';
 import { createMetrics } from '../../src/server/metrics.ts';
+import type { NodesApi } from '../../src/server/nodes-api.ts';
 import { HOME, openWorld, type World } from '../authority/support.ts';
 
 export const KEY = `lm_op_${'k'.repeat(42)}A`;
@@ -142,14 +149,48 @@ function policiesOf({ keys, store }: World): Policies {
   });
 }
 
+async function nodesOf({ store, authority, gate }: World, ring: KeyRing): Promise<NodesApi> {
+  const feed = createLocalFeed();
+  const last = (await store.load()).last;
+  const fail = (error: unknown) => {
+    throw error;
+  };
+  const announcer = createAnnouncer({ store, feed, key: ring.feedKey, last, onError: fail });
+  const { position } = announcer;
+  return {
+    nodes: await openNodes({ store, home: HOME, key: ring.feedKey, position, clock: Date.now }),
+    journal: createJournal({ store, chains: [], own: 'control', key: ring.logKey, clock: Date.now }),
+    feed,
+    announcer,
+    snapshot: (known) =>
+      signStatement(
+        'snapshot',
+        feedSnapshot({
+          home: HOME,
+          gate,
+          ring,
+          policies: { marks: () => new Map() },
+          known,
+          position: position(),
+          clock: Date.now,
+        }),
+        ring.feedKey(),
+      ),
+    bundle: (sha256) => store.getBundle(sha256),
+    taint: authority.taint,
+  };
+}
+
 /** A control plane over a real authority; what a test does not give is the plainest that works. */
 export async function controlWorld(over: Partial<ControlApi> | ((world: World) => Partial<ControlApi>) = {}) {
   const world: World = await openWorld();
   const { log, lines } = memoryLog();
+  const keys = await ringOf(world);
   const app = controlApp({
     authority: world.authority,
-    keys: await ringOf(world),
     policies: policiesOf(world),
+    keys,
+    nodes: await nodesOf(world, keys),
     backup: () => Promise.reject(new Error('not asked for')),
     operators: createOperators({ ...HOME, key: KEY }),
     bundles: nothingServed(),

@@ -55,6 +55,8 @@ export interface Serving {
   onboard(runtimeId: string, budget?: { operations: number }): Promise<Agent>;
   /** Resolves with the first line of standard error that matches, of those after the first `from`. */
   noted(pattern: RegExp, from?: number): Promise<string>;
+  /** Sends a signal that it goes on from: SIGSTOP, SIGCONT. */
+  signal(signal: NodeJS.Signals): void;
   /** Sends the signal with calls under way, and resolves with the exit code. */
   kill(signal: 'SIGTERM' | 'SIGKILL'): Promise<number | null>;
   /** The same, after the client has hung up. Twice is once. */
@@ -136,6 +138,7 @@ export async function serving(folder: string, flags?: readonly string[]): Promis
         await Promise.race([once(errors, 'line'), gone]);
       }
     },
+    signal: (signal) => void child.kill(signal),
     kill,
     end(signal) {
       client.close();

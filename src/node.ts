@@ -1,0 +1,293 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { publicKeyOf, randomBytes, signEd25519 } from '#runtime';
+import { listening, loggerTo, once, version } from './app.ts';
+import { isLocal } from './config/address.ts';
+import type { LoadedConfig } from './config/load.ts';
+import { fromBase64url, toBase64url } from './crypto/base64url.ts';
+import { thumbprint } from './crypto/thumbprint.ts';
+import { openLog } from './decision-log/log.ts';
+import { createShipper } from './decision-log/ship.ts';
+import { type ControlClient, ControlError, createControlClient } from './feed/control-client.ts';
+import type { FeedSnapshot } from './feed/snapshot.ts';
+import { FeedError } from './feed/statement.ts';
+import { createGate } from './gate/gate.ts';
+import { createLeaseHolder } from './gate/lease.ts';
+import { createAdmission } from './pdp/admission.ts';
+import { decide, type Pdp } from './pdp/decide.ts';
+import { createFollower, fetchSnapshot } from './pdp/follower.ts';
+import { settingsOf } from './pdp/settings.ts';
+import { type Bundle, readBundleTar } from './policy/bundle.ts';
+import { createEvaluationThread } from './policy/evaluation-thread.ts';
+import { PolicyRegistry } from './policy/registry.ts';
+import { createChainCache } from './proof/cache.ts';
+import { InputError } from './reason.ts';
+import type { Config } from './schema/config.ts';
+import { startDecisionServer } from './server/decision-api.ts';
+import { startGrpc } from './server/grpc.ts';
+import { memoryLostAt } from './store/memory.ts';
+import { openStore } from './store/store.ts';
+
+export interface DecisionNode {
+  readonly node: string;
+  /** As bound. */
+  readonly addresses: { readonly grpc: readonly string[]; readonly decision: string };
+  stop(): Promise<void>;
+}
+
+export interface NodeOptions {
+  readonly output?: (line: string) => void;
+  readonly level?: 'info' | 'warn';
+}
+
+const JOURNAL = 'journal.db';
+const BUNDLE_MS = 30_000;
+const TAINT_MS = 3000;
+const RETRY_MS = 1000;
+
+/**
+ * A decision node: state by snapshot, events and leases from its control plane; on disk only the journal of its decisions and
+ * what they spent. It starts only where the control plane answers; after that its absence is the profiles' to judge.
+ *
+ * @throws InputError (`control.…`, `listen.…`, `routes[i]…`), StoreOpenError
+ */
+export async function startNode(loaded: LoadedConfig, options: NodeOptions = {}): Promise<DecisionNode> {
+  const stops: (() => Promise<void>)[] = [];
+  const stop = once(async () => {
+    for (const end of stops.splice(0).reverse()) await end();
+  });
+  try {
+    return { ...(await compose(loaded, options, stops)), stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+async function compose(
+  { config, revision }: LoadedConfig,
+  options: NodeOptions,
+  stops: (() => Promise<void>)[],
+): Promise<Omit<DecisionNode, 'stop'>> {
+  const { node } = config;
+  const clock = Date.now;
+  const logger = loggerTo(options);
+  const client = clientOf(config);
+  const onError = (error: unknown, doing: string) => logger.error({ err: error }, doing);
+  const keys = new Map<string, Uint8Array>();
+  const first = await firstSnapshot(client, keys, config);
+
+  const path = join(config.data, JOURNAL);
+  const lostAt = memoryLostAt(config.data, path, first.known, Math.floor(clock() / 1000));
+  const store = await openStore({ path, clock, maxBytes: config.log.max_bytes });
+  stops.push(() => store.close());
+  const journal = await store.load();
+
+  const lease = createLeaseHolder();
+  const gate = createGate({ lease });
+  gate.load({
+    runtimes: first.runtimes,
+    revocations: first.revocations,
+    nonces: journal.nonces,
+    budgets: journal.budgets,
+    position: first,
+    memoryLostAt: lostAt,
+    fencedAt: first.fenced_at,
+    latestRecord: journal.latest_record,
+  });
+
+  let roots = first.keys;
+  const settle = () => settingsOf(config, revision, roots, []);
+  let settings = settle();
+
+  const thread = createEvaluationThread();
+  stops.push(() => thread.close());
+  const policies = new PolicyRegistry(archiveAt(client), new Map(), thread);
+  const activate = async (digests: readonly string[]) => {
+    const bundles = await Promise.all(digests.map((sha256) => bundleAt(client, sha256)));
+    // Named by the authority under its signature; the digest is made of what came.
+    await policies.activate(bundles, { kind: 'pinned', digests: new Set(digests) });
+  };
+  let closing = false;
+  /** Until it succeeds: a kill must not wait behind it, so that the log goes on being followed. */
+  const activateSoon = (sha256: string) => {
+    activate([sha256]).catch((error: unknown) => {
+      onError(error, `bundle ${sha256} is not in force here yet`);
+      if (!closing && error instanceof ControlError) setTimeout(activateSoon, RETRY_MS, sha256).unref();
+    });
+  };
+  await activate(first.bundles.map(({ sha256 }) => sha256));
+
+  // The control plane vouches for what it has taken (its own checkpoints); the key here lives as long as the process.
+  const seed = randomBytes(32);
+  const keyid = thumbprint(publicKeyOf(seed));
+  const key = () => ({ keyid, sign: (bytes: Uint8Array) => toBase64url(signEd25519(bytes, seed)) });
+  const log = openLog({ store, node, key, clock });
+  stops.push(() => log.close());
+  const shipper = createShipper({ store, client, node, onError });
+  stops.push(() => shipper.close());
+  log.onCommit(() => shipper.wake());
+  shipper.wake();
+
+  const follower = createFollower({
+    client,
+    node,
+    version: version(),
+    gate,
+    lease,
+    keys,
+    effects: {
+      bundle: activateSoon,
+      key({ kid, x, to }) {
+        const others = roots.filter((root) => root.kid !== kid);
+        roots = to === 'retired' ? others : [{ kid, x }, ...others];
+        settings = settle();
+      },
+    },
+    onSnapshot(snapshot) {
+      roots = snapshot.keys;
+      settings = settle();
+      for (const { sha256 } of snapshot.bundles) activateSoon(sha256);
+    },
+    onState: (connected, why) =>
+      connected ? logger.info(why) : logger.warn({ why }, 'the control plane is lost: the state grows old'),
+    onError,
+  });
+  stops.push(async () => {
+    closing = true;
+    follower.close();
+  });
+  follower.start();
+  await follower.confirm();
+
+  const pdp: Pdp = {
+    node,
+    clock,
+    settings: () => settings,
+    chains: createChainCache(),
+    gate,
+    policies,
+    log,
+    confirm: follower.confirm,
+    slept: follower.slept,
+    async taint(tenant, runtime_id, why) {
+      const { org, env } = tenant;
+      const answer = await client.post('/taint', { org, env, runtime_id, reason: why }, TAINT_MS);
+      const seq = Number((answer as { seq?: unknown }).seq);
+      if (!(await follower.applied(seq, TAINT_MS))) throw new Error(`the taint (event ${seq}) did not come`);
+    },
+    onError: (error, decision_id) =>
+      logger.error({ err: error, decision_id }, 'a decision failed, and was denied'),
+  };
+  const admission = createAdmission(
+    pdp,
+    (request) => decide(request, pdp),
+    () => config.limits,
+  );
+  stops.push(async () => admission.close());
+  const ready = () => gate.ready;
+  const grpc: string[] = [];
+  for (const listener of config.listen.grpc) {
+    const server = await startGrpc({
+      ...listening(listener, 'listen.grpc'),
+      decide: admission.admitted,
+      inTurn: admission.inTurn,
+      ready,
+      log: logger,
+    });
+    stops.push(() => server.drain());
+    grpc.push(server.address);
+  }
+  const decision = await startDecisionServer({
+    ...listening(config.listen.decision, 'listen.decision'),
+    decide: admission.decide,
+    ready,
+    log: logger,
+  });
+  stops.push(() => decision.close());
+  return { node, addresses: { grpc, decision: decision.address } };
+}
+
+/** Throws InputError for what is missing, or would send the key in the clear. */
+function clientOf({ control }: Config): ControlClient {
+  const { url = '', keys = [], token_file = '' } = control ?? {};
+  const problems = [
+    ...(url === '' ? [{ field: 'control.url', message: 'name the control plane: --control <url>' }] : []),
+    ...(keys.length === 0
+      ? [{ field: 'control.keys', message: 'pin its authority key: see `lemma keys list` there' }]
+      : []),
+    ...(token_file === ''
+      ? [{ field: 'control.token_file', message: 'name the file with the API key of this node' }]
+      : []),
+  ];
+  if (problems.length > 0) throw new InputError(problems);
+  const parsed = URL.parse(url);
+  const host = parsed?.hostname.replace(/^\[|\]$/g, '') ?? '';
+  const safe =
+    parsed?.protocol === 'https:' ||
+    (parsed?.protocol === 'http:' && isLocal({ kind: 'tcp', host, port: 0 }));
+  if (parsed === null || !safe || parsed.pathname !== '/' || parsed.search !== '' || parsed.username !== '')
+    throw new InputError([
+      {
+        field: 'control.url',
+        message: 'must be an https origin, or http on this machine: its key goes there',
+      },
+    ]);
+  return createControlClient(parsed.origin, () => tokenIn(token_file));
+}
+
+function tokenIn(file: string): string {
+  let token: string;
+  try {
+    token = readFileSync(file, 'utf8').trim();
+  } catch {
+    throw new InputError([{ field: 'control.token_file', message: `cannot be read: ${file}` }]);
+  }
+  if (!/^[\x21-\x7e]+$/.test(token))
+    throw new InputError([{ field: 'control.token_file', message: `holds no key: ${file}` }]);
+  return token;
+}
+
+async function firstSnapshot(
+  client: ControlClient,
+  keys: Map<string, Uint8Array>,
+  { control, org, env, node }: Config,
+): Promise<FeedSnapshot> {
+  const snapshot = await fetchSnapshot(client, node, keys, pinsOf(control)).catch((error: unknown) => {
+    if (error instanceof FeedError)
+      throw new InputError([
+        { field: 'control.keys', message: `${error.message}: pin that key if it is the control plane's own` },
+      ]);
+    if (error instanceof ControlError)
+      throw new InputError([{ field: 'control', message: `${error.code}: ${error.message}` }]);
+    throw error;
+  });
+  if (snapshot.org !== org || snapshot.env !== env)
+    throw new InputError([
+      {
+        field: 'org',
+        message: `the control plane is that of ${snapshot.org}/${snapshot.env}: say so here too`,
+      },
+    ]);
+  return snapshot;
+}
+
+/** Thumbprints; a JWK that holds no key pins nothing. */
+function pinsOf(control: Config['control']): Set<string> {
+  return new Set(
+    (control?.keys ?? []).flatMap((key) => {
+      if (typeof key === 'string') return [key];
+      const bytes = fromBase64url(String(key.x));
+      return bytes === null ? [] : [thumbprint(bytes)];
+    }),
+  );
+}
+
+async function bundleAt(client: ControlClient, sha256: string): Promise<Bundle> {
+  return readBundleTar(await client.bytes(`/bundles/${sha256}`, BUNDLE_MS));
+}
+
+/** The control plane has every bundle that was ever active. */
+function archiveAt(client: ControlClient) {
+  return { put: async () => undefined, get: (sha256: string) => bundleAt(client, sha256) };
+}
