@@ -26,6 +26,7 @@ import { createRetention, type Retention } from './decision-log/retention.ts';
 import { createTail } from './decision-log/tail.ts';
 import { startUpload, type Upload } from './decision-log/upload.ts';
 import { vouch } from './decision-log/vouch.ts';
+import type { Feed } from './feed/feed.ts';
 import { createLocalFeed } from './feed/local.ts';
 import type { Shared } from './feed/shared.ts';
 import { type FeedKey, signStatement } from './feed/statement.ts';
@@ -152,7 +153,7 @@ async function compose(
       { restored_at: new Date(snapshot.fenced_at).toISOString(), epoch: snapshot.last.epoch },
       'this state was restored from a backup: proofs issued before that are denied (revoked)',
     );
-  const feed = createLocalFeed();
+  const feed = await carriers(config);
   stops.push(() => feed.close());
   let signer: (() => FeedKey) | null = null;
   const announcer = createAnnouncer({
@@ -257,7 +258,15 @@ async function compose(
   void activity
     .warm(store, tenantsOf(config), logEnd)
     .catch((error: unknown) => logger.warn({ err: error }, 'the last hour could not be counted'));
-  const nodes = await openNodes({ store, home, clock, key: ring.feedKey, position: announcer.position });
+  const nodes = await openNodes({
+    store,
+    home,
+    clock,
+    key: ring.feedKey,
+    position: announcer.position,
+    onLag: lags.record,
+    onLease: nodeWatch.seen,
+  });
   const journal = createJournal({
     store,
     chains: snapshot.chains,
@@ -487,6 +496,24 @@ async function compose(
   };
 }
 
+/** The streams of this process, and Redis where there is one: nodes hear sooner of what comes first. */
+async function carriers({ feed: server, org, env }: Config): Promise<Feed> {
+  const local = createLocalFeed();
+  if (server === null) return local;
+  const redis = (await import('./feed/redis.ts')).createRedisFeed({ server, org, env });
+  return {
+    async publish(event) {
+      await local.publish(event);
+      await redis.publish(event);
+    },
+    subscribe: local.subscribe,
+    async close() {
+      await local.close();
+      await redis.close();
+    },
+  };
+}
+
 interface SharedWishes {
   readonly clock: () => number;
   readonly waitMs: () => number;
@@ -495,7 +522,10 @@ interface SharedWishes {
 }
 
 /** What all nodes count together, when it has been reached or was found to be away; null where nothing is configured. */
-async function sharedOf({ feed }: Config, { logger, ...wishes }: SharedWishes): Promise<Shared | null> {
+export async function sharedOf(
+  { feed }: Config,
+  { logger, ...wishes }: SharedWishes,
+): Promise<Shared | null> {
   if (feed === null) return null;
   // Loaded only where it is used: the client costs start-up time.
   const [{ createRedisLink }, { createRedisShared }] = await Promise.all([

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { publicKeyOf, randomBytes, signEd25519 } from '#runtime';
-import { listening, loggerTo, once, version } from './app.ts';
+import { listening, loggerTo, once, sharedOf, version } from './app.ts';
 import { isLocal } from './config/address.ts';
 import type { LoadedConfig } from './config/load.ts';
 import { fromBase64url, toBase64url } from './crypto/base64url.ts';
@@ -22,9 +22,11 @@ import { createEvaluationThread } from './policy/evaluation-thread.ts';
 import { PolicyRegistry } from './policy/registry.ts';
 import { createChainCache } from './proof/cache.ts';
 import { InputError } from './reason.ts';
+import { PROFILES } from './schema/common.ts';
 import type { Config } from './schema/config.ts';
 import { startDecisionServer } from './server/decision-api.ts';
 import { startGrpc } from './server/grpc.ts';
+import { createMetrics } from './server/metrics.ts';
 import { memoryLostAt } from './store/memory.ts';
 import { openStore } from './store/store.ts';
 
@@ -106,7 +108,9 @@ async function compose(
   const activate = async (digests: readonly string[]) => {
     const bundles = await Promise.all(digests.map((sha256) => bundleAt(client, sha256)));
     // Named by the authority under its signature; the digest is made of what came.
-    await policies.activate(bundles, { kind: 'pinned', digests: new Set(digests) });
+    // Also an older one: the authority has gone back to it.
+    const named = new Set(digests);
+    await policies.activate(bundles, { kind: 'pinned', digests: named }, named);
   };
   let closing = false;
   /** Until it succeeds: a kill must not wait behind it, so that the log goes on being followed. */
@@ -160,9 +164,25 @@ async function compose(
   follower.start();
   await follower.confirm();
 
+  if (config.feed !== null) {
+    const { org, env, feed: server } = config;
+    const feed = (await import('./feed/redis.ts')).createRedisFeed({ server, org, env });
+    stops.push(() => feed.close());
+    feed.subscribe(follower.hear);
+    // What was published meanwhile, it has not kept.
+    feed.onGap(() => void follower.confirm());
+  }
+  const shared = await sharedOf(config, {
+    clock,
+    waitMs: () => config.limits.feed_ms,
+    onRoundTrip: (ms) => metrics.sharedRoundTrip(ms),
+    logger,
+  });
+  if (shared !== null) stops.push(() => shared.close());
   const pdp: Pdp = {
     node,
     clock,
+    ...(shared === null ? {} : { shared }),
     settings: () => settings,
     chains: createChainCache(),
     gate,
@@ -185,12 +205,20 @@ async function compose(
     () => config.limits,
   );
   stops.push(async () => admission.close());
+  const metrics = createMetrics({
+    admission: () => admission.stats(),
+    log: () => log.stats(),
+    gate: () => ({ ready: gate.ready, runtimes: [...gate.runtimes()].length, nonces: gate.nonces }),
+    bundles: () => PROFILES.map((profile) => policies.active(profile).ref),
+    storeWritable: () => store.health().writable,
+  });
+  log.onRecord(metrics.recorded);
   const ready = () => gate.ready;
   const grpc: string[] = [];
   for (const listener of config.listen.grpc) {
     const server = await startGrpc({
       ...listening(listener, 'listen.grpc'),
-      decide: admission.admitted,
+      decide: metrics.timed(admission.admitted),
       inTurn: admission.inTurn,
       ready,
       log: logger,
@@ -200,8 +228,9 @@ async function compose(
   }
   const decision = await startDecisionServer({
     ...listening(config.listen.decision, 'listen.decision'),
-    decide: admission.decide,
+    decide: metrics.timed(admission.decide),
     ready,
+    metrics,
     log: logger,
   });
   stops.push(() => decision.close());

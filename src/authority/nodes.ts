@@ -60,6 +60,13 @@ export interface NodesOptions {
   /** Monotonic, milliseconds. */
   readonly steady?: () => number;
   readonly collectMs?: number;
+  /** Told of each acknowledgement of an event, and of each lease. `at` in milliseconds since 1970. */
+  readonly onLag?: (lag: { readonly node: string; readonly ms: number; readonly at: number }) => void;
+  readonly onLease?: (lease: {
+    readonly node: string;
+    readonly at: number;
+    readonly fresh_ms: number;
+  }) => void;
 }
 
 interface Known {
@@ -144,6 +151,7 @@ export async function openNodes(options: NodesOptions): Promise<Nodes> {
       // From here to the return no event can come between: what is granted is what is remembered.
       entry.grantedAt = steady();
       entry.until = entry.grantedAt + LEASE_MS + MARGIN_MS;
+      options.onLease?.({ node, at: clock(), fresh_ms: LEASE_MS });
       const terms = { nonce, node, ...position(), max_age_ms: LEASE_MS, time: clock() };
       return signStatement('lease', terms, key());
     },
@@ -153,7 +161,11 @@ export async function openNodes(options: NodesOptions): Promise<Nodes> {
       const lags = new Map<string, number>();
       const look = () => {
         for (const entry of holders)
-          if (!lags.has(entry.node) && applied(entry, place)) lags.set(entry.node, steady() - began);
+          if (!lags.has(entry.node) && applied(entry, place)) {
+            const ms = steady() - began;
+            lags.set(entry.node, ms);
+            options.onLag?.({ node: entry.node, ms, at: clock() });
+          }
         return lags.size === holders.length;
       };
       if (!look()) await until(look, collectMs, waiting);

@@ -20,7 +20,7 @@ import { addGuarded, type OperatorHandler } from './guard.ts';
 import { addHealth } from './health.ts';
 import { createHttp, type HttpServer, type ListenOptions, listen } from './http.ts';
 import { keyHandlers } from './keys-api.ts';
-import type { Metrics } from './metrics.ts';
+import { addMetrics, type Metrics } from './metrics.ts';
 import { type MonitorParts, monitorHandlers } from './monitor-api.ts';
 import { type NodesApi, nodeHandlers } from './nodes-api.ts';
 import { joining, keepBodies, renewing } from './onboarding.ts';
@@ -83,10 +83,7 @@ export function controlApp(api: ControlApi): FastifyInstance {
   // Streams have no end of their own: they would hold up the orderly one.
   app.addHook('preClose', async () => api.monitor.streams.close());
   addHealth(app, ready);
-  app.get(OPERATIONS.metrics.path, async (_request, reply) => {
-    const { contentType, text } = await metrics.expose();
-    return reply.type(contentType).send(text);
-  });
+  addMetrics(app, metrics);
   const description = openApi(api.version);
   app.get(OPERATIONS.openapi.path, async () => description);
   return app;

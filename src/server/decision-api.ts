@@ -5,6 +5,7 @@ import { authorizeHandler, checkHandler, DECIDE_BODY_LIMIT, type Decide } from '
 import { addForwardAuth, routedAs } from './forward-auth.ts';
 import { addHealth } from './health.ts';
 import { createHttp, type HttpServer, type ListenOptions, listen } from './http.ts';
+import { addMetrics, type Metrics } from './metrics.ts';
 import { OPERATIONS, routePath } from './operations.ts';
 import type { Tls } from './tls.ts';
 import { addExchange, type Exchange } from './tokens-api.ts';
@@ -14,6 +15,8 @@ export interface DecisionApi {
   /** Absent where no key signs tokens: a node that only decides. */
   readonly exchange?: Exchange;
   readonly authzen?: Authzen;
+  /** Of a node, which has no control listener to serve them on. */
+  readonly metrics?: Metrics;
   readonly ready: () => boolean;
   readonly log: Logger;
   readonly tls?: Tls | null;
@@ -24,6 +27,7 @@ export function decisionApp({
   decide,
   exchange,
   authzen,
+  metrics,
   ready,
   log,
   tls = null,
@@ -35,6 +39,7 @@ export function decisionApp({
   if (authzen !== undefined) addAuthzen(app, decide, authzen);
   addForwardAuth(app, decide);
   addHealth(app, ready);
+  if (metrics !== undefined) addMetrics(app, metrics);
   return app;
 }
 

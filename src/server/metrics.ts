@@ -1,3 +1,4 @@
+import type { FastifyInstance } from 'fastify';
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import type { SharedStats } from '../feed/shared.ts';
 import type { BundleRef, Decision, RecordBody } from '../schema/decision.ts';
@@ -135,6 +136,14 @@ function addShared(shared: () => SharedStats, registers: Registry[]): Histogram 
     help: 'Time until all nodes were asked',
     buckets: STAGE_BUCKETS,
     registers,
+  });
+}
+
+/** `/metrics`, in Prometheus' text format. */
+export function addMetrics(app: FastifyInstance, metrics: Pick<Metrics, 'expose'>): void {
+  app.get('/metrics', async (_request, reply) => {
+    const { contentType, text } = await metrics.expose();
+    return reply.type(contentType).send(text);
   });
 }
 
