@@ -1,9 +1,10 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import pino, { type Logger } from 'pino';
+import { createAccess } from './authority/access.ts';
 import { createAuthority } from './authority/authority.ts';
 import { createBackup, removeLeftBackups } from './authority/backup.ts';
-import { siteHost } from './authority/identity.ts';
+import { ownerAt, siteHost } from './authority/identity.ts';
 import { type KeyRing, openKeyRing } from './authority/key-ring.ts';
 import { loadKeys, operatorKeyFile } from './authority/keys.ts';
 import { createOperators } from './authority/operators.ts';
@@ -256,6 +257,13 @@ async function compose(
     ...listening(config.listen.control, 'listen.control'),
     authority,
     operators: createOperators({ ...home, key: keys.operatorKey }),
+    access: createAccess({
+      home,
+      owner: ownerAt(siteHost(config.public_url), keys),
+      store,
+      clock,
+      onError: (error, doing) => logger.error({ err: error }, doing),
+    }),
     // Records of low risk are written behind their answers: whoever asks for one that was answered must find it.
     queryDecisions: (query) => log.settled(READ_WAIT_MS).then(() => store.queryRecords(query)),
     async *exportDecisions(tenant, proven) {

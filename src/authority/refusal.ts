@@ -4,10 +4,13 @@ import type { ApiErrorCode } from '../schema/api.ts';
 export class Refusal extends Error {
   override readonly name = 'Refusal';
   readonly code: ApiErrorCode;
+  /** Seconds after which asking again makes sense; null: it says nothing of that. */
+  readonly retryAfter: number | null;
 
-  constructor(code: ApiErrorCode, message: string) {
+  constructor(code: ApiErrorCode, message: string, retryAfter: number | null = null) {
     super(message);
     this.code = code;
+    this.retryAfter = retryAfter;
   }
 }
 

@@ -32,6 +32,7 @@ export const API_ERRORS = {
   runtime_killed: 409,
   payload_too_large: 413,
   unsupported_media_type: 415,
+  rate_limited: 429,
   headers_too_large: 431,
   internal_error: 500,
   state_not_ready: 503,

@@ -17,7 +17,7 @@ const texts = { type: 'object', additionalProperties: { type: 'string' } } as co
 const cursor = { type: ['string', 'null'], description: 'null: there are no more' } as const;
 const profile = { enum: PROFILES } as const;
 
-function answerOf<const P extends Record<string, object>>(properties: P) {
+export function answerOf<const P extends Record<string, object>>(properties: P) {
   return {
     type: 'object',
     required: ['success', ...Object.keys(properties)],

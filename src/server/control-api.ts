@@ -1,10 +1,13 @@
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
+import type { Access } from '../authority/access.ts';
 import type { Authority } from '../authority/authority.ts';
 import type { BackupStream } from '../authority/backup.ts';
 import type { KeyRing } from '../authority/key-ring.ts';
 import type { Operators } from '../authority/operators.ts';
 import { notFound } from '../authority/refusal.ts';
+import { apiKeyHandlers } from './api-keys-api.ts';
+import { createAuthenticate } from './authenticate.ts';
 import { backupHandlers } from './backup-api.ts';
 import { authorizeHandler, CONTROL_BODY_LIMIT, type Decide } from './decide-routes.ts';
 import { type DecisionLogReader, decisionHandlers } from './decisions-api.ts';
@@ -15,6 +18,7 @@ import { keyHandlers } from './keys-api.ts';
 import type { Metrics } from './metrics.ts';
 import { openApi } from './openapi.ts';
 import { OPERATIONS, type OperationId } from './operations.ts';
+import { operatorHandlers } from './operators-api.ts';
 import { runtimeHandlers } from './runtimes-api.ts';
 import type { Tls } from './tls.ts';
 
@@ -22,7 +26,9 @@ export interface ControlApi extends DecisionLogReader {
   readonly authority: Authority;
   readonly keys: Pick<KeyRing, 'list' | 'rotate' | 'retire'>;
   readonly backup: () => Promise<BackupStream>;
+  /** Knows the owner by his key. */
   readonly operators: Operators;
+  readonly access: Access;
   readonly decide: Decide;
   readonly ready: () => boolean;
   readonly metrics: Metrics;
@@ -36,7 +42,7 @@ type Guarded = {
   [Id in OperationId]: (typeof OPERATIONS)[Id] extends { needs: null } ? never : Id;
 }[OperationId];
 
-/** The control plane: verbs and the decision log behind the operator's key; health, metrics and the API's description open. */
+/** The control plane: verbs and the decision log for operators; health, metrics and the API's description open. */
 export function controlApp(api: ControlApi): FastifyInstance {
   const { log, operators, ready, metrics, tls = null } = api;
   const app = createHttp({ log, bodyLimit: CONTROL_BODY_LIMIT, tls });
@@ -45,8 +51,9 @@ export function controlApp(api: ControlApi): FastifyInstance {
     const ms = Math.round(reply.elapsedTime);
     request.log.info({ method, route: routeOptions.url ?? null, status: reply.statusCode, ms }, 'answered');
   });
+  const authenticate = createAuthenticate(operators, api.access);
   for (const [id, handler] of Object.entries<OperatorHandler>(guardedHandlers(api))) {
-    addGuarded(app, operators, OPERATIONS[id as Guarded], handler);
+    addGuarded(app, authenticate, OPERATIONS[id as Guarded], handler);
   }
   addHealth(app, ready);
   app.get(OPERATIONS.metrics.path, async (_request, reply) => {
@@ -73,6 +80,8 @@ function guardedHandlers(api: ControlApi): Record<Guarded, OperatorHandler> {
     ...keyHandlers(api.keys),
     ...backupHandlers(api.backup),
     ...decisionHandlers(api),
+    ...operatorHandlers(api.access.roster),
+    ...apiKeyHandlers(api.access.apiKeys),
     authorize(operator, request, reply) {
       const { id } = request.params as { readonly id: string };
       if (authority.find(operator, id) === null) throw notFound('runtime');

@@ -1,16 +1,17 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import type { Operator, Operators } from '../authority/operators.ts';
+import type { Operator } from '../authority/operators.ts';
 import { Refusal } from '../authority/refusal.ts';
+import type { Authenticate } from './authenticate.ts';
 import { CONTROL_BODY_LIMIT, DECIDE_BODY_LIMIT } from './decide-routes.ts';
 import { type Operation, routePath } from './operations.ts';
 
-/** What a handler of an operation behind the operator's key is given. */
+/** What a handler of an operation that asks who calls is given. */
 export type OperatorHandler = (operator: Operator, request: FastifyRequest, reply: FastifyReply) => unknown;
 
-/** Routes an operation whose key is looked at before the body is even read. */
+/** Routes an operation whose caller is looked at before the body is even read. */
 export function addGuarded(
   app: FastifyInstance,
-  operators: Operators,
+  authenticate: Authenticate,
   operation: Operation,
   handler: OperatorHandler,
 ): void {
@@ -20,10 +21,11 @@ export function addGuarded(
     url: routePath(operation),
     bodyLimit: operation.decides ? DECIDE_BODY_LIMIT : CONTROL_BODY_LIMIT,
     onRequest: async (request) => {
-      const operator = authenticate(operators, request.headers.authorization);
-      if (operation.needs !== null && !operator.may.has(operation.needs))
-        throw new Refusal('forbidden', `this needs the permission ${operation.needs}`);
+      const operator = await authenticate(request);
       callers.set(request, operator);
+      const { needs } = operation;
+      if (needs !== null && needs !== 'signed_in' && !operator.may.has(needs))
+        throw new Refusal('forbidden', `this needs the permission ${needs}`);
     },
     handler: (request, reply) => {
       const operator = callers.get(request);
@@ -31,13 +33,4 @@ export function addGuarded(
       return handler(operator, request, reply);
     },
   });
-}
-
-function authenticate(operators: Operators, authorization: string | undefined): Operator {
-  const key = /^Bearer +([\w-]+) *$/i.exec(authorization ?? '')?.[1];
-  if (key === undefined)
-    throw new Refusal('auth_required', "send the operator's key: Authorization: Bearer lm_op_…");
-  const operator = operators.authenticate(key);
-  if (operator === null) throw new Refusal('auth_required', "this is not the operator's key");
-  return operator;
 }

@@ -139,6 +139,7 @@ function answerError(error: unknown, request: FastifyRequest, reply: FastifyRepl
   if (failed.unexpected)
     request.log.error({ err: error, route: request.routeOptions.url }, 'a request failed');
   if (failed.code === 'auth_required') reply.header('www-authenticate', 'Bearer realm="lemma"');
+  if (typeof failed.retryAfter === 'number') reply.header('retry-after', failed.retryAfter);
   sendFailure(failed, request, reply);
 }
 

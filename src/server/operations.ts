@@ -17,6 +17,7 @@ import {
   runtimeParamsSchema,
   runtimesQuerySchema,
 } from '../schema/api.ts';
+import { ACCESS_OPERATIONS } from './access-operations.ts';
 import * as answer from './answers.ts';
 
 /** Every operation of the REST API: the servers route by this table, and `/openapi.json` is made from it. */
@@ -27,10 +28,10 @@ export interface Operation {
   readonly anyMethod?: true;
   /** As OpenAPI writes it: `{id}` is one segment. */
   readonly path: string;
-  /** The listeners that serve it. Only the control listener asks for the operator's key. */
+  /** The listeners that serve it. Only the control listener asks who calls. */
   readonly on: readonly ('control' | 'decision')[];
-  /** What the caller must be allowed to do on the control listener; null: anybody may ask. */
-  readonly needs: Permission | null;
+  /** What the caller must be allowed to do on the control listener; `signed_in`: only to be known; null: anybody may ask. */
+  readonly needs: Permission | 'signed_in' | null;
   readonly summary: string;
   readonly params?: object;
   readonly query?: object;
@@ -199,6 +200,7 @@ export const OPERATIONS = {
     answer: { mediaType: 'application/vnd.sqlite3' },
     errors: ['conflict', 'insufficient_storage', 'store_unavailable'],
   },
+  ...ACCESS_OPERATIONS,
   check: {
     method: 'POST',
     path: '/envoy.service.auth.v3.Authorization/Check',

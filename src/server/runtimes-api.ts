@@ -1,5 +1,5 @@
 import type { Authority } from '../authority/authority.ts';
-import type { Operator } from '../authority/operators.ts';
+import { tenantOf } from '../authority/operators.ts';
 import { notFound } from '../authority/refusal.ts';
 import type { Enforced } from '../authority/stop.ts';
 import type { LiveRuntime } from '../gate/runtimes.ts';
@@ -35,12 +35,16 @@ export function runtimeHandlers(
   authority: Authority,
 ): Record<'bootstrap' | 'issueProof' | 'listRuntimes' | 'kill' | 'revoke', OperatorHandler> {
   return {
-    async bootstrap(_operator, request) {
-      const runtime = await authority.bootstrap(readBootstrap(request.body));
+    async bootstrap(operator, request) {
+      const body = { ...tenantOf(operator), ...readBootstrap(request.body) };
+      if (body.org !== operator.org || body.env !== operator.env) throw notFound('organisation');
+      const runtime = await authority.bootstrap(body);
       return { success: true, runtime: runtimeJson(runtime) };
     },
-    async issueProof(_operator, request) {
-      const { credential, expires_at, ...about } = authority.issueProof(readIssueProof(request.body));
+    async issueProof(operator, request) {
+      const body = readIssueProof(request.body);
+      if (authority.find(operator, body.runtime_id) === null) throw notFound('runtime');
+      const { credential, expires_at, ...about } = authority.issueProof(body);
       const header = encodeCredential(credential);
       return { success: true, credential, header, ...about, expires_at: timeText(expires_at * 1000) };
     },
@@ -69,10 +73,6 @@ function targetOf({ lemma_id, key }: Omit<RevokeBody, 'reason'>) {
   if (lemma_id !== undefined && key === undefined) return { kind: 'lemma', value: lemma_id } as const;
   if (key !== undefined && lemma_id === undefined) return { kind: 'key', value: key } as const;
   throw new InputError([{ field: '', message: 'name either lemma_id or key' }]);
-}
-
-function tenantOf({ org, env }: Operator) {
-  return { org, env };
 }
 
 function runtimeJson(runtime: LiveRuntime): object {

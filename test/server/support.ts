@@ -1,5 +1,7 @@
 import { Writable } from 'node:stream';
 import { type Logger, pino } from 'pino';
+import { createAccess } from '../../src/authority/access.ts';
+import { ownerAt } from '../../src/authority/identity.ts';
 import { openKeyRing } from '../../src/authority/key-ring.ts';
 import { createOperators } from '../../src/authority/operators.ts';
 import type { Decision } from '../../src/schema/decision.ts';
@@ -85,6 +87,19 @@ function ringOf({ folder, keys, store }: World) {
   });
 }
 
+/** Who may call the control plane of this world, by its store. */
+export function accessOf({ store, keys }: World, clock: () => number = Date.now) {
+  return createAccess({
+    home: HOME,
+    owner: ownerAt('localhost', keys),
+    store,
+    clock,
+    onError: (error) => {
+      throw error;
+    },
+  });
+}
+
 /** A control plane over a real authority; what a test does not give is the plainest that works. */
 export async function controlWorld(over: Partial<ControlApi> = {}) {
   const world: World = await openWorld();
@@ -94,6 +109,7 @@ export async function controlWorld(over: Partial<ControlApi> = {}) {
     keys: await ringOf(world),
     backup: () => Promise.reject(new Error('not asked for')),
     operators: createOperators({ ...HOME, key: KEY }),
+    access: accessOf(world),
     decide: scripted().decide,
     ready: () => true,
     metrics: metrics(),
