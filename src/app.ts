@@ -4,7 +4,7 @@ import pino, { type Logger } from 'pino';
 import { createAccess } from './authority/access.ts';
 import { createAuthority } from './authority/authority.ts';
 import { createBackup, removeLeftBackups } from './authority/backup.ts';
-import { ownerAt, siteHost } from './authority/identity.ts';
+import { accessSecret, ownerAt, siteHost } from './authority/identity.ts';
 import { type KeyRing, openKeyRing } from './authority/key-ring.ts';
 import { loadKeys, operatorKeyFile } from './authority/keys.ts';
 import { createOperators } from './authority/operators.ts';
@@ -257,9 +257,13 @@ async function compose(
     ...listening(config.listen.control, 'listen.control'),
     authority,
     operators: createOperators({ ...home, key: keys.operatorKey }),
+    home,
+    publicUrl: config.public_url,
     access: createAccess({
       home,
       owner: ownerAt(siteHost(config.public_url), keys),
+      secret: accessSecret(keys),
+      keepMs: () => running.config.log.keep_ms,
       store,
       clock,
       onError: (error, doing) => logger.error({ err: error }, doing),

@@ -1,4 +1,4 @@
-import { publicKeyOf } from '#runtime';
+import { hmacSha256, publicKeyOf } from '#runtime';
 import { toBase64url } from '../crypto/base64url.ts';
 import { operatorSeed, subjectOf } from '../proof/ppid.ts';
 import type { Keys } from './keys.ts';
@@ -24,6 +24,11 @@ export function ownerAt(
 ): { readonly subject: string; readonly keys: readonly string[] } {
   const { subject, operatorSeed: seed } = identityOf(keys, host);
   return { subject, keys: [toBase64url(publicKeyOf(seed))] };
+}
+
+/** What the control planes of a deployment share to know again what one of them gave out. */
+export function accessSecret({ automation }: Pick<Keys, 'automation'>): Uint8Array {
+  return hmacSha256(automation, new TextEncoder().encode('lemma/access/v1'));
 }
 
 /** `host` is a WHATWG URL hostname. */

@@ -1,12 +1,16 @@
 import type { FromSchema } from 'json-schema-to-ts';
 import { PERMISSIONS, ROLES } from './access.ts';
 import { PAGE_LIMIT, PROOF_TTL } from './api.ts';
-import { BYTES32_PATTERN, ID_PATTERN, SCOPE_PATTERN, SUBJECT_PATTERN } from './common.ts';
+import { BYTES32_PATTERN, BYTES64_PATTERN, ID_PATTERN, SCOPE_PATTERN, SUBJECT_PATTERN } from './common.ts';
 
 /** What the REST API takes about who may call it: operators, API keys, sessions, the device flow, the audit trail. */
 
 /** Days that an API key may live. */
 export const API_KEY_DAYS = { most: 366, usual: 90 } as const;
+/** Hours that a token of the device flow may live. */
+export const DEVICE_HOURS = { most: 168, usual: 12 } as const;
+/** RFC 8628, section 3.4. */
+export const DEVICE_GRANT = 'urn:ietf:params:oauth:grant-type:device_code';
 /** Operators of one org and env. */
 export const OPERATORS_AT_MOST = 500;
 
@@ -132,6 +136,102 @@ export const apiKeyParamsSchema = {
   properties: { id: { ...bytes32, description: "The key's id, which is no secret" } },
 } as const;
 
+export const signInSchema = {
+  type: 'object',
+  additionalProperties: false,
+  required: ['subject', 'key', 'challenge', 'signature'],
+  properties: {
+    org: { ...id, description: "The deployment's own, which is the default" },
+    env: { ...id, description: "The deployment's own, which is the default" },
+    subject: { type: 'string', pattern: SUBJECT_PATTERN, description: 'Your PPID at this site' },
+    key: { ...bytes32, description: 'Your Ed25519 public key for this site' },
+    challenge: { type: 'string', pattern: '^[A-Za-z0-9_-]{1,128}$' },
+    signature: {
+      type: 'string',
+      pattern: BYTES64_PATTERN,
+      description:
+        'Over `lemma/session/v1`, a newline, and the RFC 8785 form of {challenge, env, expires_at, key, org, origin, subject}',
+    },
+  },
+} as const;
+
+export const sessionParamsSchema = {
+  type: 'object',
+  additionalProperties: false,
+  required: ['id'],
+  properties: {
+    id: { type: 'string', pattern: '^ses_[A-Za-z0-9_-]{22}$', description: 'The session' },
+  },
+} as const;
+
+/** RFC 8628, section 3.1. */
+export const deviceCodeSchema = {
+  type: 'object',
+  additionalProperties: false,
+  required: ['client_id'],
+  properties: {
+    client_id: { ...name, description: 'What the program calls itself: shown to whoever approves' },
+    scope: {
+      type: 'string',
+      maxLength: 1000,
+      description: 'Permissions that it wants, with spaces between; absent: as whoever approves says',
+    },
+  },
+} as const;
+
+/** RFC 8628, section 3.4. */
+export const deviceTokenSchema = {
+  type: 'object',
+  additionalProperties: false,
+  required: ['grant_type', 'device_code', 'client_id'],
+  properties: {
+    grant_type: { type: 'string', maxLength: 200, description: DEVICE_GRANT },
+    device_code: { type: 'string', maxLength: 200 },
+    client_id: name,
+  },
+} as const;
+
+const userCode = {
+  type: 'string',
+  pattern: '^[A-Za-z -]{8,16}$',
+  description: 'As the program shows it',
+} as const;
+
+export const deviceQuerySchema = {
+  type: 'object',
+  additionalProperties: false,
+  required: ['user_code'],
+  properties: { user_code: userCode },
+} as const;
+
+export const approveDeviceSchema = {
+  type: 'object',
+  additionalProperties: false,
+  required: ['user_code'],
+  properties: {
+    user_code: userCode,
+    permissions: { ...permissions, description: 'Some of those asked for; default: all of them' },
+    hours: {
+      type: 'integer',
+      minimum: 1,
+      maximum: DEVICE_HOURS.most,
+      default: DEVICE_HOURS.usual,
+      description: 'That the token lives',
+    },
+  },
+} as const;
+
+export const denyDeviceSchema = deviceQuerySchema;
+
+export type SignInBody = FromSchema<typeof signInSchema>;
+export type SessionParams = FromSchema<typeof sessionParamsSchema>;
+export type DeviceCodeBody = FromSchema<typeof deviceCodeSchema>;
+export type DeviceTokenBody = FromSchema<typeof deviceTokenSchema>;
+export type DeviceQuery = FromSchema<typeof deviceQuerySchema>;
+export type ApproveDeviceBody = FromSchema<
+  typeof approveDeviceSchema,
+  { keepDefaultedPropertiesOptional: true }
+>;
 export type PageQuery = FromSchema<typeof pageQuerySchema>;
 export type AddOperatorBody = FromSchema<typeof addOperatorSchema, { keepDefaultedPropertiesOptional: true }>;
 export type ChangeOperatorBody = FromSchema<typeof changeOperatorSchema>;

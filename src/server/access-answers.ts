@@ -46,6 +46,72 @@ const apiKeyItem = item({
   expires_at: time,
 });
 
+const sessionItem = item({
+  id: text,
+  operator_id: text,
+  client: item({ address: text, agent: text }),
+  created_at: time,
+  seen_at: { ...time, description: 'To a minute' },
+  expires_at: time,
+});
+
+export const challenge = answerOf({
+  challenge: text,
+  expires_at: { type: 'integer', description: 'Seconds since 1970, as it is signed' },
+  origin: text,
+  org: text,
+  env: text,
+});
+export const signedIn = answerOf({
+  operator: item({ id: text, org: text, env: text, permissions, grants: grantsSchema }),
+  session: { ...sessionItem, type: ['object', 'null'] },
+  csrf_token: {
+    type: ['string', 'null'],
+    description: 'For X-CSRF-Token of requests that change something; null: they need none, it was a key',
+  },
+});
+export const sessions = answerOf({ sessions: { type: 'array', items: sessionItem }, next_cursor: cursor });
+
+export const deviceCodes = answerOf({
+  device_code: text,
+  user_code: text,
+  verification_uri: text,
+  verification_uri_complete: text,
+  expires_in: { type: 'integer' },
+  interval: { type: 'integer' },
+});
+export const deviceToken = answerOf({
+  access_token: { ...text, description: 'lm_cs_…' },
+  token_type: { const: 'Bearer' },
+  expires_in: { type: 'integer' },
+  scope: text,
+});
+export const device = answerOf({
+  client: item({ name: text, address: text }),
+  asked: permissions,
+  lacking: { ...permissions, description: 'Those of them that you have not, and cannot give' },
+  hours: item({ most: { type: 'integer' }, usual: { type: 'integer' } }),
+  expires_at: time,
+});
+export const deviceApproved = answerOf({ org: text, env: text, permissions, hours: { type: 'integer' } });
+export const deviceDenied = answerOf({ denied: { const: true } });
+
+export const auditEntries = answerOf({
+  entries: {
+    type: 'array',
+    items: item({
+      id: text,
+      who: item({ operator_id: text, by: item({ kind: text, id: { type: ['string', 'null'] } }) }),
+      what: { ...text, description: 'The operationId' },
+      target: { type: ['string', 'null'] },
+      time,
+      request_id: text,
+      outcome: { ...text, description: '`done`, or the code of the refusal' },
+    }),
+  },
+  next_cursor: cursor,
+});
+
 export const newApiKey = answerOf({
   token: { ...text, description: 'lm_ak_…: shown now, and never again' },
   api_key: apiKeyItem,

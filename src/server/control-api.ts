@@ -6,11 +6,14 @@ import type { BackupStream } from '../authority/backup.ts';
 import type { KeyRing } from '../authority/key-ring.ts';
 import type { Operators } from '../authority/operators.ts';
 import { notFound } from '../authority/refusal.ts';
+import type { Tenant } from '../store/model.ts';
 import { apiKeyHandlers } from './api-keys-api.ts';
+import { auditHandlers } from './audit-api.ts';
 import { createAuthenticate } from './authenticate.ts';
 import { backupHandlers } from './backup-api.ts';
 import { authorizeHandler, CONTROL_BODY_LIMIT, type Decide } from './decide-routes.ts';
 import { type DecisionLogReader, decisionHandlers } from './decisions-api.ts';
+import { addDeviceFlow, deviceHandlers } from './device-api.ts';
 import { addGuarded, type OperatorHandler } from './guard.ts';
 import { addHealth } from './health.ts';
 import { createHttp, type HttpServer, type ListenOptions, listen } from './http.ts';
@@ -20,6 +23,8 @@ import { openApi } from './openapi.ts';
 import { OPERATIONS, type OperationId } from './operations.ts';
 import { operatorHandlers } from './operators-api.ts';
 import { runtimeHandlers } from './runtimes-api.ts';
+import { addSignIn, sessionHandlers } from './session-api.ts';
+import { createSite } from './site.ts';
 import type { Tls } from './tls.ts';
 
 export interface ControlApi extends DecisionLogReader {
@@ -29,6 +34,10 @@ export interface ControlApi extends DecisionLogReader {
   /** Knows the owner by his key. */
   readonly operators: Operators;
   readonly access: Access;
+  /** The deployment's own org and env. */
+  readonly home: Tenant;
+  /** Origin that people reach it by; null: localhost. */
+  readonly publicUrl: string | null;
   readonly decide: Decide;
   readonly ready: () => boolean;
   readonly metrics: Metrics;
@@ -51,10 +60,14 @@ export function controlApp(api: ControlApi): FastifyInstance {
     const ms = Math.round(reply.elapsedTime);
     request.log.info({ method, route: routeOptions.url ?? null, status: reply.statusCode, ms }, 'answered');
   });
-  const authenticate = createAuthenticate(operators, api.access);
+  const { access, home } = api;
+  const site = createSite(api.publicUrl, tls !== null);
+  const guard = { authenticate: createAuthenticate(operators, access, site), audit: access.audit };
   for (const [id, handler] of Object.entries<OperatorHandler>(guardedHandlers(api))) {
-    addGuarded(app, authenticate, OPERATIONS[id as Guarded], handler);
+    addGuarded(app, guard, id as Guarded, OPERATIONS[id as Guarded], handler);
   }
+  addSignIn(app, { access, site, home });
+  addDeviceFlow(app, access, site);
   addHealth(app, ready);
   app.get(OPERATIONS.metrics.path, async (_request, reply) => {
     const { contentType, text } = await metrics.expose();
@@ -82,6 +95,9 @@ function guardedHandlers(api: ControlApi): Record<Guarded, OperatorHandler> {
     ...decisionHandlers(api),
     ...operatorHandlers(api.access.roster),
     ...apiKeyHandlers(api.access.apiKeys),
+    ...sessionHandlers(api.access),
+    ...deviceHandlers(api.access),
+    ...auditHandlers(api.access.audit),
     authorize(operator, request, reply) {
       const { id } = request.params as { readonly id: string };
       if (authority.find(operator, id) === null) throw notFound('runtime');

@@ -1,27 +1,39 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { Audit } from '../authority/audit.ts';
 import type { Operator } from '../authority/operators.ts';
 import { Refusal } from '../authority/refusal.ts';
+import { auditTrail } from './audit-trail.ts';
 import type { Authenticate } from './authenticate.ts';
 import { CONTROL_BODY_LIMIT, DECIDE_BODY_LIMIT } from './decide-routes.ts';
-import { type Operation, routePath } from './operations.ts';
+import { type Operation, type OperationId, routePath } from './operations.ts';
 
 /** What a handler of an operation that asks who calls is given. */
 export type OperatorHandler = (operator: Operator, request: FastifyRequest, reply: FastifyReply) => unknown;
 
+export interface GuardOptions {
+  readonly authenticate: Authenticate;
+  readonly audit: Audit;
+}
+
 /** Routes an operation whose caller is looked at before the body is even read. */
 export function addGuarded(
   app: FastifyInstance,
-  authenticate: Authenticate,
+  { authenticate, audit }: GuardOptions,
+  id: OperationId,
   operation: Operation,
   handler: OperatorHandler,
 ): void {
   const callers = new WeakMap<FastifyRequest, Operator>();
+  const unsafe = operation.method !== 'GET';
+  // What decides is in the decision log.
+  const audited = unsafe && operation.decides !== true;
   app.route({
     method: operation.method,
     url: routePath(operation),
     bodyLimit: operation.decides ? DECIDE_BODY_LIMIT : CONTROL_BODY_LIMIT,
-    onRequest: async (request) => {
-      const operator = await authenticate(request);
+    ...(audited ? { onSend: auditTrail(audit, id, (request) => callers.get(request) ?? null) } : {}),
+    onRequest: async (request, reply) => {
+      const operator = await authenticate(request, reply, unsafe);
       callers.set(request, operator);
       const { needs } = operation;
       if (needs !== null && needs !== 'signed_in' && !operator.may.has(needs))

@@ -1,6 +1,7 @@
 import { REASONS } from '../reason.ts';
 import { API_ERRORS } from '../schema/api.ts';
 import { error as errorSchema } from './answers.ts';
+import { SESSION_COOKIE } from './credentials.ts';
 import { OPERATIONS, type Operation } from './operations.ts';
 
 const DENIALS = Object.values(REASONS).flatMap(({ http }) => (http === 200 ? [] : [http]));
@@ -42,6 +43,12 @@ export function openApi(version: string): object {
           description: "The owner's key, lm_op_…, an API key, lm_ak_…, or what the device flow gave, lm_cs_…",
         },
         apiKey: { type: 'apiKey', in: 'header', name: 'X-API-Key', description: 'An API key, lm_ak_…' },
+        session: {
+          type: 'apiKey',
+          in: 'cookie',
+          name: SESSION_COOKIE,
+          description: 'A session; what changes something needs its CSRF token in X-CSRF-Token too',
+        },
       },
     },
   };
@@ -64,7 +71,7 @@ function describe(id: string, operation: Operation): object {
 /** An operation that the decision listener serves too can be called without a key there. */
 function securityOf(auth: boolean, on: Operation['on']): object[] {
   if (!auth) return [];
-  const known = [{ operator: [] }, { apiKey: [] }];
+  const known = [{ operator: [] }, { apiKey: [] }, { session: [] }];
   return on.includes('decision') ? [...known, {}] : known;
 }
 

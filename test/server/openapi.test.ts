@@ -72,6 +72,10 @@ describe('the OpenAPI document', () => {
   it('asks for the key on everything of the control plane but what is open', () => {
     const open = all.filter(({ described }) => described.security.length === 0).map(({ path }) => path);
     assert.deepEqual(open.sort(), [
+      '/api/auth/device/code',
+      '/api/auth/device/token',
+      '/api/wallet/session',
+      '/api/wallet/session/challenge',
       '/envoy.service.auth.v3.Authorization/Check',
       '/forward-auth/{proxy}',
       '/healthz',

@@ -1,7 +1,7 @@
 import { Writable } from 'node:stream';
 import { type Logger, pino } from 'pino';
 import { createAccess } from '../../src/authority/access.ts';
-import { ownerAt } from '../../src/authority/identity.ts';
+import { accessSecret, ownerAt } from '../../src/authority/identity.ts';
 import { openKeyRing } from '../../src/authority/key-ring.ts';
 import { createOperators } from '../../src/authority/operators.ts';
 import type { Decision } from '../../src/schema/decision.ts';
@@ -92,6 +92,8 @@ export function accessOf({ store, keys }: World, clock: () => number = Date.now)
   return createAccess({
     home: HOME,
     owner: ownerAt('localhost', keys),
+    secret: accessSecret(keys),
+    keepMs: () => 86_400_000,
     store,
     clock,
     onError: (error) => {
@@ -110,6 +112,8 @@ export async function controlWorld(over: Partial<ControlApi> = {}) {
     backup: () => Promise.reject(new Error('not asked for')),
     operators: createOperators({ ...HOME, key: KEY }),
     access: accessOf(world),
+    home: HOME,
+    publicUrl: null,
     decide: scripted().decide,
     ready: () => true,
     metrics: metrics(),
