@@ -146,7 +146,7 @@ export function createRoster({ home, owner, store, clock }: RosterOptions): Rost
 
     change: (caller, id, body) =>
       edit(caller, caller, (members) => {
-        const before = memberOf(members, id);
+        const before = memberOf(members, id, caller);
         const after: Member = { ...before, ...body };
         checkMember(after);
         requireGrantable(caller, before);
@@ -159,13 +159,21 @@ export function createRoster({ home, owner, store, clock }: RosterOptions): Rost
 
     remove: (caller, id) =>
       edit(caller, caller, (members) => {
-        const gone = memberOf(members, id);
+        const gone = memberOf(members, id, caller);
         requireGrantable(caller, gone);
         const rest = members.filter((member) => member !== gone);
         requireOwner(rest, caller);
         return { members: rest, result: undefined };
       }),
   };
+
+  function memberOf(members: readonly Member[], id: string, tenant: Tenant): Member {
+    const found = members.find((member) => member.id === id);
+    if (found !== undefined) return found;
+    if (id === OWNER_ID && isHome(tenant))
+      throw new Refusal('forbidden', "the deployment's owner is whoever holds operator.key: no role to change");
+    throw notFound('operator');
+  }
 
   /** The embedded owner of the home tenant is always there. */
   function requireOwner(members: readonly Member[], tenant: Tenant): void {
@@ -194,17 +202,6 @@ export function operatorOf(
 
 function idOf({ org, env }: Tenant): string {
   return `${org}/${env}`;
-}
-
-function memberOf(members: readonly Member[], id: string): Member {
-  const found = members.find((member) => member.id === id);
-  if (found !== undefined) return found;
-  if (id === OWNER_ID)
-    throw new Refusal(
-      'forbidden',
-      "the deployment's owner is not the roster's: operator.key makes who that is",
-    );
-  throw notFound('operator');
 }
 
 /** A caller may have lost his role between his sign-in and this write. */

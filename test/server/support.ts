@@ -103,8 +103,12 @@ export function accessOf({ store, keys }: World, clock: () => number = Date.now)
 }
 
 /** A control plane over a real authority; what a test does not give is the plainest that works. */
-export async function controlWorld(over: Partial<ControlApi> = {}) {
-  const world: World = await openWorld();
+export async function controlWorld(
+  over: Partial<ControlApi> = {},
+  within: (world: World) => Partial<ControlApi> = () => ({}),
+  clock: () => number = Date.now,
+) {
+  const world: World = await openWorld(clock);
   const { log, lines } = memoryLog();
   const app = controlApp({
     authority: world.authority,
@@ -123,6 +127,7 @@ export async function controlWorld(over: Partial<ControlApi> = {}) {
     exportDecisions: async function* () {},
     explain: async () => null,
     ...over,
+    ...within(world),
   });
   return { world, app, lines, close: () => Promise.all([app.close(), world.close()]) };
 }
