@@ -103,7 +103,7 @@ export function createApiKeys({ store, roster, clock, onError }: ApiKeysOptions)
   return {
     mint,
 
-    create(caller, { name, permissions, days = API_KEY_DAYS.usual }) {
+    async create(caller, { name, permissions, days = API_KEY_DAYS.usual }) {
       requireHeld(caller, permissions);
       const never = permissions.filter((permission) => NEVER_OF_API_KEYS.has(permission));
       if (never.length > 0)
