@@ -4,10 +4,11 @@ import { type Challenges, createChallenges } from './challenge.ts';
 import { createDevices, type Devices } from './device.ts';
 import { createRoster, type Roster, type RosterOptions } from './roster.ts';
 import { createSessions, type Sessions } from './session.ts';
+import { createTokens, type Tokens } from './token.ts';
 
 export interface AccessOptions extends RosterOptions, Pick<AuditOptions, 'keepMs'> {
   readonly store: ApiKeysOptions['store'];
-  /** `accessSecret`: challenges, CSRF tokens and user codes are told by it. */
+  /** `accessSecret`: tokens, challenges, CSRF tokens and user codes are told by it. */
   readonly secret: Uint8Array;
   readonly onError: (error: unknown, doing: string) => void;
 }
@@ -20,18 +21,21 @@ export interface Access {
   readonly sessions: Sessions;
   readonly devices: Devices;
   readonly audit: Audit;
+  readonly tokens: Tokens;
 }
 
 export function createAccess(options: AccessOptions): Access {
   const roster = createRoster(options);
-  const apiKeys = createApiKeys({ ...options, roster });
+  const tokens = createTokens(options.secret);
+  const apiKeys = createApiKeys({ ...options, roster, tokens });
   const challenges = createChallenges(options);
   return {
     roster,
     apiKeys,
     challenges,
-    sessions: createSessions({ ...options, roster, challenges }),
-    devices: createDevices({ ...options, roster, apiKeys }),
+    sessions: createSessions({ ...options, roster, challenges, tokens }),
+    devices: createDevices({ ...options, roster, apiKeys, tokens }),
     audit: createAudit(options),
+    tokens,
   };
 }

@@ -7,7 +7,7 @@ import type { Operator } from './operators.ts';
 import { notFound, Refusal } from './refusal.ts';
 import { lacking, NEVER_OF_API_KEYS } from './roles.ts';
 import { operatorOf, type Roster } from './roster.ts';
-import { digestOf, newToken } from './token.ts';
+import { digestOf, TOKEN_LENGTH, type Tokens } from './token.ts';
 
 /** `device`: what the CLI got by the device flow. */
 export type BearerKind = 'api_key' | 'device';
@@ -57,24 +57,25 @@ export interface ApiKeys {
 export interface ApiKeysOptions {
   readonly store: Pick<Store, 'getDocument' | 'putDocument' | 'listDocuments' | 'removeDocument'>;
   readonly roster: Roster;
+  readonly tokens: Tokens;
   readonly clock: () => number;
   readonly onError: (error: unknown, doing: string) => void;
 }
 
 const KIND = 'api_key';
 const PREFIXES: Readonly<Record<BearerKind, string>> = { api_key: 'lm_ak_', device: 'lm_cs_' };
-const TOKEN = /^lm_(?:ak|cs)_[A-Za-z0-9_-]{43}$/;
+const TOKEN = new RegExp(`^lm_(?:ak|cs)_[A-Za-z0-9_-]{${TOKEN_LENGTH}}$`);
 const SHOWN = 12;
 const DAY_MS = 86_400_000;
 /** How old the noted last use may get. */
 const USE_NOTED_MS = 300_000;
 
-export function createApiKeys({ store, roster, clock, onError }: ApiKeysOptions): ApiKeys {
+export function createApiKeys({ store, roster, tokens, clock, onError }: ApiKeysOptions): ApiKeys {
   const mint: ApiKeys['mint'] = async (
     { id: operator_id, org, env },
     { kind, name, permissions, life_ms },
   ) => {
-    const token = newToken(PREFIXES[kind]);
+    const token = tokens.make(PREFIXES[kind]);
     const now = clock();
     const body: Kept = {
       kind,

@@ -1,4 +1,3 @@
-import { timingSafeEqual } from 'node:crypto';
 import { hmacSha256, randomBytes } from '#runtime';
 import { toBase64url } from '../crypto/base64url.ts';
 import { InputError } from '../reason.ts';
@@ -10,7 +9,7 @@ import { isMoved, retrying } from './changing.ts';
 import { type Operator, tenantOf } from './operators.ts';
 import { notFound, Refusal } from './refusal.ts';
 import { operatorOf, type Roster } from './roster.ts';
-import { digestOf, newToken } from './token.ts';
+import { digestOf, sameText, TOKEN_LENGTH, type Tokens } from './token.ts';
 
 /** The program that asks: what it calls itself, and the address that it asked from. */
 export interface DeviceClient {
@@ -77,6 +76,7 @@ export interface DevicesOptions {
   readonly store: Pick<Store, 'getDocument' | 'putDocument' | 'removeDocument'>;
   readonly apiKeys: Pick<ApiKeys, 'mint'>;
   readonly roster: Roster;
+  readonly tokens: Tokens;
   readonly clock: () => number;
 }
 
@@ -92,10 +92,10 @@ const POLLED_AT_MOST = 10_000;
 /** RFC 8628, section 6.1: no vowels, so no words. */
 const BASE20 = 'BCDFGHJKLMNPQRSTVWXZ';
 const USER_CODE = 8;
-const DEVICE_CODE = /^lm_dc_([A-Za-z0-9_-]{43})([A-Za-z0-9_-]{43})$/;
+const DEVICE_CODE = new RegExp(`^lm_dc_([A-Za-z0-9_-]{43})([A-Za-z0-9_-]{${TOKEN_LENGTH}})$`);
 
 export function createDevices(options: DevicesOptions): Devices {
-  const { home, secret, store, apiKeys, roster, clock } = options;
+  const { home, secret, store, apiKeys, roster, tokens, clock } = options;
   const polled = new Map<string, { readonly at: number; readonly interval: number }>();
 
   /** A code of 34 bits could be found from its plain digest. */
@@ -138,7 +138,7 @@ export function createDevices(options: DevicesOptions): Devices {
     start: (client, asked) =>
       retrying(async () => {
         const user_code = newUserCode();
-        const half = newToken('');
+        const half = tokens.make('');
         const id = idOf(user_code);
         const body: Kept = { client, asked, secret: digestOf(half), state: 'pending' };
         const expires_at = clock() + LIFE_MS;
@@ -153,9 +153,9 @@ export function createDevices(options: DevicesOptions): Devices {
 
     async poll(deviceCode, clientName) {
       const [, id = '', half = ''] = DEVICE_CODE.exec(deviceCode) ?? [];
-      const document = id === '' ? null : await store.getDocument(KIND, id);
+      const document = tokens.genuine(half) ? await store.getDocument(KIND, id) : null;
       const kept = document?.body as Kept | undefined;
-      if (document === null || kept === undefined || !sameDigest(kept.secret, digestOf(half))) throw gone();
+      if (document === null || kept === undefined || !sameText(kept.secret, digestOf(half))) throw gone();
       if (kept.client.name !== clientName)
         throw new Refusal('invalid_grant', 'client_id: the code was given to another client');
       requirePatience(id);
@@ -219,10 +219,6 @@ function newUserCode(): string {
     }
   }
   return code;
-}
-
-function sameDigest(a: string, b: string): boolean {
-  return a.length === b.length && timingSafeEqual(Buffer.from(a), Buffer.from(b));
 }
 
 /** One answer for all: who guesses learns nothing. */

@@ -171,7 +171,10 @@ export function createRoster({ home, owner, store, clock }: RosterOptions): Rost
     const found = members.find((member) => member.id === id);
     if (found !== undefined) return found;
     if (id === OWNER_ID && isHome(tenant))
-      throw new Refusal('forbidden', "the deployment's owner is whoever holds operator.key: no role to change");
+      throw new Refusal(
+        'forbidden',
+        "the deployment's owner is whoever holds operator.key: no role to change",
+      );
     throw notFound('operator');
   }
 

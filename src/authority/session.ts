@@ -1,4 +1,3 @@
-import { timingSafeEqual } from 'node:crypto';
 import { hmacSha256, verifyEd25519 } from '#runtime';
 import { fromBase64url, toBase64url } from '../crypto/base64url.ts';
 import { type SignIn, signInBytes } from '../proof/sign-in.ts';
@@ -9,7 +8,7 @@ import { isMoved, retrying } from './changing.ts';
 import type { Operator } from './operators.ts';
 import { notFound, Refusal } from './refusal.ts';
 import { type Member, operatorOf, type Roster } from './roster.ts';
-import { digestOf, newId, newToken } from './token.ts';
+import { digestOf, newId, sameText, type Tokens } from './token.ts';
 
 /** What signed in, for people who look through the list. */
 export interface Client {
@@ -85,6 +84,7 @@ export interface SessionsOptions {
   readonly store: Pick<Store, 'getDocument' | 'putDocument' | 'listDocuments' | 'removeDocument'>;
   readonly roster: Roster;
   readonly challenges: Challenges;
+  readonly tokens: Tokens;
   /** Shared by the control planes of a deployment. */
   readonly secret: Uint8Array;
   readonly clock: () => number;
@@ -99,10 +99,10 @@ const SEEN_NOTED_MS = 60_000;
 const PAGE = 1000;
 
 export function createSessions(options: SessionsOptions): Sessions {
-  const { store, roster, challenges, secret: mac, clock, onError } = options;
+  const { store, roster, challenges, tokens, secret: mac, clock, onError } = options;
 
   async function put(tenant: Tenant, kept: Kept): Promise<{ secret: string; document: StoredDocument }> {
-    const secret = newToken('');
+    const secret = tokens.make('');
     const document = {
       kind: KIND,
       id: digestOf(secret),
@@ -218,12 +218,8 @@ export function createSessions(options: SessionsOptions): Sessions {
       return { operator, renewed: null };
     },
 
-    csrfOf: (sessionId) => toBase64url(csrf(sessionId)),
-    csrfHolds(sessionId, token) {
-      const given = fromBase64url(token);
-      const expected = csrf(sessionId);
-      return given?.length === expected.length && timingSafeEqual(given, expected);
-    },
+    csrfOf: csrf,
+    csrfHolds: (sessionId, token) => sameText(csrf(sessionId), token),
 
     async list(tenant, operatorId, page) {
       const { documents, next_cursor } = await store.listDocuments(KIND, tenant, page);
@@ -242,8 +238,8 @@ export function createSessions(options: SessionsOptions): Sessions {
     },
   };
 
-  function csrf(sessionId: string): Uint8Array {
-    return hmacSha256(mac, new TextEncoder().encode(`lemma/csrf/v1\n${sessionId}`));
+  function csrf(sessionId: string): string {
+    return toBase64url(hmacSha256(mac, new TextEncoder().encode(`lemma/csrf/v1\n${sessionId}`)));
   }
 }
 

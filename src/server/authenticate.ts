@@ -17,41 +17,40 @@ export type Authenticate = (
 
 /** Credentials that turned out to be none. Each costs a look-up in the store, which decisions wait for. */
 const FAILURES = { burst: 30, perSecond: 1, everyone: { burst: 500, perSecond: 100 } } as const;
-const KNOWN_AT_MOST = 4096;
+const DEAD_AT_MOST = 4096;
 const CSRF_HEADER = 'x-csrf-token';
 
 /**
- * The owner's key is held against its digest in memory: no flood and no store can keep him from a kill. What was a good
- * credential a while ago is looked up whatever its source has done, so that others behind its address cannot shut it out.
+ * The owner's key is held against its digest in memory: no flood and no store can keep him from a kill. What bears this
+ * deployment's tag is looked up whatever its source has done, so that others behind its address cannot shut it out; once it
+ * was found dead, it counts as a guess.
  */
 export function createAuthenticate(
   operators: Operators,
-  { apiKeys, sessions }: Pick<Access, 'apiKeys' | 'sessions'>,
+  { apiKeys, sessions, tokens }: Pick<Access, 'apiKeys' | 'sessions' | 'tokens'>,
   site: Site,
   failures: Flood = createFlood(FAILURES),
 ): Authenticate {
-  const known = new Set<string>();
-
-  function remember(digest: string): void {
-    if (known.size >= KNOWN_AT_MOST) known.clear();
-    known.add(digest);
-  }
+  const dead = new Set<string>();
 
   async function lookUp<T>(
     secret: string,
     request: FastifyRequest,
     find: (secret: string) => Promise<T | null>,
   ): Promise<T> {
-    const digest = digestOf(secret);
     const source = sourceOf(request);
-    if (!known.has(digest)) failures.require(source);
+    const digest = digestOf(secret);
+    const suspect = dead.has(digest) || !tokens.genuine(secret);
+    // Before the look-up: of many at once each would else find that nobody has failed yet.
+    if (suspect) failures.take(source);
     const found = await find(secret);
     if (found !== null) {
-      remember(digest);
+      if (suspect) failures.giveBack(source);
       return found;
     }
-    known.delete(digest);
-    failures.spend(source);
+    if (!suspect) failures.spend(source);
+    if (dead.size >= DEAD_AT_MOST) dead.clear();
+    dead.add(digest);
     throw new Refusal(
       'auth_required',
       'this credential is not known here: it may have expired, or been revoked',

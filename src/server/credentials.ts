@@ -43,5 +43,5 @@ export function sessionSecret(cookie: string | undefined): string | null {
     .map((pair) => pair.trim())
     .filter((pair) => pair.startsWith(`${SESSION_COOKIE}=`));
   const value = found[0]?.slice(SESSION_COOKIE.length + 1) ?? '';
-  return found.length === 1 && /^[A-Za-z0-9_-]{43}$/.test(value) ? value : null;
+  return found.length === 1 && /^[A-Za-z0-9_-]{1,200}$/.test(value) ? value : null;
 }

@@ -1,4 +1,4 @@
-import type { FastifyInstance } from 'fastify';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { Access } from '../authority/access.ts';
 import { type Operator, tenantOf } from '../authority/operators.ts';
 import { Refusal } from '../authority/refusal.ts';
@@ -18,7 +18,7 @@ import {
   deviceTokenSchema,
 } from '../schema/api-access.ts';
 import { ACCESS_OPERATIONS } from './access-operations.ts';
-import { createFlood, type FloodLimits, sourceOf } from './flood.ts';
+import { createFlood, type Flood, type FloodLimits, sourceOf } from './flood.ts';
 import type { OperatorHandler } from './guard.ts';
 import { reader } from './read.ts';
 import { requirePerson } from './session-api.ts';
@@ -48,12 +48,8 @@ const PAGE = '/device';
 export function addDeviceFlow(app: FastifyInstance, { devices, audit }: Access, site: Site): void {
   const codes = createFlood(CODES);
   const polls = createFlood(POLLS);
-  const admit = (flood: typeof codes) => ({
-    onRequest: async (request: Parameters<typeof sourceOf>[0]) => {
-      const source = sourceOf(request);
-      flood.require(source);
-      flood.spend(source);
-    },
+  const admit = (flood: Flood) => ({
+    onRequest: async (request: FastifyRequest) => flood.take(sourceOf(request)),
   });
 
   app.post(ACCESS_OPERATIONS.deviceCode.path, admit(codes), async (request) => {
@@ -92,11 +88,13 @@ export function deviceHandlers({
   async function guarded<T>(operator: Operator, ask: () => Promise<T>): Promise<T> {
     requirePerson(operator);
     const who = `${operator.org}/${operator.env}/${operator.id}`;
-    guesses.require(who);
+    guesses.take(who);
     try {
-      return await ask();
+      const found = await ask();
+      guesses.giveBack(who);
+      return found;
     } catch (error) {
-      if (error instanceof Refusal && error.code === 'not_found') guesses.spend(who);
+      if (!(error instanceof Refusal && error.code === 'not_found')) guesses.giveBack(who);
       throw error;
     }
   }

@@ -11,9 +11,11 @@ export interface FloodLimits {
 
 /** Bounds what strangers may have done for them. Only in memory: it never asks the store, which decisions wait for. */
 export interface Flood {
-  /** Refusal: rate_limited with Retry-After, where the source, or everybody together, has no more. Takes nothing. */
-  require(source: string): void;
+  /** Refusal: rate_limited with Retry-After, where the source, or everybody together, has no more. */
+  take(source: string): void;
+  /** The same without asking, and its opposite, where it turned out to be due, or not. */
   spend(source: string): void;
+  giveBack(source: string): void;
 }
 
 interface Bucket {
@@ -51,18 +53,22 @@ export function createFlood(limits: FloodLimits, clock: () => number = () => per
   const own = (source: string) => refill(bucketOf(source), limits);
   const all = () => refill(everyone, limits.everyone);
 
+  const charge = (source: string, amount: number) => {
+    own(source).left -= amount;
+    all().left -= amount;
+  };
+
   return {
-    require(source) {
+    take(source) {
       const wait = Math.max(
         (1 - own(source).left) / limits.perSecond,
         (1 - all().left) / limits.everyone.perSecond,
       );
       if (wait > 0) throw new Refusal('rate_limited', 'too many of these: wait', Math.ceil(wait));
+      charge(source, 1);
     },
-    spend(source) {
-      own(source).left -= 1;
-      all().left -= 1;
-    },
+    spend: (source) => charge(source, 1),
+    giveBack: (source) => charge(source, -1),
   };
 }
 

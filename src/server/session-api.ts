@@ -40,9 +40,7 @@ export function addSignIn(app: FastifyInstance, { access, site, home }: SessionA
   const flood = createFlood(SIGN_INS);
   // Before the body is read: a flood costs nothing but its bytes.
   const onRequest = async (request: FastifyRequest) => {
-    const source = sourceOf(request);
-    flood.require(source);
-    flood.spend(source);
+    flood.take(sourceOf(request));
     // Nobody is signed in by a page of somebody else's.
     if (request.headers.origin !== undefined) requireOwnPage(request, site(request), true);
   };

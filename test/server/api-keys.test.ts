@@ -75,7 +75,7 @@ describe('API keys', () => {
   });
 
   describe('that are guessed', () => {
-    const guess = (n: number) => get(runtimes, { 'x-api-key': `lm_ak_${String(n).padStart(43, 'A')}` });
+    const guess = (n: number) => get(runtimes, { 'x-api-key': `lm_ak_${String(n).padStart(51, 'A')}` });
     const flood = async () => {
       for (let n = 0; n < 30; n += 1) assert.equal((await guess(n)).statusCode, 401);
     };
@@ -89,15 +89,28 @@ describe('API keys', () => {
       );
     });
 
-    it('shut out neither the owner nor a key that was used before', async () => {
+    it('shut out neither the owner nor a key that is one', async () => {
       const { token } = await make(['runtimes.read']);
-      await get(runtimes, { 'x-api-key': token });
       await flood();
       const answers = await Promise.all([get(runtimes, AUTH), get(runtimes, { 'x-api-key': token })]);
       assert.deepEqual(
         answers.map(({ statusCode }) => statusCode),
         [200, 200],
       );
+    });
+
+    it('are as few when they come at once', async () => {
+      const answers = await Promise.all(Array.from({ length: 60 }, (_, n) => guess(n)));
+      const looked = answers.filter(({ statusCode }) => statusCode === 401);
+      assert.ok(looked.length >= 30 && looked.length < 60, String(looked.length));
+    });
+
+    it('are no better for having been keys once', async () => {
+      const { token, api_key } = await make(['runtimes.read']);
+      await control.app.inject({ method: 'POST', url: `${BASE}/${api_key.id}/revoke`, headers: AUTH });
+      const codes = new Set<number>();
+      for (let n = 0; n < 32; n += 1) codes.add((await get(runtimes, { 'x-api-key': token })).statusCode);
+      assert.deepEqual([...codes], [401, 429]);
     });
   });
 });

@@ -36,7 +36,7 @@ describe('a session', () => {
     const response = await askToSignIn(control.app, alice);
     assert.match(
       String(response.headers['set-cookie']),
-      /^__Host-lemma-session=[\w-]{43}; Path=\/; HttpOnly; Secure; SameSite=Strict; Max-Age=43200$/,
+      /^__Host-lemma-session=[\w-]{51}; Path=\/; HttpOnly; Secure; SameSite=Strict; Max-Age=43200$/,
     );
   });
 
