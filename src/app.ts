@@ -264,6 +264,7 @@ async function compose(
       owner: ownerAt(siteHost(config.public_url), keys),
       secret: accessSecret(keys),
       keepMs: () => running.config.log.keep_ms,
+      validFrom: snapshot.fenced_at ?? 0,
       store,
       clock,
       onError: (error, doing) => logger.error({ err: error }, doing),

@@ -10,6 +10,7 @@ export interface AccessOptions extends RosterOptions, Pick<AuditOptions, 'keepMs
   readonly store: ApiKeysOptions['store'];
   /** `accessSecret`: tokens, challenges, CSRF tokens and user codes are told by it. */
   readonly secret: Uint8Array;
+  readonly validFrom: ApiKeysOptions['validFrom'];
   readonly onError: (error: unknown, doing: string) => void;
 }
 

@@ -58,6 +58,8 @@ export interface ApiKeysOptions {
   readonly store: Pick<Store, 'getDocument' | 'putDocument' | 'listDocuments' | 'removeDocument'>;
   readonly roster: Roster;
   readonly tokens: Tokens;
+  /** Milliseconds: keys made before do not count. A store that was restored does not know which were revoked since. */
+  readonly validFrom: number;
   readonly clock: () => number;
   readonly onError: (error: unknown, doing: string) => void;
 }
@@ -70,7 +72,8 @@ const DAY_MS = 86_400_000;
 /** How old the noted last use may get. */
 const USE_NOTED_MS = 300_000;
 
-export function createApiKeys({ store, roster, tokens, clock, onError }: ApiKeysOptions): ApiKeys {
+export function createApiKeys(options: ApiKeysOptions): ApiKeys {
+  const { store, roster, tokens, validFrom, clock, onError } = options;
   const mint: ApiKeys['mint'] = async (
     { id: operator_id, org, env },
     { kind, name, permissions, life_ms },
@@ -136,6 +139,7 @@ export function createApiKeys({ store, roster, tokens, clock, onError }: ApiKeys
       const document = await store.getDocument(KIND, digestOf(token));
       if (document === null) return null;
       const kept = document.body as Kept;
+      if (kept.created_at < validFrom) return null;
       const { org, env } = document;
       const member = await roster.find({ org, env }, kept.operator_id);
       if (member === null) return null;

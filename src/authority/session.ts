@@ -85,6 +85,8 @@ export interface SessionsOptions {
   readonly roster: Roster;
   readonly challenges: Challenges;
   readonly tokens: Tokens;
+  /** As for API keys. Milliseconds. */
+  readonly validFrom: number;
   /** Shared by the control planes of a deployment. */
   readonly secret: Uint8Array;
   readonly clock: () => number;
@@ -99,7 +101,7 @@ const SEEN_NOTED_MS = 60_000;
 const PAGE = 1000;
 
 export function createSessions(options: SessionsOptions): Sessions {
-  const { store, roster, challenges, tokens, secret: mac, clock, onError } = options;
+  const { store, roster, challenges, tokens, validFrom, secret: mac, clock, onError } = options;
 
   async function put(tenant: Tenant, kept: Kept): Promise<{ secret: string; document: StoredDocument }> {
     const secret = tokens.make('');
@@ -207,6 +209,7 @@ export function createSessions(options: SessionsOptions): Sessions {
       const document = await store.getDocument(KIND, digestOf(secret));
       if (document === null) return null;
       const kept = document.body as Kept;
+      if (kept.created_at < validFrom) return null;
       const member = await roster.find(document, kept.operator_id);
       if (!member?.keys.includes(kept.key)) return null;
       const operator = operatorOf(member, document, { kind: 'session', id: kept.session_id });

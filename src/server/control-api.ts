@@ -14,7 +14,8 @@ import { backupHandlers } from './backup-api.ts';
 import { authorizeHandler, CONTROL_BODY_LIMIT, type Decide } from './decide-routes.ts';
 import { type DecisionLogReader, decisionHandlers } from './decisions-api.ts';
 import { addDeviceFlow, deviceHandlers } from './device-api.ts';
-import { addGuarded, type OperatorHandler } from './guard.ts';
+import { createFlood } from './flood.ts';
+import { addGuarded, type OperatorHandler, REFUSALS } from './guard.ts';
 import { addHealth } from './health.ts';
 import { createHttp, type HttpServer, type ListenOptions, listen } from './http.ts';
 import { keyHandlers } from './keys-api.ts';
@@ -62,7 +63,11 @@ export function controlApp(api: ControlApi): FastifyInstance {
   });
   const { access, home } = api;
   const site = createSite(api.publicUrl, tls !== null);
-  const guard = { authenticate: createAuthenticate(operators, access, site), audit: access.audit };
+  const guard = {
+    authenticate: createAuthenticate(operators, access, site),
+    audit: access.audit,
+    refusals: createFlood(REFUSALS),
+  };
   for (const [id, handler] of Object.entries<OperatorHandler>(guardedHandlers(api))) {
     addGuarded(app, guard, id as Guarded, OPERATIONS[id as Guarded], handler);
   }

@@ -5,6 +5,7 @@ import { Refusal } from '../authority/refusal.ts';
 import { auditTrail } from './audit-trail.ts';
 import type { Authenticate } from './authenticate.ts';
 import { CONTROL_BODY_LIMIT, DECIDE_BODY_LIMIT } from './decide-routes.ts';
+import type { Flood, FloodLimits } from './flood.ts';
 import { type Operation, type OperationId, routePath } from './operations.ts';
 
 /** What a handler of an operation that asks who calls is given. */
@@ -13,12 +14,17 @@ export type OperatorHandler = (operator: Operator, request: FastifyRequest, repl
 export interface GuardOptions {
   readonly authenticate: Authenticate;
   readonly audit: Audit;
+  /** What one operator may try in vain. */
+  readonly refusals: Flood;
 }
+
+/** Each is a line of the audit trail, which must not be filled by somebody who may do nothing. */
+export const REFUSALS: FloodLimits = { burst: 60, perSecond: 1, everyone: { burst: 600, perSecond: 20 } };
 
 /** Routes an operation whose caller is looked at before the body is even read. */
 export function addGuarded(
   app: FastifyInstance,
-  { authenticate, audit }: GuardOptions,
+  { authenticate, audit, refusals }: GuardOptions,
   id: OperationId,
   operation: Operation,
   handler: OperatorHandler,
@@ -34,10 +40,11 @@ export function addGuarded(
     ...(audited ? { onSend: auditTrail(audit, id, (request) => callers.get(request) ?? null) } : {}),
     onRequest: async (request, reply) => {
       const operator = await authenticate(request, reply, unsafe);
-      callers.set(request, operator);
       const { needs } = operation;
-      if (needs !== null && needs !== 'signed_in' && !operator.may.has(needs))
-        throw new Refusal('forbidden', `this needs the permission ${needs}`);
+      const forbidden = needs !== null && needs !== 'signed_in' && !operator.may.has(needs);
+      if (forbidden && audited) refusals.take(`${operator.org}/${operator.env}/${operator.id}`);
+      callers.set(request, operator);
+      if (forbidden) throw new Refusal('forbidden', `this needs the permission ${needs}`);
     },
     handler: (request, reply) => {
       const operator = callers.get(request);

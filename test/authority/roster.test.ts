@@ -23,7 +23,7 @@ describe('the roster', () => {
   });
   afterEach(() => world.close());
 
-  function accessOf({ store, keys, errors }: World) {
+  function accessOf({ store, keys, errors }: World, validFrom = 0) {
     return createAccess({
       home: HOME,
       owner: ownerAt('localhost', keys),
@@ -31,6 +31,7 @@ describe('the roster', () => {
       store,
       clock: () => NOW,
       keepMs: () => 1000,
+      validFrom,
       onError: (error) => errors.push(error),
     });
   }
@@ -129,6 +130,11 @@ describe('the roster', () => {
     });
     await access.roster.change(owner, maker.id, { role: 'auditor' });
     assert.deepEqual([...((await access.apiKeys.authenticate(token))?.may ?? [])], ['runtimes.read']);
+  });
+
+  it('knows no key of before a restore: it may have been revoked since the backup', async () => {
+    const { token } = await access.apiKeys.create(owner, { name: 'ci', permissions: ['runtimes.read'] });
+    assert.equal(await accessOf(world, NOW + 1).apiKeys.authenticate(token), null);
   });
 
   it('gives nobody a permission that its maker lacks, whatever is asked', async () => {

@@ -57,6 +57,15 @@ describe('the audit trail', () => {
     assert.deepEqual(outcomes, ['not_found', 'forbidden']);
   });
 
+  it('cannot be filled by somebody who may do nothing', async () => {
+    await join(control.app, person('a'), { role: 'auditor' });
+    const { writing } = await signIn(control.app, person('a'));
+    const codes = [];
+    for (let i = 0; i < 61; i += 1)
+      codes.push((await post(`${RUNTIMES}/bot-1/kill`, {}, writing)).statusCode);
+    assert.deepEqual(codes, [...Array(60).fill(403), 429]);
+  });
+
   it('keeps sign-ins', async () => {
     const { id } = await join(control.app, person('a'));
     const { session } = await signIn(control.app, person('a'));

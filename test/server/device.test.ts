@@ -60,6 +60,37 @@ describe('the device flow', () => {
     assert.deepEqual([...codes, await ask('GET', '')], [200, 403, 401]);
   });
 
+  it('takes forms, as RFC 8628 has them', async () => {
+    const form = (url: string, members: Record<string, string>) =>
+      control.app.inject({
+        method: 'POST',
+        url,
+        headers: { ...BROWSER, 'content-type': 'application/x-www-form-urlencoded' },
+        payload: new URLSearchParams(members).toString(),
+      });
+    const { device_code } = (await form(`${DEVICE}/code`, { client_id: 'a b&c', scope: '' })).json();
+    const answer = await form(`${DEVICE}/token`, {
+      grant_type: DEVICE_GRANT,
+      device_code,
+      client_id: 'a b&c',
+    });
+    assert.deepEqual([answer.statusCode, answer.json().error], [400, 'authorization_pending']);
+  });
+
+  it('takes no form in which a member stands twice, and none elsewhere', async () => {
+    const headers = { ...BROWSER, 'content-type': 'application/x-www-form-urlencoded' };
+    const ask = (url: string, payload: string) =>
+      control.app.inject({ method: 'POST', url, headers, payload });
+    const answers = [
+      await ask(`${DEVICE}/code`, 'client_id=a&client_id=b'),
+      await ask('/api/wallet/session', 'subject=a'),
+    ];
+    assert.deepEqual(
+      answers.map(({ statusCode }) => statusCode),
+      [400, 415],
+    );
+  });
+
   it('has user codes of eight letters that make no words', async () => {
     const codes = await Promise.all([1, 2, 3, 4].map(() => begin()));
     for (const { user_code } of codes)

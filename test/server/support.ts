@@ -94,6 +94,7 @@ export function accessOf({ store, keys }: World, clock: () => number = Date.now)
     owner: ownerAt('localhost', keys),
     secret: accessSecret(keys),
     keepMs: () => 86_400_000,
+    validFrom: 0,
     store,
     clock,
     onError: (error) => {
