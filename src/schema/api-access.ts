@@ -1,6 +1,6 @@
 import type { FromSchema } from 'json-schema-to-ts';
 import { PERMISSIONS, ROLES } from './access.ts';
-import { PAGE_LIMIT, PROOF_TTL } from './api.ts';
+import { limit, PROOF_TTL } from './api.ts';
 import { BYTES32_PATTERN, BYTES64_PATTERN, ID_PATTERN, SCOPE_PATTERN, SUBJECT_PATTERN } from './common.ts';
 
 /** What the REST API takes about who may call it: operators, API keys, sessions, the device flow, the audit trail. */
@@ -24,11 +24,6 @@ const permissions = {
   maxItems: PERMISSIONS.length,
   uniqueItems: true,
   items: { enum: PERMISSIONS },
-} as const;
-const limit = {
-  type: 'string',
-  pattern: '^(?:1000|[1-9][0-9]{0,2})$',
-  description: `1 to ${PAGE_LIMIT.most}; default ${PAGE_LIMIT.usual}`,
 } as const;
 const operatorId = { type: 'string', pattern: '^(?:owner|opr_[A-Za-z0-9_-]{22})$' } as const;
 

@@ -201,7 +201,7 @@ export const authorizeSchema = {
   },
 } as const;
 
-const limit = {
+export const limit = {
   type: 'string',
   pattern: '^(?:1000|[1-9][0-9]{0,2})$',
   description: `1 to ${PAGE_LIMIT.most}; default ${PAGE_LIMIT.usual}`,

@@ -2,21 +2,16 @@ import assert from 'node:assert/strict';
 import { StoreWriteError } from '../../src/store/errors.ts';
 import { RUNTIME } from '../authority/support.ts';
 import { join, person, signIn } from './people.ts';
-import { AUTH, accessOf, controlWorld } from './support.ts';
+import { AUTH, accessOf, controlWorld, timedWorld } from './support.ts';
 
 const AUDIT = '/api/wallet/audit';
 const RUNTIMES = '/api/wallet/runtimes';
 
 describe('the audit trail', () => {
   let control: Awaited<ReturnType<typeof controlWorld>>;
-  let now: number;
+  let time: { now: number };
   beforeEach(async () => {
-    now = Date.UTC(2026, 9, 1);
-    control = await controlWorld(
-      {},
-      (world) => ({ access: accessOf(world, () => now) }),
-      () => now,
-    );
+    ({ control, time } = await timedWorld());
   });
   afterEach(() => control.close());
 
@@ -35,7 +30,7 @@ describe('the audit trail', () => {
       who: { operator_id: 'owner', by: { kind: 'owner_key', id: null } },
       what: 'kill',
       target: 'bot-1',
-      time: new Date(now).toISOString(),
+      time: new Date(time.now).toISOString(),
       request_id: killed.headers['x-request-id'],
       outcome: 'done',
     });
@@ -87,7 +82,7 @@ describe('the audit trail', () => {
   it('is read page by page, the latest first, also within one moment', async () => {
     for (const id of ['a', 'b', 'c', 'd', 'e']) await post(`${RUNTIMES}/${id}/kill`);
     const first = await trail('?limit=2');
-    now += 1;
+    time.now += 1;
     await post(`${RUNTIMES}/f/kill`);
     const second = await trail(`?limit=2&cursor=${first.next_cursor}`);
     const third = await trail(`?limit=2&cursor=${second.next_cursor}`);
@@ -99,7 +94,7 @@ describe('the audit trail', () => {
 
   it('forgets what is older than the decision log keeps', async () => {
     await post(`${RUNTIMES}/a/kill`);
-    now += 86_400_000;
+    time.now += 86_400_000;
     assert.deepEqual((await trail()).entries, []);
   });
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { DEVICE_GRANT } from '../../src/schema/api-access.ts';
 import { BROWSER, join, person, type SignedIn, signIn } from './people.ts';
-import { AUTH, accessOf, controlWorld } from './support.ts';
+import { AUTH, type controlWorld, timedWorld } from './support.ts';
 
 const DEVICE = '/api/auth/device';
 const SECOND = 1000;
@@ -9,15 +9,10 @@ type Headers = Record<string, string>;
 
 describe('the device flow', () => {
   let control: Awaited<ReturnType<typeof controlWorld>>;
-  let now: number;
+  let time: { now: number };
   let alice: SignedIn;
   beforeEach(async () => {
-    now = Date.UTC(2026, 9, 1);
-    control = await controlWorld(
-      {},
-      (world) => ({ access: accessOf(world, () => now) }),
-      () => now,
-    );
+    ({ control, time } = await timedWorld());
     await join(control.app, person('alice'));
     alice = await signIn(control.app, person('alice'));
   });
@@ -56,7 +51,7 @@ describe('the device flow', () => {
         })
       ).statusCode;
     const codes = [await ask('GET', ''), await ask('POST', '/bot-1/kill')];
-    now += 7200 * SECOND;
+    time.now += 7200 * SECOND;
     assert.deepEqual([...codes, await ask('GET', '')], [200, 403, 401]);
   });
 
@@ -137,7 +132,7 @@ describe('the device flow', () => {
       const { device_code } = await begin();
       const codes = [];
       for (const wait of [0, 4, 9, 14, 20]) {
-        now += wait * SECOND;
+        time.now += wait * SECOND;
         codes.push((await polled(device_code))[1]);
       }
       const [pending, slow] = ['authorization_pending', 'slow_down'];
@@ -159,7 +154,7 @@ describe('the device flow', () => {
     });
     it('expired_token after ten minutes', async () => {
       const { device_code } = await begin();
-      now += 600 * SECOND;
+      time.now += 600 * SECOND;
       assert.deepEqual(await polled(device_code), [400, 'expired_token']);
     });
     it('expired_token for a code that is none, or half another', async () => {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { askToSignIn, BROWSER, headersOf, join, ORIGIN, person, secretIn, signIn } from './people.ts';
-import { AUTH, accessOf, controlWorld } from './support.ts';
+import { AUTH, controlWorld, timedWorld } from './support.ts';
 
 const MINUTE = 60_000;
 const RUNTIMES = '/api/wallet/runtimes';
@@ -8,15 +8,10 @@ const SESSION = '/api/wallet/session';
 
 describe('a session', () => {
   let control: Awaited<ReturnType<typeof controlWorld>>;
-  let now: number;
+  let time: { now: number };
   const alice = person('alice');
   beforeEach(async () => {
-    now = Date.UTC(2026, 9, 1);
-    control = await controlWorld(
-      {},
-      (world) => ({ access: accessOf(world, () => now) }),
-      () => now,
-    );
+    ({ control, time } = await timedWorld());
   });
   afterEach(() => control.close());
 
@@ -129,7 +124,7 @@ describe('a session', () => {
 
     it('once the challenge has expired', async () => {
       const given = (await post(`${SESSION}/challenge`, BROWSER)).json();
-      now = given.expires_at * 1000;
+      time.now = given.expires_at * 1000;
       const { challenge, expires_at } = given;
       const response = await askToSignIn(control.app, alice, { challenge, expires_at }, { challenge });
       assert.equal(response.statusCode, 401);
@@ -188,7 +183,7 @@ describe('a session', () => {
     it('after half an hour in which nobody asked', async () => {
       await join(control.app, alice);
       const { reading } = await signIn(control.app, alice);
-      now += 30 * MINUTE;
+      time.now += 30 * MINUTE;
       assert.equal((await get(RUNTIMES, reading)).statusCode, 401);
     });
 
@@ -201,7 +196,7 @@ describe('a session', () => {
         const response = await get(RUNTIMES, headersOf(secret, csrf).reading);
         codes.add(response.statusCode);
         if (response.headers['set-cookie'] !== undefined) secret = secretIn(response.headers['set-cookie']);
-        now += 10 * MINUTE;
+        time.now += 10 * MINUTE;
       }
       codes.add((await get(RUNTIMES, headersOf(secret, csrf).reading)).statusCode);
       assert.deepEqual([...codes], [200, 401]);
@@ -239,7 +234,7 @@ describe('a session', () => {
     it('when it is revoked by an owner, under its present secret too', async () => {
       await join(control.app, alice);
       const { reading, session } = await signIn(control.app, alice);
-      now += 16 * MINUTE;
+      time.now += 16 * MINUTE;
       const renewed = secretIn((await get(RUNTIMES, reading)).headers['set-cookie']);
       await post(`/api/wallet/sessions/${session}/revoke`, AUTH);
       const codes = await Promise.all([
@@ -257,7 +252,7 @@ describe('a session', () => {
     const renew = async () => {
       await join(control.app, alice);
       const { reading, writing, session } = await signIn(control.app, alice);
-      now += 15 * MINUTE;
+      time.now += 15 * MINUTE;
       const response = await get(RUNTIMES, reading);
       const secret = secretIn(response.headers['set-cookie']);
       return { reading, session, next: headersOf(secret, writing['x-csrf-token'] ?? '') };
@@ -274,7 +269,7 @@ describe('a session', () => {
     });
     it('and no longer than that', async () => {
       const { reading, next } = await renew();
-      now += 30_000;
+      time.now += 30_000;
       const codes = [
         (await get(RUNTIMES, reading)).statusCode,
         (await get(RUNTIMES, next.reading)).statusCode,
@@ -284,7 +279,7 @@ describe('a session', () => {
     it('once, however many ask at once', async () => {
       await join(control.app, alice);
       const { reading } = await signIn(control.app, alice);
-      now += 15 * MINUTE;
+      time.now += 15 * MINUTE;
       const all = await Promise.all([1, 2, 3, 4].map(() => get(RUNTIMES, reading)));
       const renewed = all.filter(({ headers }) => headers['set-cookie'] !== undefined);
       assert.deepEqual([all.map(({ statusCode }) => statusCode), renewed.length], [[200, 200, 200, 200], 1]);

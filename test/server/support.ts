@@ -132,3 +132,11 @@ export async function controlWorld(
   });
   return { world, app, lines, close: () => Promise.all([app.close(), world.close()]) };
 }
+
+/** The same, in a time that a test moves. */
+export async function timedWorld() {
+  const time = { now: Date.UTC(2026, 9, 1) };
+  const clock = () => time.now;
+  const control = await controlWorld({}, (world) => ({ access: accessOf(world, clock) }), clock);
+  return { control, time };
+}
