@@ -1,11 +1,12 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import pino, { type Logger } from 'pino';
+import { createAccess } from './authority/access.ts';
 import { createAnnouncer } from './authority/announce.ts';
 import { createAuthority } from './authority/authority.ts';
 import { createBackup, refuseBackup, removeLeftBackups } from './authority/backup.ts';
 import { feedSnapshot } from './authority/feed-snapshot.ts';
-import { siteHost } from './authority/identity.ts';
+import { accessSecret, ownerAt, siteHost } from './authority/identity.ts';
 import { createJournal } from './authority/journal.ts';
 import { type KeyRing, openKeyRing } from './authority/key-ring.ts';
 import { cursorKey, loadKeys, operatorKeyFile } from './authority/keys.ts';
@@ -352,11 +353,24 @@ async function compose(
     stops.push(() => server.drain());
     grpc.push(server);
   }
+  const access = createAccess({
+    home,
+    owner: ownerAt(siteHost(config.public_url), keys),
+    secret: accessSecret(keys),
+    keepMs: () => running.config.log.keep_ms,
+    validFrom: snapshot.fenced_at ?? 0,
+    store,
+    clock,
+    onError: (error, doing) => logger.error({ err: error }, doing),
+  });
+  // What does not bear this deployment's tag is not even looked up: the store is not there for those who guess.
+  const authenticate = async (key: string) =>
+    operators.authenticate(key) ?? (access.tokens.genuine(key) ? access.apiKeys.authenticate(key) : null);
   const decision = await startDecisionServer({
     ...listening(config.listen.decision, 'listen.decision'),
     decide: answer,
     exchange: exchanges,
-    authzen: { routes: () => settled.settings.routes, operators },
+    authzen: { routes: () => settled.settings.routes, authenticate },
     ready,
     log: logger,
   });
@@ -373,6 +387,9 @@ async function compose(
     exchange: exchanges,
     bundles: served,
     opaKey,
+    home,
+    publicUrl: config.public_url,
+    access,
     // Records of low risk are written behind their answers: whoever asks for one that was answered must find it.
     queryDecisions: (query) => log.settled(READ_WAIT_MS).then(() => store.queryRecords(query)),
     cursors: createCursors(cursorKey(keys)),

@@ -2,14 +2,21 @@ import { timingSafeEqual } from 'node:crypto';
 import { sha256 } from '#runtime';
 import { PERMISSIONS, type Permission } from '../schema/access.ts';
 import type { Tenant } from '../store/model.ts';
-import type { Grants } from './grants.ts';
+import type { Grants } from './operator-grants.ts';
+
+/** How an operator showed who he is. `id`: which of his credentials of that kind; null for the owner's key. */
+export interface ShownBy {
+  readonly kind: 'owner_key' | 'api_key' | 'device' | 'session';
+  readonly id: string | null;
+}
 
 /** Who asks a verb of the control plane, and whose things they may see. */
 export interface Operator extends Tenant {
   readonly id: string;
   readonly may: ReadonlySet<Permission>;
-  /** The most that proofs by this operator may hold; null, or absent: whatever the route map names. */
-  readonly grants?: Grants | null;
+  /** What proofs that he issues may hold at most; null: whatever routes name. */
+  readonly grants: Grants | null;
+  readonly by: ShownBy;
 }
 
 export interface Operators {
@@ -17,11 +24,25 @@ export interface Operators {
   authenticate(key: string): Operator | null;
 }
 
-/** The embedded deployment has one operator, its owner. */
+/** The id of the embedded deployment's owner, who is always there. */
+export const OWNER_ID = 'owner';
+
+/** The embedded deployment has one operator by itself, its owner. Others are in the roster. */
 export function createOperators(owner: Tenant & { readonly key: string }): Operators {
   const expected = digest(owner.key);
-  const operator: Operator = { id: 'owner', org: owner.org, env: owner.env, may: new Set(PERMISSIONS) };
+  const operator: Operator = {
+    id: OWNER_ID,
+    org: owner.org,
+    env: owner.env,
+    may: new Set(PERMISSIONS),
+    grants: null,
+    by: { kind: 'owner_key', id: null },
+  };
   return { authenticate: (key) => (timingSafeEqual(digest(key), expected) ? operator : null) };
+}
+
+export function tenantOf({ org, env }: Tenant): Tenant {
+  return { org, env };
 }
 
 function digest(text: string): Uint8Array {

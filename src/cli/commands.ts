@@ -80,6 +80,28 @@ export const COMMANDS: readonly (Entry | Group)[] = [
     ],
   },
   {
+    name: 'operators',
+    summary: 'Who may sign in to the control plane',
+    entries: [
+      { name: 'list', summary: 'All of them, by role', load: () => import('./operators-list.ts') },
+      { name: 'add', summary: 'Make somebody an operator', load: () => import('./operators-add.ts') },
+      { name: 'remove', summary: 'Remove one, with all keys', load: () => import('./operators-remove.ts') },
+    ],
+  },
+  {
+    name: 'api-keys',
+    summary: 'Keys of programs that call the control plane',
+    entries: [
+      { name: 'create', summary: 'Make one; it is shown once', load: () => import('./api-keys-create.ts') },
+      {
+        name: 'list',
+        summary: 'All of them, without their secrets',
+        load: () => import('./api-keys-list.ts'),
+      },
+      { name: 'revoke', summary: 'End one', load: () => import('./api-keys-revoke.ts') },
+    ],
+  },
+  {
     name: 'backup',
     summary: 'Copy the store of the running service to a file',
     load: () => import('./backup.ts'),

@@ -11,8 +11,10 @@ export const PERMISSIONS = [
   'platform.keys',
   'platform.backup',
   'platform.read',
+  'platform.operators',
   'operators.read',
   'operators.write',
+  'api_keys.read',
   'api_keys.write',
   'settings.read',
   'settings.write',
@@ -25,3 +27,7 @@ export const PERMISSIONS = [
   'nodes.read',
 ] as const;
 export type Permission = (typeof PERMISSIONS)[number];
+
+/** What an operator is in an org and env; the deployment's `platform` role comes beside it. */
+export const ROLES = ['owner', 'operator', 'policy_author', 'auditor'] as const;
+export type Role = (typeof ROLES)[number];

@@ -20,6 +20,13 @@ import { boundsSchema, budgetSchema, delegationClaimsSchema } from './lemma.ts';
  */
 export const API_ERRORS = {
   invalid_request: 400,
+  /** RFC 8628, section 3.5, and RFC 6749, section 5.2: their codes, in our shape. */
+  authorization_pending: 400,
+  slow_down: 400,
+  access_denied: 400,
+  expired_token: 400,
+  invalid_grant: 400,
+  unsupported_grant_type: 400,
   key_weak: 400,
   auth_required: 401,
   forbidden: 403,

@@ -1,5 +1,5 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import type { Operators } from '../authority/operators.ts';
+import type { Operator } from '../authority/operators.ts';
 import { Refusal } from '../authority/refusal.ts';
 import { InputError } from '../reason.ts';
 import { type EvaluationAnswer, toRequest, toResponse } from '../request/authzen.ts';
@@ -22,7 +22,7 @@ export interface Authzen {
   /** The running route map. */
   readonly routes: () => RouteMap;
   /** Whose keys may assert subjects (`subjects.assert`); null: nobody's. */
-  readonly operators: Operators | null;
+  readonly authenticate: ((key: string) => Promise<Operator | null>) | null;
 }
 
 const readEvaluation = reader<EvaluationBody>(evaluationSchema);
@@ -32,7 +32,7 @@ const readEvaluations = reader<EvaluationsBody>(evaluationsSchema);
 const REQUEST_ID = /^[\x21-\x7e]{1,128}$/;
 
 /** OpenID AuthZEN 1.0: `evaluation`, `evaluations` and the metadata. Every answer is a decision like any other. */
-export function addAuthzen(app: FastifyInstance, decide: Decide, { routes, operators }: Authzen): void {
+export function addAuthzen(app: FastifyInstance, decide: Decide, { routes, authenticate }: Authzen): void {
   const evaluate = async (request: FastifyRequest, body: EvaluationBody, asserter: AsserterOf | null) => {
     const source = { address: request.ip, principal: '' };
     const asked = seenBy(request, toRequest(body, { routes: routes(), asserter, source }));
@@ -44,7 +44,7 @@ export function addAuthzen(app: FastifyInstance, decide: Decide, { routes, opera
       url,
       bodyLimit: CONTROL_BODY_LIMIT,
       onRequest: async (request, reply) => echoId(request, reply),
-      handler: (request) => answer(request, asserterOf(request, operators)),
+      handler: async (request) => answer(request, await asserterOf(request, authenticate)),
     });
 
   route(OPERATIONS.evaluation.path, (request, asserter) =>
@@ -102,13 +102,16 @@ async function evaluateAll(
  * An enforcement point that shows a certificate, or a key with `subjects.assert`, may say who the subject is; a key speaks
  * for its own organisation alone. Throws Refusal for a key that is none.
  */
-function asserterOf(request: FastifyRequest, operators: Operators | null): AsserterOf | null {
+async function asserterOf(
+  request: FastifyRequest,
+  authenticate: Authzen['authenticate'],
+): Promise<AsserterOf | null> {
   const peer = peerOf(request.raw.socket);
   if (peer !== null) return { by: peer, tenant: null };
   const { authorization, 'x-api-key': given } = request.headers;
   const key = typeof given === 'string' ? given : /^Bearer +([\w-]+) *$/i.exec(authorization ?? '')?.[1];
   if (key === undefined) return null;
-  const operator = operators?.authenticate(key) ?? null;
+  const operator = authenticate === null ? null : await authenticate(key);
   if (operator === null) throw new Refusal('auth_required', 'this is no API key of this deployment');
   const { id, org, env } = operator;
   return operator.may.has('subjects.assert') ? { by: id, tenant: { org, env } } : null;

@@ -1,6 +1,7 @@
 import type { PassThrough } from 'node:stream';
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
+import type { Access } from '../authority/access.ts';
 import type { Authority } from '../authority/authority.ts';
 import type { BackupStream } from '../authority/backup.ts';
 import type { KeyRing } from '../authority/key-ring.ts';
@@ -10,13 +11,19 @@ import type { Policies } from '../authority/policies.ts';
 import { notFound } from '../authority/refusal.ts';
 import type { Tokens } from '../authority/tokens.ts';
 import type { ServedBundles } from '../policy/served.ts';
+import type { Tenant } from '../store/model.ts';
+import { apiKeyHandlers } from './api-keys-api.ts';
+import { auditHandlers } from './audit-api.ts';
+import { createAuthenticate } from './authenticate.ts';
 import { backupHandlers } from './backup-api.ts';
 import { bundleHandlers } from './bundles-api.ts';
 import { authorizeHandler, CONTROL_BODY_LIMIT, type Decide } from './decide-routes.ts';
 import { streamHandlers } from './decision-stream.ts';
 import { type DecisionLogReader, decisionHandlers } from './decisions-api.ts';
+import { addDeviceFlow, deviceHandlers } from './device-api.ts';
+import { createFlood } from './flood.ts';
 import { addForms } from './form.ts';
-import { addGuarded, type OperatorHandler } from './guard.ts';
+import { addGuarded, type OperatorHandler, REFUSALS } from './guard.ts';
 import { addHealth } from './health.ts';
 import { createHttp, type HttpServer, type ListenOptions, listen } from './http.ts';
 import { keyHandlers } from './keys-api.ts';
@@ -26,10 +33,13 @@ import { type NodesApi, nodeHandlers } from './nodes-api.ts';
 import { joining, keepBodies, renewing } from './onboarding.ts';
 import { openApi } from './openapi.ts';
 import { OPERATIONS, type OperationId } from './operations.ts';
+import { operatorHandlers } from './operators-api.ts';
 import { policyHandlers } from './policies-api.ts';
 import { runtimeVerbHandlers } from './runtime-verbs-api.ts';
 import { runtimeHandlers } from './runtimes-api.ts';
+import { addSignIn, sessionHandlers } from './session-api.ts';
 import { settingsHandlers } from './settings-api.ts';
+import { createSite } from './site.ts';
 import type { Tls } from './tls.ts';
 import { addExchange, type Exchange, tokenHandlers } from './tokens-api.ts';
 
@@ -40,11 +50,17 @@ export interface ControlApi extends DecisionLogReader {
   readonly policies: Policies;
   readonly nodes: NodesApi;
   readonly backup: () => Promise<BackupStream>;
+  /** Knows the owner by his key. */
   readonly operators: Operators;
   readonly tokens: Tokens;
   readonly bundles: ServedBundles;
   readonly opaKey: () => OpaKey;
   readonly exchange: Exchange;
+  readonly access: Access;
+  /** The deployment's own org and env. */
+  readonly home: Tenant;
+  /** Origin that people reach it by; null: localhost. */
+  readonly publicUrl: string | null;
   readonly decide: Decide;
   readonly ready: () => boolean;
   readonly metrics: Metrics;
@@ -56,7 +72,7 @@ type Guarded = {
   [Id in OperationId]: (typeof OPERATIONS)[Id] extends { needs: null } ? never : Id;
 }[OperationId];
 
-/** The control plane: verbs and the decision log behind the operator's key; health, metrics and the API's description open. */
+/** The control plane: verbs and the decision log for operators; health, metrics and the API's description open. */
 export function controlApp(api: ControlApi): FastifyInstance {
   const { log, operators, ready, metrics, tls = null } = api;
   const app = createHttp({ log, bodyLimit: CONTROL_BODY_LIMIT, tls });
@@ -69,16 +85,25 @@ export function controlApp(api: ControlApi): FastifyInstance {
   app.addHook('preClose', async () => {
     for (const stream of streams) stream.destroy();
   });
+  const { access, home } = api;
+  const site = createSite(api.publicUrl, tls !== null);
+  const guard = {
+    authenticate: createAuthenticate(operators, access, site),
+    audit: access.audit,
+    refusals: createFlood(REFUSALS),
+  };
   const { bootstrap, issueProof, ...handlers } = guardedHandlers(api, streams);
   for (const [id, handler] of Object.entries<OperatorHandler>(handlers)) {
-    addGuarded(app, operators, OPERATIONS[id as Guarded], handler);
+    addGuarded(app, guard, id as Guarded, OPERATIONS[id as Guarded], handler);
   }
   addForms(app, [OPERATIONS.introspect.path, OPERATIONS.revokeToken.path]);
   addExchange(app, api.exchange);
-  addGuarded(app, operators, OPERATIONS.bootstrap, bootstrap, joining(api.authority));
+  addSignIn(app, { access, site, home });
+  addDeviceFlow(app, access, site);
+  addGuarded(app, guard, 'bootstrap', OPERATIONS.bootstrap, bootstrap, joining(api.authority));
   app.register(async (scope) => {
     const renew = renewing(api.authority, keepBodies(scope));
-    addGuarded(scope, operators, OPERATIONS.issueProof, issueProof, renew);
+    addGuarded(scope, guard, 'issueProof', OPERATIONS.issueProof, issueProof, renew);
   });
   // Streams have no end of their own: they would hold up the orderly one.
   app.addHook('preClose', async () => api.monitor.streams.close());
@@ -113,6 +138,11 @@ function guardedHandlers(api: ControlApi, streams: Set<PassThrough>): Record<Gua
     ...bundleHandlers(api.bundles, api.opaKey),
     ...streamHandlers(monitor),
     ...monitorHandlers(monitor),
+    ...operatorHandlers(api.access.roster),
+    ...apiKeyHandlers(api.access.apiKeys),
+    ...sessionHandlers(api.access),
+    ...deviceHandlers(api.access),
+    ...auditHandlers(api.access.audit),
     authorize(operator, request, reply) {
       const { id } = request.params as { readonly id: string };
       if (authority.find(operator, id) === null) throw notFound('runtime');

@@ -9,6 +9,8 @@ export interface Failure {
   readonly status: number;
   readonly message: string;
   readonly unexpected: boolean;
+  /** Seconds; null or absent: nothing is said. */
+  readonly retryAfter?: number | null;
 }
 
 /** The one shape of every error (interfaces.md, "REST"). */
@@ -37,7 +39,8 @@ const FRAMEWORK: ReadonlyMap<string, readonly [code: ApiErrorCode, message: stri
 /** Anything thrown, as what the caller may know of it. */
 export function failureOf(error: unknown): Failure {
   if (error instanceof InputError) return failure('invalid_request', error.message);
-  if (error instanceof Refusal) return failure(error.code, error.message);
+  if (error instanceof Refusal)
+    return { ...failure(error.code, error.message), retryAfter: error.retryAfterS };
   if (
     error instanceof StoreWriteError ||
     error instanceof StoreReadError ||

@@ -1,10 +1,14 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import type { Operator, Operators } from '../authority/operators.ts';
+import type { Audit } from '../authority/audit.ts';
+import type { Operator } from '../authority/operators.ts';
 import { Refusal } from '../authority/refusal.ts';
+import { auditTrail } from './audit-trail.ts';
+import type { Authenticate } from './authenticate.ts';
 import { CONTROL_BODY_LIMIT, DECIDE_BODY_LIMIT } from './decide-routes.ts';
-import { type Operation, routePath } from './operations.ts';
+import type { Flood, FloodLimits } from './flood.ts';
+import { type Operation, type OperationId, routePath } from './operations.ts';
 
-/** What a handler of an operation behind the operator's key is given. */
+/** What a handler of an operation that asks who calls is given. */
 export type OperatorHandler = (operator: Operator, request: FastifyRequest, reply: FastifyReply) => unknown;
 
 /**
@@ -13,31 +17,48 @@ export type OperatorHandler = (operator: Operator, request: FastifyRequest, repl
  */
 export type OtherCaller = (request: FastifyRequest) => ((reply: FastifyReply) => Promise<unknown>) | null;
 
-/** Routes an operation whose key is looked at before the body is even read. */
+export interface GuardOptions {
+  readonly authenticate: Authenticate;
+  readonly audit: Audit;
+  /** What one operator may try in vain. */
+  readonly refusals: Flood;
+}
+
+/** Each is a line of the audit trail, which must not be filled by somebody who may do nothing. */
+export const REFUSALS: FloodLimits = { burst: 60, perSecond: 1, everyone: { burst: 600, perSecond: 20 } };
+
+/** Routes an operation whose caller is looked at before the body is even read. */
 export function addGuarded(
   app: FastifyInstance,
-  operators: Operators,
+  { authenticate, audit, refusals }: GuardOptions,
+  id: OperationId,
   operation: Operation,
   handler: OperatorHandler,
   otherwise: OtherCaller = () => null,
 ): void {
   const callers = new WeakMap<FastifyRequest, Operator>();
   const others = new WeakMap<FastifyRequest, (reply: FastifyReply) => Promise<unknown>>();
+  const unsafe = operation.method !== 'GET';
+  // What decides is in the decision log.
+  const audited = unsafe && operation.decides !== true;
   app.route({
     method: operation.method,
     url: routePath(operation),
     bodyLimit:
       operation.bodyLimit ?? (operation.decides || operation.large ? DECIDE_BODY_LIMIT : CONTROL_BODY_LIMIT),
-    onRequest: async (request) => {
+    ...(audited ? { onSend: auditTrail(audit, id, (request) => callers.get(request) ?? null) } : {}),
+    onRequest: async (request, reply) => {
       const other = otherwise(request);
       if (other !== null) {
         others.set(request, other);
         return;
       }
-      const operator = authenticate(operators, request.headers.authorization);
-      if (operation.needs !== null && !operator.may.has(operation.needs))
-        throw new Refusal('forbidden', `this needs the permission ${operation.needs}`);
+      const operator = await authenticate(request, reply, unsafe);
+      const { needs } = operation;
+      const forbidden = needs !== null && needs !== 'signed_in' && !operator.may.has(needs);
+      if (forbidden && audited) refusals.take(`${operator.org}/${operator.env}/${operator.id}`);
       callers.set(request, operator);
+      if (forbidden) throw new Refusal('forbidden', `this needs the permission ${needs}`);
     },
     handler: (request, reply) => {
       const other = others.get(request);
@@ -47,13 +68,4 @@ export function addGuarded(
       return handler(operator, request, reply);
     },
   });
-}
-
-function authenticate(operators: Operators, authorization: string | undefined): Operator {
-  const key = /^Bearer +([\w-]+) *$/i.exec(authorization ?? '')?.[1];
-  if (key === undefined)
-    throw new Refusal('auth_required', "send the operator's key: Authorization: Bearer lm_op_…");
-  const operator = operators.authenticate(key);
-  if (operator === null) throw new Refusal('auth_required', "this is not the operator's key");
-  return operator;
 }

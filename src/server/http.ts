@@ -9,7 +9,6 @@ import Fastify, {
 } from 'fastify';
 import type { Logger } from 'pino';
 import { randomBytes } from '#runtime';
-import { Refusal } from '../authority/refusal.ts';
 import { addressProblem, parseAddress } from '../config/address.ts';
 import { toBase64url } from '../crypto/base64url.ts';
 import { InputError } from '../reason.ts';
@@ -150,7 +149,7 @@ function answerError(error: unknown, request: FastifyRequest, reply: FastifyRepl
   if (failed.unexpected)
     request.log.error({ err: error, route: request.routeOptions.url }, 'a request failed');
   if (failed.code === 'auth_required') reply.header('www-authenticate', 'Bearer realm="lemma"');
-  if (error instanceof Refusal && error.retryAfterS !== null) reply.header('retry-after', error.retryAfterS);
+  if (typeof failed.retryAfter === 'number') reply.header('retry-after', failed.retryAfter);
   sendFailure(failed, request, reply);
 }
 

@@ -1,6 +1,7 @@
 import { REASONS } from '../reason.ts';
 import { API_ERRORS } from '../schema/api.ts';
 import { error as errorSchema } from './answers.ts';
+import { SESSION_COOKIE } from './credentials.ts';
 import { OPERATIONS, type Operation } from './operations.ts';
 
 const DENIALS = Object.values(REASONS).flatMap(({ http }) => (http === 200 ? [] : [http]));
@@ -29,14 +30,25 @@ export function openApi(version: string): object {
       license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
     },
     tags: [
-      { name: 'control', description: "The control plane; asks for the operator's key" },
+      { name: 'control', description: 'The control plane; asks who calls' },
       { name: 'decision', description: 'What enforcement points call; asks for no key' },
     ],
     paths,
     components: {
       schemas: { Error: errorSchema },
       securitySchemes: {
-        operator: { type: 'http', scheme: 'bearer', description: "The operator's key, lm_op_…" },
+        operator: {
+          type: 'http',
+          scheme: 'bearer',
+          description: "The owner's key, lm_op_…, an API key, lm_ak_…, or what the device flow gave, lm_cs_…",
+        },
+        apiKey: { type: 'apiKey', in: 'header', name: 'X-API-Key', description: 'An API key, lm_ak_…' },
+        session: {
+          type: 'apiKey',
+          in: 'cookie',
+          name: SESSION_COOKIE,
+          description: 'A session; what changes something needs its CSRF token in X-CSRF-Token too',
+        },
       },
     },
   };
@@ -61,7 +73,8 @@ function describe(id: string, operation: Operation): object {
 /** An operation that the decision listener serves too can be called without a key there. */
 function securityOf(auth: boolean, on: Operation['on']): object[] {
   if (!auth) return [];
-  return on.includes('decision') ? [{ operator: [] }, {}] : [{ operator: [] }];
+  const known = [{ operator: [] }, { apiKey: [] }, { session: [] }];
+  return on.includes('decision') ? [...known, {}] : known;
 }
 
 function isNullable(schema: object): boolean {
@@ -87,7 +100,10 @@ function responsesOf({
   denies,
 }: Operation): Record<string, object> {
   const denials = denies ?? (decides ? DENIALS : []);
-  const codes = needs === null ? errors : [...errors, 'auth_required' as const, 'forbidden' as const];
+  const codes =
+    needs === null
+      ? errors
+      : [...errors, 'auth_required' as const, 'forbidden' as const, 'rate_limited' as const];
   const statuses = new Set<number>([
     ...codes.map((code) => API_ERRORS[code]),
     ...denials,

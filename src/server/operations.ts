@@ -59,6 +59,7 @@ import {
   tokenBodySchema,
   tokenRevokedAnswer,
 } from '../schema/api-tokens.ts';
+import { ACCESS_OPERATIONS } from './access-operations.ts';
 import * as answer from './answers.ts';
 import * as answers from './monitor-answers.ts';
 import * as verb from './verb-answers.ts';
@@ -71,10 +72,10 @@ export interface Operation {
   readonly anyMethod?: true;
   /** As OpenAPI writes it: `{id}` is one segment. */
   readonly path: string;
-  /** The listeners that serve it. Only the control listener asks for the operator's key. */
+  /** The listeners that serve it. Only the control listener asks who calls. */
   readonly on: readonly ('control' | 'decision')[];
-  /** What the caller must be allowed to do on the control listener; null: anybody may ask. */
-  readonly needs: Permission | null;
+  /** What the caller must be allowed to do on the control listener; `signed_in`: only to be known; null: anybody may ask. */
+  readonly needs: Permission | 'signed_in' | null;
   readonly summary: string;
   readonly params?: object;
   readonly query?: object;
@@ -603,6 +604,7 @@ export const OPERATIONS = {
     answer: answer.nodeTaint,
     errors: [...INPUT, 'not_found', 'store_unavailable'],
   },
+  ...ACCESS_OPERATIONS,
   check: {
     method: 'POST',
     path: '/envoy.service.auth.v3.Authorization/Check',

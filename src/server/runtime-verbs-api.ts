@@ -1,6 +1,8 @@
 import type { Authority } from '../authority/authority.ts';
 import type { RuntimeDetail, ShownProof } from '../authority/detail.ts';
+import { grantsOf } from '../authority/operator-grants.ts';
 import type { Operator } from '../authority/operators.ts';
+import { tenantOf } from '../authority/operators.ts';
 import { InputError } from '../reason.ts';
 import { type KillBody, killSchema } from '../schema/api.ts';
 import {
@@ -18,7 +20,7 @@ import {
 import type { StoredEvent } from '../store/model.ts';
 import type { OperatorHandler } from './guard.ts';
 import { reader } from './read.ts';
-import { enforcedJson, proofJson, readParams, runtimeJson, tenantOf } from './runtimes-api.ts';
+import { enforcedJson, proofJson, readParams, runtimeJson } from './runtimes-api.ts';
 import { timeText } from './time-text.ts';
 
 const readJoinToken = reader<JoinTokenBody>(joinTokenSchema);
@@ -46,7 +48,7 @@ export function runtimeVerbHandlers(authority: Authority): Record<Verb, Operator
       const { token, id, expires_at } = await authority.joinTokens.create(
         body,
         operator.id,
-        operator.grants ?? null,
+        grantsOf(operator),
       );
       return { success: true, token, id, expires_at: timeText(expires_at) };
     },
@@ -73,7 +75,7 @@ export function runtimeVerbHandlers(authority: Authority): Record<Verb, Operator
     },
     async approve(operator, request) {
       const { id } = readParams(request.params);
-      const who = { by: operator.id, grants: operator.grants ?? null };
+      const who = { by: operator.id, grants: grantsOf(operator) };
       const { proof, lemma_id, tainted_by } = await authority.approve(id, readApprove(request.body), who);
       return { success: true, ...proofJson(proof), renewed: lemma_id, tainted_by: tainted_by.map(eventJson) };
     },

@@ -1,6 +1,7 @@
 import type { Authority } from '../authority/authority.ts';
 import type { IssuedProof } from '../authority/issue.ts';
-import type { Operator } from '../authority/operators.ts';
+import { grantsOf } from '../authority/operator-grants.ts';
+import { tenantOf } from '../authority/operators.ts';
 import { notFound } from '../authority/refusal.ts';
 import type { Enforced } from '../authority/stop.ts';
 import type { LiveRuntime } from '../gate/runtimes.ts';
@@ -37,17 +38,19 @@ export function runtimeHandlers(
 ): Record<'bootstrap' | 'issueProof' | 'listRuntimes' | 'kill' | 'revoke', OperatorHandler> {
   return {
     async bootstrap(operator, request) {
-      const { key, ...body } = readBootstrap(request.body);
+      const { key, ...body } = { ...tenantOf(operator), ...readBootstrap(request.body) };
       if (key !== undefined)
         throw new InputError([
           { field: 'key', message: 'only with a join token: leave it out, then ask issue-proof' },
         ]);
+      if (body.org !== operator.org || body.env !== operator.env) throw notFound('organisation');
       const runtime = await authority.bootstrap(body, operator.id);
       return { success: true, runtime: runtimeJson(runtime) };
     },
     async issueProof(operator, request) {
       const body = readIssueProof(request.body);
-      return { success: true, ...proofJson(await authority.issue(body, operator.id, operator.grants)) };
+      if (authority.find(operator, body.runtime_id) === null) throw notFound('runtime');
+      return { success: true, ...proofJson(await authority.issue(body, operator.id, grantsOf(operator))) };
     },
     async listRuntimes(operator, request) {
       const { limit = PAGE_LIMIT.usual, agent, workspace, ...rest } = readQuery(request.query);
@@ -75,10 +78,6 @@ function targetOf({ lemma_id, key }: Omit<RevokeBody, 'reason'>) {
   if (lemma_id !== undefined && key === undefined) return { kind: 'lemma', value: lemma_id } as const;
   if (key !== undefined && lemma_id === undefined) return { kind: 'key', value: key } as const;
   throw new InputError([{ field: '', message: 'name either lemma_id or key' }]);
-}
-
-export function tenantOf({ org, env }: Operator) {
-  return { org, env };
 }
 
 export function runtimeJson({ revived, ...runtime }: LiveRuntime): object {

@@ -1,5 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { SettingsDocument, SettingsVerbs } from '../authority/deployment-settings.ts';
+import { tenantOf } from '../authority/operators.ts';
 import { InputError } from '../reason.ts';
 import {
   type PutSettingsBody,
@@ -9,7 +10,6 @@ import {
 } from '../schema/api-settings.ts';
 import type { OperatorHandler } from './guard.ts';
 import { reader } from './read.ts';
-import { tenantOf } from './runtimes-api.ts';
 import { timeText } from './time-text.ts';
 
 const readParams = reader<SettingsParams>(settingsParamsSchema);

@@ -65,14 +65,15 @@ export interface World {
   close(): Promise<void>;
 }
 
-export async function openWorld(): Promise<World> {
+/** `clock`: what the store's documents expire by. */
+export async function openWorld(clock: () => number = () => NOW): Promise<World> {
   const folder = tempFolder();
-  return worldIn(folder.path, folder.remove);
+  return worldIn(folder.path, folder.remove, clock);
 }
 
-async function worldIn(path: string, remove: () => void): Promise<World> {
+async function worldIn(path: string, remove: () => void, clock: () => number): Promise<World> {
   const keys = loadKeys(path);
-  const store = await openStore({ path: join(path, 'lemma.db'), clock: () => NOW });
+  const store = await openStore({ path: join(path, 'lemma.db'), clock });
   const gate = createGate();
   const snapshot = await store.load();
   const errors: unknown[] = [];
@@ -109,7 +110,7 @@ async function worldIn(path: string, remove: () => void): Promise<World> {
     routes: [route()],
     restart: async () => {
       await store.close();
-      return worldIn(path, remove);
+      return worldIn(path, remove, clock);
     },
     close: async () => {
       await store.close();

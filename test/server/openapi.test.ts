@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict';
 import { Ajv, type AnySchema } from 'ajv';
 import { buildRouteMap } from '../../src/request/route-map.ts';
+import { DEVICE_GRANT } from '../../src/schema/api-access.ts';
 import { decisionApp } from '../../src/server/decision-api.ts';
 import { openApi } from '../../src/server/openapi.ts';
 import { OPERATIONS, type Operation, routePath } from '../../src/server/operations.ts';
 import { newKey, RUNTIME } from '../authority/support.ts';
+import { person, signIn } from './people.ts';
 import { AUTH, controlWorld, memoryLog, scripted } from './support.ts';
 
 interface Document {
@@ -77,6 +79,10 @@ describe('the OpenAPI document', () => {
       '/access/v1/evaluation',
       '/access/v1/evaluations',
       '/api/auth/exchange-proof',
+      '/api/auth/device/code',
+      '/api/auth/device/token',
+      '/api/wallet/session',
+      '/api/wallet/session/challenge',
       '/envoy.service.auth.v3.Authorization/Check',
       '/forward-auth/{proxy}',
       '/healthz',
@@ -124,7 +130,7 @@ describe('the OpenAPI document', () => {
         const response = await control.app.inject({
           method,
           url,
-          headers: AUTH,
+          headers: { ...AUTH, host: 'localhost:8080' },
           ...(payload && { payload }),
         });
         const described =
@@ -169,6 +175,28 @@ describe('the OpenAPI document', () => {
       await check('GET', `${base}/decisions`);
       await check('GET', '/readyz');
       await check('GET', '/openapi.json');
+      const api = '/api/wallet';
+      const { subject, key: siteKey } = person('alice');
+      const operator = { name: 'Alice', subject, keys: [siteKey], role: 'auditor' };
+      await check('POST', `${api}/operators`, operator);
+      await check('POST', `${api}/operators`, operator);
+      await check('GET', `${api}/operators`);
+      await check('POST', `${api}/api-keys`, { name: 'ci', permissions: ['runtimes.read'] });
+      await check('GET', `${api}/api-keys`);
+      await check('POST', `${api}/session/challenge`);
+      await check('POST', `${api}/session`, {});
+      await check('GET', `${api}/session`);
+      await check('POST', `${api}/session/sign-out`);
+      await signIn(control.app, person('alice'));
+      await check('GET', `${api}/sessions`);
+      await check('GET', `${api}/audit`);
+      await check('POST', '/api/auth/device/code', { client_id: 'cli' });
+      await check('POST', '/api/auth/device/token', {
+        client_id: 'cli',
+        grant_type: DEVICE_GRANT,
+        device_code: 'x',
+      });
+      await check('POST', '/api/auth/device/deny', { user_code: 'BCDF-GHJK' });
     });
   });
 });

@@ -1,8 +1,10 @@
 import { Writable } from 'node:stream';
 import { type Logger, pino } from 'pino';
 import { publicKeyOf } from '#runtime';
+import { createAccess } from '../../src/authority/access.ts';
 import { createAnnouncer } from '../../src/authority/announce.ts';
 import { feedSnapshot } from '../../src/authority/feed-snapshot.ts';
+import { accessSecret, ownerAt } from '../../src/authority/identity.ts';
 import { createJournal } from '../../src/authority/journal.ts';
 import { type KeyRing, openKeyRing } from '../../src/authority/key-ring.ts';
 import { openNodes } from '../../src/authority/nodes.ts';
@@ -181,9 +183,29 @@ async function nodesOf({ store, authority, gate }: World, ring: KeyRing): Promis
   };
 }
 
+/** Who may call the control plane of this world, by its store. */
+export function accessOf({ store, keys }: World, clock: () => number = Date.now) {
+  return createAccess({
+    home: HOME,
+    owner: ownerAt('localhost', keys),
+    secret: accessSecret(keys),
+    keepMs: () => 86_400_000,
+    validFrom: 0,
+    store,
+    clock,
+    onError: (error) => {
+      throw error;
+    },
+  });
+}
+
 /** A control plane over a real authority; what a test does not give is the plainest that works. */
-export async function controlWorld(over: Partial<ControlApi> | ((world: World) => Partial<ControlApi>) = {}) {
-  const world: World = await openWorld();
+export async function controlWorld(
+  over: Partial<ControlApi> | ((world: World) => Partial<ControlApi>) = {},
+  within: (world: World) => Partial<ControlApi> = () => ({}),
+  clock: () => number = Date.now,
+) {
+  const world: World = await openWorld(clock);
   const { log, lines } = memoryLog();
   const keys = await ringOf(world);
   const app = controlApp({
@@ -199,6 +221,9 @@ export async function controlWorld(over: Partial<ControlApi> | ((world: World) =
     },
     tokens: { introspect: () => null, revoke: async () => undefined },
     exchange: () => Promise.reject(new Error('not asked for')),
+    access: accessOf(world),
+    home: HOME,
+    publicUrl: null,
     decide: scripted().decide,
     ready: () => true,
     metrics: metrics(),
@@ -210,6 +235,15 @@ export async function controlWorld(over: Partial<ControlApi> | ((world: World) =
     exportDecisions: async function* () {},
     explain: async () => null,
     ...(typeof over === 'function' ? over(world) : over),
+    ...within(world),
   });
   return { world, app, lines, close: () => Promise.all([app.close(), world.close()]) };
+}
+
+/** The same, in a time that a test moves. */
+export async function timedWorld() {
+  const time = { now: Date.UTC(2026, 9, 1) };
+  const clock = () => time.now;
+  const control = await controlWorld({}, (world) => ({ access: accessOf(world, clock) }), clock);
+  return { control, time };
 }

@@ -36,7 +36,7 @@ describe('verbs of the control plane', () => {
     (await control.world.store.eventsAfter(0, 1000)).filter((event) => event.type === type);
 
   describe('with bounded grants', () => {
-    const bounded = { scope: ['documents.*'], audience: [API], max_ttl_s: 600 };
+    const bounded = { scopes: ['documents.*'], audiences: [API], longest_life_s: 600 };
     const reopen = async () => {
       await control.close();
       const { authenticate } = createOperators({ ...HOME, key: KEY });
@@ -730,7 +730,9 @@ describe('verbs of the control plane', () => {
     ];
     for (const [url, method, permission] of needed) {
       const may = new Set(PERMISSIONS.filter((one) => one !== permission));
-      const limited = await controlWorld({ operators: { authenticate: () => ({ id: 'x', ...HOME, may }) } });
+      const by = { kind: 'owner_key', id: null } as const;
+      const operator = { id: 'x', ...HOME, may, grants: null, by };
+      const limited = await controlWorld({ operators: { authenticate: () => operator } });
       const response = await limited.app.inject({
         method,
         url,
