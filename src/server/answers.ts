@@ -20,7 +20,7 @@ const profile = { enum: PROFILES } as const;
 
 export function answerOf<const P extends Record<string, object>>(properties: P) {
   return {
-    type: 'object',
+    type: 'object' as const,
     required: ['success', ...Object.keys(properties)],
     properties: { success, ...properties },
   };
@@ -89,7 +89,7 @@ const nodeLags = {
   },
 } as const;
 
-const stopped = answerOf({
+export const stopped = answerOf({
   enforced: { type: 'boolean', description: 'Nothing passes any node from now on' },
   durable: {
     type: 'boolean',
@@ -100,14 +100,19 @@ const stopped = answerOf({
   at: time,
   nodes: nodeLags,
 });
-export const enforced = {
-  ...stopped,
-  properties: {
-    ...stopped.properties,
-    pending: { const: true, description: 'A node has not confirmed it yet. Absent where it is enforced' },
-    enforced_by: { ...time, description: 'After this moment no node lets a request through' },
-  },
-};
+/** Absent where it is enforced. */
+const notYet = {
+  pending: { const: true, description: 'A node has not confirmed it yet. Absent where it is enforced' },
+  enforced_by: { ...time, description: 'After this moment no node lets a request through' },
+} as const;
+export function perhapsPending<const P extends Record<string, object>>(done: {
+  readonly type: 'object';
+  readonly required: string[];
+  readonly properties: P;
+}) {
+  return { ...done, properties: { ...done.properties, ...notYet } };
+}
+export const enforced = perhapsPending(stopped);
 
 const count = { type: 'integer', minimum: 0 } as const;
 const maybe = { type: ['integer', 'null'], minimum: 0 } as const;

@@ -96,7 +96,11 @@ export function controlApp(api: ControlApi): FastifyInstance {
   for (const [id, handler] of Object.entries<OperatorHandler>(handlers)) {
     addGuarded(app, guard, id as Guarded, OPERATIONS[id as Guarded], handler);
   }
-  addForms(app, [OPERATIONS.introspect.path, OPERATIONS.revokeToken.path]);
+  const { introspect, revokeToken, deviceCode, deviceToken } = OPERATIONS;
+  addForms(
+    app,
+    [introspect, revokeToken, deviceCode, deviceToken].map(({ path }) => path),
+  );
   addExchange(app, api.exchange);
   addSignIn(app, { access, site, home });
   addDeviceFlow(app, access, site);

@@ -21,7 +21,6 @@ import { ACCESS_OPERATIONS } from './access-operations.ts';
 import { createFlood, type Flood, type FloodLimits, sourceOf } from './flood.ts';
 import type { OperatorHandler } from './guard.ts';
 import { reader } from './read.ts';
-import { takeForms } from './read-form.ts';
 import { requirePerson } from './session-api.ts';
 import type { Site } from './site.ts';
 import { timeText } from './time.ts';
@@ -53,33 +52,29 @@ export function addDeviceFlow(app: FastifyInstance, { devices, audit }: Access, 
     onRequest: async (request: FastifyRequest) => flood.take(sourceOf(request)),
   });
 
-  // A scope of its own: no other operation takes forms.
-  app.register(async (scope) => {
-    takeForms(scope);
-    scope.post(ACCESS_OPERATIONS.deviceCode.path, admit(codes), async (request) => {
-      const { client_id: name, scope: asked } = readCode(request.body);
-      const address = request.socket.remoteAddress ?? 'local';
-      const uri = `${site(request)}${PAGE}`;
-      const given = await devices.start({ name, address }, permissionsIn(asked));
-      const complete = `${uri}?user_code=${given.user_code}`;
-      return { success: true, ...given, verification_uri: uri, verification_uri_complete: complete };
-    });
+  app.post(ACCESS_OPERATIONS.deviceCode.path, admit(codes), async (request) => {
+    const { client_id: name, scope: asked } = readCode(request.body);
+    const address = request.socket.remoteAddress ?? 'local';
+    const uri = `${site(request)}${PAGE}`;
+    const given = await devices.start({ name, address }, permissionsIn(asked));
+    const complete = `${uri}?user_code=${given.user_code}`;
+    return { success: true, ...given, verification_uri: uri, verification_uri_complete: complete };
+  });
 
-    scope.post(ACCESS_OPERATIONS.deviceToken.path, admit(polls), async (request) => {
-      const { grant_type, device_code, client_id } = readToken(request.body);
-      if (grant_type !== DEVICE_GRANT)
-        throw new Refusal('unsupported_grant_type', `grant_type: must be ${DEVICE_GRANT}`);
-      const { token, key, operator } = await devices.poll(device_code, client_id);
-      const entry = { what: 'deviceToken', target: key.id, request_id: request.id, outcome: 'done' };
-      await audit.append(operator, entry);
-      return {
-        success: true,
-        access_token: token,
-        token_type: 'Bearer',
-        expires_in: Math.floor((key.expires_at - key.created_at) / 1000),
-        scope: key.permissions.join(' '),
-      };
-    });
+  app.post(ACCESS_OPERATIONS.deviceToken.path, admit(polls), async (request) => {
+    const { grant_type, device_code, client_id } = readToken(request.body);
+    if (grant_type !== DEVICE_GRANT)
+      throw new Refusal('unsupported_grant_type', `grant_type: must be ${DEVICE_GRANT}`);
+    const { token, key, operator } = await devices.poll(device_code, client_id);
+    const entry = { what: 'deviceToken', target: key.id, request_id: request.id, outcome: 'done' };
+    await audit.append(operator, entry);
+    return {
+      success: true,
+      access_token: token,
+      token_type: 'Bearer',
+      expires_in: Math.floor((key.expires_at - key.created_at) / 1000),
+      scope: key.permissions.join(' '),
+    };
   });
 }
 

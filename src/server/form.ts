@@ -18,7 +18,7 @@ export function addForms(app: FastifyInstance, urls: readonly string[]): void {
   );
 }
 
-/** Members as texts; RFC 6749 section 3.2: none stands twice. Throws InputError. */
+/** Members as texts (RFC 6749, sections 3.1 and 3.2): one without a value is none, and none stands twice. Throws InputError. */
 function readForm(bytes: Uint8Array): Record<string, string> {
   const members = Object.create(null) as Record<string, string>;
   let text: string;
@@ -28,6 +28,7 @@ function readForm(bytes: Uint8Array): Record<string, string> {
     throw new InputError([{ field: '', message: 'the form is not UTF-8' }]);
   }
   for (const [name, value] of new URLSearchParams(text)) {
+    if (value === '') continue;
     if (name in members) throw new InputError([{ field: name, message: 'stands twice: give it once' }]);
     members[name] = value;
   }

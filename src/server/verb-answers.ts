@@ -1,7 +1,7 @@
 import { settingsSchema } from '../schema/api-settings.ts';
 import { SHA256_HEX_PATTERN } from '../schema/bundle.ts';
 import { BYTES32_PATTERN, LEMMA_ID_PATTERN, PROFILES } from '../schema/common.ts';
-import { answerOf, enforced, id, proof, runtime, runtimeItem, time } from './answers.ts';
+import { answerOf, id, perhapsPending, proof, runtime, runtimeItem, stopped, time } from './answers.ts';
 
 /** Schemas of what the further verbs on runtimes, policies and settings answer. */
 
@@ -41,12 +41,14 @@ export const joinToken = answerOf({
   expires_at: time,
 });
 
-const { success: _done, ...enforcedProperties } = enforced.properties;
-export const tainted = answerOf({ ...enforcedProperties, taint_epoch });
-export const enforcedBelow = answerOf({
-  ...enforcedProperties,
-  runtimes: { type: 'array', items: id, description: 'Those that were registered for the subject' },
-});
+const { success: _done, ...stoppedProperties } = stopped.properties;
+export const tainted = perhapsPending(answerOf({ ...stoppedProperties, taint_epoch }));
+export const enforcedBelow = perhapsPending(
+  answerOf({
+    ...stoppedProperties,
+    runtimes: { type: 'array', items: id, description: 'Those that were registered for the subject' },
+  }),
+);
 
 export const approved = answerOf({
   ...proofProperties,

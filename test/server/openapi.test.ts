@@ -78,9 +78,9 @@ describe('the OpenAPI document', () => {
       '/.well-known/authzen-configuration',
       '/access/v1/evaluation',
       '/access/v1/evaluations',
-      '/api/auth/exchange-proof',
       '/api/auth/device/code',
       '/api/auth/device/token',
+      '/api/auth/exchange-proof',
       '/api/wallet/session',
       '/api/wallet/session/challenge',
       '/envoy.service.auth.v3.Authorization/Check',
@@ -100,7 +100,7 @@ describe('the OpenAPI document', () => {
       decision = decisionApp({
         decide: scripted().decide,
         exchange: () => Promise.reject(new Error('not asked for')),
-        authzen: { routes: () => buildRouteMap([]), operators: null },
+        authzen: { routes: () => buildRouteMap([]), authenticate: null },
         ready: () => true,
         log: memoryLog().log,
       });

@@ -203,7 +203,7 @@ export function accessOf({ store, keys }: World, clock: () => number = Date.now)
 export async function controlWorld(
   over: Partial<ControlApi> | ((world: World) => Partial<ControlApi>) = {},
   within: (world: World) => Partial<ControlApi> = () => ({}),
-  clock: () => number = Date.now,
+  clock?: () => number,
 ) {
   const world: World = await openWorld(clock);
   const { log, lines } = memoryLog();
