@@ -88,7 +88,13 @@ function ringOf({ folder, keys, store }: World) {
 }
 
 /** Who may call the control plane of this world, by its store. */
-export function accessOf({ store, keys }: World, clock: () => number = Date.now) {
+export function accessOf(
+  { store, keys }: Pick<World, 'store' | 'keys'>,
+  clock: () => number = Date.now,
+  onError: (error: unknown) => void = (error) => {
+    throw error;
+  },
+) {
   return createAccess({
     home: HOME,
     owner: ownerAt('localhost', keys),
@@ -97,9 +103,7 @@ export function accessOf({ store, keys }: World, clock: () => number = Date.now)
     validFrom: 0,
     store,
     clock,
-    onError: (error) => {
-      throw error;
-    },
+    onError,
   });
 }
 
