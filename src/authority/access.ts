@@ -1,6 +1,7 @@
 import { type ApiKeys, type ApiKeysOptions, createApiKeys } from './api-keys.ts';
 import { type Audit, type AuditOptions, createAudit } from './audit.ts';
 import { type Challenges, createChallenges } from './challenge.ts';
+import { type Cursors, createCursors } from './cursor.ts';
 import { createDevices, type Devices } from './device.ts';
 import { createRoster, type Roster, type RosterOptions } from './roster.ts';
 import { createSessions, type Sessions } from './session.ts';
@@ -8,7 +9,7 @@ import { createTokens, type Tokens } from './token.ts';
 
 export interface AccessOptions extends RosterOptions, Pick<AuditOptions, 'keepMs'> {
   readonly store: ApiKeysOptions['store'];
-  /** `accessSecret`: tokens, challenges, CSRF tokens and user codes are told by it. */
+  /** `accessSecret`: tokens, challenges, cursors, CSRF tokens and user codes are told by it. */
   readonly secret: Uint8Array;
   readonly validFrom: ApiKeysOptions['validFrom'];
   readonly onError: (error: unknown, doing: string) => void;
@@ -23,6 +24,7 @@ export interface Access {
   readonly devices: Devices;
   readonly audit: Audit;
   readonly tokens: Tokens;
+  readonly cursors: Cursors;
 }
 
 export function createAccess(options: AccessOptions): Access {
@@ -38,5 +40,6 @@ export function createAccess(options: AccessOptions): Access {
     devices: createDevices({ ...options, roster, apiKeys, tokens }),
     audit: createAudit(options),
     tokens,
+    cursors: createCursors(options.secret),
   };
 }

@@ -124,15 +124,17 @@ export function createSessions(options: SessionsOptions): Sessions {
    */
   async function renew(document: StoredDocument, kept: Kept): Promise<string | null> {
     const now = clock();
-    const next = await put(document, { ...kept, rotated_at: now, seen_at: now });
+    let next: Awaited<ReturnType<typeof put>> | null = null;
     try {
+      next = await put(document, { ...kept, rotated_at: now, seen_at: now });
       const expires_at = Math.min(now + GRACE_MS, document.expires_at ?? now);
       await store.putDocument({ ...document, expires_at, body: { ...kept, superseded: true } });
       return next.secret;
     } catch (error) {
-      await store.removeDocument(next.document).catch(() => undefined);
-      if (isMoved(error)) return null;
-      throw error;
+      // A store that cannot write must not keep a signed-in operator from a kill.
+      if (!isMoved(error)) onError(error, 'a session goes on under its old secret');
+      if (next !== null) await store.removeDocument(next.document).catch(() => undefined);
+      return null;
     }
   }
 

@@ -33,7 +33,7 @@ export const pageQuerySchema = {
   properties: {
     cursor: {
       type: 'string',
-      pattern: '^[A-Za-z0-9_-]{1,64}$',
+      pattern: '^[A-Za-z0-9_-]{1,512}$',
       description: '`next_cursor` of the page before',
     },
     limit,

@@ -30,7 +30,7 @@ const operatorItem = item({
 });
 
 export const operator = answerOf({ operator: operatorItem });
-export const operators = answerOf({ operators: { type: 'array', items: operatorItem } });
+export const operators = answerOf({ operators: { type: 'array', items: operatorItem }, next_cursor: cursor });
 export const removed = answerOf({ removed: text });
 export const revoked = answerOf({ revoked: text });
 

@@ -158,9 +158,10 @@ export const ACCESS_OPERATIONS = {
     path: OPERATORS,
     on: ['control'],
     needs: 'operators.read',
-    summary: 'Operators of the organisation, and what they may do',
+    summary: 'Operators of the organisation by id, and what they may do',
+    query: pageQuerySchema,
     answer: answer.operators,
-    errors: ['store_unavailable'],
+    errors: ['invalid_request', 'store_unavailable'],
   },
   addOperator: {
     method: 'POST',

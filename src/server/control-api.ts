@@ -142,11 +142,11 @@ function guardedHandlers(api: ControlApi, streams: Set<PassThrough>): Record<Gua
     ...bundleHandlers(api.bundles, api.opaKey),
     ...streamHandlers(monitor),
     ...monitorHandlers(monitor),
-    ...operatorHandlers(api.access.roster),
-    ...apiKeyHandlers(api.access.apiKeys),
+    ...operatorHandlers(api.access),
+    ...apiKeyHandlers(api.access),
     ...sessionHandlers(api.access),
     ...deviceHandlers(api.access),
-    ...auditHandlers(api.access.audit),
+    ...auditHandlers(api.access),
     authorize(operator, request, reply) {
       const { id } = request.params as { readonly id: string };
       if (authority.find(operator, id) === null) throw notFound('runtime');

@@ -1,6 +1,7 @@
+import type { Access } from '../authority/access.ts';
 import { tenantOf } from '../authority/operators.ts';
 import { permissionsOf } from '../authority/roles.ts';
-import type { Member, Roster } from '../authority/roster.ts';
+import type { Member } from '../authority/roster.ts';
 import {
   type AddOperatorBody,
   addOperatorSchema,
@@ -10,6 +11,7 @@ import {
   operatorParamsSchema,
 } from '../schema/api-access.ts';
 import type { OperatorHandler } from './guard.ts';
+import { nextOf, pageOf } from './page.ts';
 import { reader } from './read.ts';
 import { timeText } from './time.ts';
 
@@ -18,13 +20,24 @@ const readChange = reader<ChangeOperatorBody>(changeOperatorSchema);
 const readParams = reader<OperatorParams>(operatorParamsSchema);
 
 /** The verbs on operators of the caller's org and env. */
-export function operatorHandlers(
-  roster: Roster,
-): Record<'listOperators' | 'addOperator' | 'changeOperator' | 'removeOperator', OperatorHandler> {
+export function operatorHandlers({
+  roster,
+  cursors,
+}: Pick<Access, 'roster' | 'cursors'>): Record<
+  'listOperators' | 'addOperator' | 'changeOperator' | 'removeOperator',
+  OperatorHandler
+> {
   return {
-    async listOperators(operator) {
-      const members = await roster.list(tenantOf(operator));
-      return { success: true, operators: members.map(memberJson) };
+    async listOperators(operator, request) {
+      const tenant = tenantOf(operator);
+      const { cursor = '', limit } = pageOf(cursors, 'listOperators', tenant, request.query);
+      const rest = (await roster.list(tenant))
+        .filter(({ id }) => id > cursor)
+        .sort((a, b) => (a.id < b.id ? -1 : 1));
+      const shown = rest.slice(0, limit);
+      const last = rest.length > limit ? (shown.at(-1)?.id ?? null) : null;
+      const next_cursor = nextOf(cursors, 'listOperators', tenant, last);
+      return { success: true, operators: shown.map(memberJson), next_cursor };
     },
     async addOperator(operator, request) {
       const member = await roster.add(operator, readAdd(request.body));

@@ -11,11 +11,11 @@ import {
 } from '../schema/api-access.ts';
 import type { Tenant } from '../store/model.ts';
 import { ACCESS_OPERATIONS } from './access-operations.ts';
-import { pageOf } from './api-keys-api.ts';
 import { clearSession, setSession } from './authenticate.ts';
 import { sessionSecret } from './credentials.ts';
 import { createFlood, sourceOf } from './flood.ts';
 import type { OperatorHandler } from './guard.ts';
+import { nextOf, pageOf } from './page.ts';
 import { reader } from './read.ts';
 import { requireOwnPage, type Site } from './site.ts';
 import { timeText } from './time.ts';
@@ -67,7 +67,8 @@ export function addSignIn(app: FastifyInstance, { access, site, home }: SessionA
 /** What the signed-in may ask of sessions: their own, and others' where they may see, or remove, operators. */
 export function sessionHandlers({
   sessions,
-}: Pick<Access, 'sessions'>): Record<
+  cursors,
+}: Pick<Access, 'sessions' | 'cursors'>): Record<
   'currentSession' | 'signOut' | 'listSessions' | 'revokeSession',
   OperatorHandler
 > {
@@ -87,8 +88,11 @@ export function sessionHandlers({
     async listSessions(operator, request) {
       requirePerson(operator);
       const whose = operator.may.has('operators.read') ? null : operator.id;
-      const page = await sessions.list(tenantOf(operator), whose, pageOf(request.query));
-      return { success: true, sessions: page.sessions.map(sessionJson), next_cursor: page.next_cursor };
+      const tenant = tenantOf(operator);
+      const page = pageOf(cursors, 'listSessions', tenant, request.query);
+      const found = await sessions.list(tenant, whose, page);
+      const next_cursor = nextOf(cursors, 'listSessions', tenant, found.next_cursor);
+      return { success: true, sessions: found.sessions.map(sessionJson), next_cursor };
     },
     async revokeSession(operator, request) {
       requirePerson(operator);

@@ -92,6 +92,23 @@ describe('the audit trail', () => {
     assert.deepEqual([targets, third.next_cursor], [[['e', 'd'], ['c', 'b'], ['a']], null]);
   });
 
+  for (const [name, change] of [
+    ['that was altered', (cursor: string) => `${cursor.slice(0, -1)}${cursor.endsWith('A') ? 'B' : 'A'}`],
+    ['of our own making', () => Buffer.from('aud_0').toString('base64url')],
+  ] as const) {
+    it(`takes no cursor ${name}`, async () => {
+      for (const id of ['a', 'b']) await post(`${RUNTIMES}/${id}/kill`);
+      const { next_cursor } = await trail('?limit=1');
+      assert.equal((await trail(`?cursor=${change(next_cursor)}`)).error, 'invalid_request');
+    });
+  }
+
+  it('takes no cursor of another list', async () => {
+    for (const id of ['a', 'b']) await join(control.app, person(id));
+    const list = await control.app.inject({ url: '/api/wallet/operators?limit=1', headers: AUTH });
+    assert.equal((await trail(`?cursor=${list.json().next_cursor}`)).error, 'invalid_request');
+  });
+
   it('forgets what is older than the decision log keeps', async () => {
     await post(`${RUNTIMES}/a/kill`);
     time.now += 86_400_000;

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
+import { StoreWriteError } from '../../src/store/errors.ts';
 import { askToSignIn, BROWSER, headersOf, join, ORIGIN, person, secretIn, signIn } from './people.ts';
-import { AUTH, controlWorld, timedWorld } from './support.ts';
+import { AUTH, accessOf, controlWorld, timedWorld } from './support.ts';
 
 const MINUTE = 60_000;
 const RUNTIMES = '/api/wallet/runtimes';
@@ -275,6 +276,33 @@ describe('a session', () => {
         (await get(RUNTIMES, next.reading)).statusCode,
       ];
       assert.deepEqual(codes, [401, 200]);
+    });
+    it('unless the store cannot write, and opens everything still', async () => {
+      await control.close();
+      const errors: unknown[] = [];
+      const clock = () => time.now;
+      let full = false;
+      control = await controlWorld(
+        {},
+        (world) => {
+          const putDocument: typeof world.store.putDocument = (document) =>
+            full
+              ? Promise.reject(new StoreWriteError('SQLITE_FULL', 'full'))
+              : world.store.putDocument(document);
+          const store = { ...world.store, putDocument };
+          return { access: accessOf({ ...world, store }, clock, (error) => errors.push(error)) };
+        },
+        clock,
+      );
+      await join(control.app, alice);
+      const { reading } = await signIn(control.app, alice);
+      time.now += 15 * MINUTE;
+      full = true;
+      const response = await get(RUNTIMES, reading);
+      assert.deepEqual(
+        [response.statusCode, response.headers['set-cookie'], errors.length],
+        [200, undefined, 1],
+      );
     });
     it('once, however many ask at once', async () => {
       await join(control.app, alice);

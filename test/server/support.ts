@@ -184,7 +184,13 @@ async function nodesOf({ store, authority, gate }: World, ring: KeyRing): Promis
 }
 
 /** Who may call the control plane of this world, by its store. */
-export function accessOf({ store, keys }: World, clock: () => number = Date.now) {
+export function accessOf(
+  { store, keys }: Pick<World, 'store' | 'keys'>,
+  clock: () => number = Date.now,
+  onError: (error: unknown) => void = (error) => {
+    throw error;
+  },
+) {
   return createAccess({
     home: HOME,
     owner: ownerAt('localhost', keys),
@@ -193,9 +199,7 @@ export function accessOf({ store, keys }: World, clock: () => number = Date.now)
     validFrom: 0,
     store,
     clock,
-    onError: (error) => {
-      throw error;
-    },
+    onError,
   });
 }
 
