@@ -100,7 +100,7 @@ describe('the OpenAPI document', () => {
       decision = decisionApp({
         decide: scripted().decide,
         exchange: () => Promise.reject(new Error('not asked for')),
-        authzen: { routes: () => buildRouteMap([]), operators: null },
+        authzen: { routes: () => buildRouteMap([]), authenticate: null },
         ready: () => true,
         log: memoryLog().log,
       });
