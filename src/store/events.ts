@@ -156,7 +156,7 @@ export function killed(id: string): StoreConflict {
   );
 }
 
-function alive(id: string): StoreConflict {
+export function alive(id: string): StoreConflict {
   return new StoreConflict(
     'runtime_alive',
     `Runtime ${id} is not known as killed under that taint epoch: look at it again`,

@@ -26,6 +26,11 @@ export interface Revived {
 export type StateRow = Omit<RuntimeState, 'revived'> & Revived;
 export type RuntimeRow = Omit<Runtime, 'keys' | 'revived'> & Revived & { readonly keys: string | null };
 
+/** States of runtimes that are not registered. */
+export const UNREGISTERED = `SELECT org, env, runtime_id, status, taint_epoch, revived_epoch, revived_at FROM runtime_states s
+  WHERE NOT EXISTS (SELECT 1 FROM runtimes r WHERE r.org = s.org AND r.env = s.env AND r.runtime_id = s.runtime_id)
+  ORDER BY org, env, runtime_id`;
+
 /** What the gate needs at start. `now` in milliseconds. */
 export function load(db: Database, now: number): Snapshot {
   const { store_id, birth, epoch, fenced_at } = metaOf(db);
@@ -38,13 +43,7 @@ export function load(db: Database, now: number): Snapshot {
       .prepare<unknown[], RuntimeRow>(`SELECT ${RUNTIME_COLUMNS} FROM runtimes r ${WITH_STATE}`)
       .all()
       .map(runtimeOf),
-    unregistered: db
-      .prepare<unknown[], StateRow>(
-        `SELECT org, env, runtime_id, status, taint_epoch, revived_epoch, revived_at FROM runtime_states s WHERE NOT EXISTS (
-           SELECT 1 FROM runtimes r WHERE r.org = s.org AND r.env = s.env AND r.runtime_id = s.runtime_id)`,
-      )
-      .all()
-      .map(withRevival),
+    unregistered: db.prepare<unknown[], StateRow>(UNREGISTERED).all().map(withRevival),
     revocations: db.prepare<unknown[], Revocation>('SELECT org, env, kind, value FROM revocations').all(),
     nonces: db
       .prepare<unknown[], SpentNonce>('SELECT keyid, nonce, created FROM nonces WHERE created > ?')

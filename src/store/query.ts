@@ -1,5 +1,5 @@
 import type { Database } from 'better-sqlite3';
-import { type Blocks, candidates, FILTERS, type Filters, type TimeSpan } from './blocks.ts';
+import { type Blocks, candidates, FILTERS, type Filter, type Filters, type TimeSpan } from './blocks.ts';
 import type {
   CountRange,
   FollowedRecord,
@@ -23,7 +23,7 @@ const PROBE_ENTRIES = 4000;
 /** Candidate blocks that one step looks into, or the last span of them a few more. */
 const BLOCKS_SCANNED = 16;
 /** Rows that one step of a filtered stream looks at: their lines lie between them. */
-const STREAM_ROWS = 2000;
+export const STREAM_ROWS = 2000;
 /** A page ends early at this size. */
 export const PAGE_BYTES = 4_194_304;
 
@@ -52,9 +52,11 @@ export interface StreamRow extends Row, Tenant {
   readonly seq: number;
 }
 
-interface FollowedRow extends Omit<FollowedRecord, 'line'> {
+export interface FollowedRow extends Omit<FollowedRecord, 'line'> {
   readonly line: Buffer;
 }
+
+export const FOLLOWED_COLUMNS = `position, node, seq, decision_id, time, org, env, ${FILTERS.join(', ')}, line`;
 
 export type Bound = Record<string, string | number>;
 
@@ -119,11 +121,7 @@ function after({ from, to }: TimeSpan, asc: boolean): Place {
 function scan(db: Database, query: Query, from: Place | null, entries: number): QueryStep {
   const end = scanEnd(db, query, from, entries);
   const bound = bind(query, from, end);
-  const filters = FILTERS.filter((column) => query[column] !== undefined);
-  for (const column of filters) bound[column] = String(query[column]);
-  const where = [rangeOf(query, from), ...filters.map((column) => `${column} = @${column}`)];
-  if (query.after !== undefined) where.push('position > @after');
-  if (query.up_to !== undefined) where.push('position <= @upTo');
+  const where = passing(query, from, bound);
   if (end !== null)
     where.push(`(time, position) ${query.order === 'asc' ? '<=' : '>='} (@endTime, @endPosition)`);
   const rows = db.prepare<unknown[], Row>(
@@ -133,6 +131,21 @@ function scan(db: Database, query: Query, from: Place | null, entries: number): 
   const last = page.at(-1);
   const next = full && last !== undefined ? { time: last.time, position: last.position } : end;
   return { lines: page.map(lineOf), next };
+}
+
+/** Terms of what passes; the values of the filters go into `bound`. */
+export function passing(query: Query, from: Place | null, bound: Bound): string[] {
+  const where = [rangeOf(query, from), ...filterBy(query, bound).map((column) => `${column} = @${column}`)];
+  if (query.after !== undefined) where.push('position > @after');
+  if (query.up_to !== undefined) where.push('position <= @upTo');
+  return where;
+}
+
+/** The filters that are asked for; their values go into `bound`. */
+export function filterBy(filters: Filters, bound: Bound): Filter[] {
+  const named = FILTERS.filter((column) => filters[column] !== undefined);
+  for (const column of named) bound[column] = String(filters[column]);
+  return named;
 }
 
 /** The last entry that this step may look at; null where it may look at all that are left. */
@@ -199,8 +212,25 @@ export function streamRecords(
   const records = page.map((row) => streamed(row, within));
   // Over what was pruned, or a number that somebody made up, in one step.
   const beyond = db.prepare('SELECT min(position) FROM records WHERE position > ?').pluck().get(end);
-  const seen = full ? (records.at(-1)?.position ?? end) : Math.max(end, Number(beyond ?? 0) - 1);
-  return { records, next: Math.max(seen, after), done: seen >= last };
+  return { records, ...goneOn({ after, end, last, full, beyond: Number(beyond ?? 0) }, records) };
+}
+
+/** Positions of a step over the log. `beyond`: of the first record after `end`; 0: none. */
+interface Stretch {
+  readonly after: number;
+  readonly end: number;
+  readonly last: number;
+  readonly full: boolean;
+  readonly beyond: number;
+}
+
+/** Where a step that found these goes on. */
+export function goneOn(
+  { after, end, last, full, beyond }: Stretch,
+  found: readonly { readonly position: number }[],
+): Pick<RecordStream, 'next' | 'done'> {
+  const seen = full ? (found.at(-1)?.position ?? end) : Math.max(end, beyond - 1);
+  return { next: Math.max(seen, after), done: seen >= last };
 }
 
 /** Of another tenant than `within`: withheld. */
@@ -223,44 +253,44 @@ export function followRecords(
 ): FollowedRecords {
   const last = Number(db.prepare('SELECT coalesce(max(position), 0) FROM records').pluck().get());
   const end = Math.min(last, after + STREAM_ROWS);
-  const named = FILTERS.filter((column) => filters[column] !== undefined);
+  const bound: Bound = { after, end, limit, ...boundTenant(within) };
   const where = [
     `position > @after AND position <= @end ${tenantOf(within)}`,
-    ...named.map((column) => `+${column} = @${column}`),
+    ...filterBy(filters, bound).map((column) => `+${column} = @${column}`),
     ...(filters.since === undefined ? [] : ['+time >= @since']),
   ];
+  if (filters.since !== undefined) bound.since = filters.since;
   const rows = db.prepare<unknown[], FollowedRow>(
-    `SELECT position, node, seq, decision_id, time, org, env, ${FILTERS.join(', ')}, line FROM records
+    `SELECT ${FOLLOWED_COLUMNS} FROM records
      WHERE ${where.join(' AND ')} ORDER BY position LIMIT @limit`,
   );
-  const bound: Bound = { after, end, limit, ...boundTenant(within) };
-  for (const column of named) bound[column] = String(filters[column]);
-  if (filters.since !== undefined) bound.since = filters.since;
   const { page, full } = take(rows.iterate(bound), limit);
   const records = page.map((row) => ({ ...row, line: lineOf(row) }));
   const beyond = db.prepare('SELECT min(position) FROM records WHERE position > ?').pluck().get(end);
-  const seen = full ? (records.at(-1)?.position ?? end) : Math.max(end, Number(beyond ?? 0) - 1);
-  return { records, next: Math.max(seen, after), done: seen >= last };
+  return { records, ...goneOn({ after, end, last, full, beyond: Number(beyond ?? 0) }, records) };
 }
+
+export interface CountRow extends Count {
+  readonly seen: number;
+}
+type Count = RecordCounts['counts'][number];
+
+export const COUNT = `SELECT verdict, reason, runtime_id, count(*) FILTER (WHERE position <= @upTo) AS count, count(*) AS seen
+  FROM (
+    SELECT verdict, reason, runtime_id, position FROM records
+    WHERE org = @org AND env = @env AND time >= @since AND time < @until
+    ORDER BY org DESC, env DESC, time DESC, position DESC LIMIT @entries) latest
+  GROUP BY verdict, reason, runtime_id`;
 
 /**
  * How many records there are from `since` to before `until`, by verdict, reason and runtime, of those up to a position and
  * at most `entries` of them, the latest first.
  */
-export function countRecords(
-  db: Database,
-  { org, env }: Tenant,
-  { since, until, upTo, entries }: CountRange,
-): RecordCounts {
-  const rows = db
-    .prepare<unknown[], RecordCounts['counts'][number] & { readonly seen: number }>(
-      `SELECT verdict, reason, runtime_id, sum(position <= @upTo) AS count, count(*) AS seen FROM (
-         SELECT verdict, reason, runtime_id, position FROM records
-         WHERE org = @org AND env = @env AND time >= @since AND time < @until
-         ORDER BY org DESC, env DESC, time DESC, position DESC LIMIT @entries)
-       GROUP BY verdict, reason, runtime_id`,
-    )
-    .all({ org, env, since, until, upTo, entries });
+export function countRecords(db: Database, { org, env }: Tenant, range: CountRange): RecordCounts {
+  return countsOf(db.prepare<unknown[], CountRow>(COUNT).all({ org, env, ...range }), range);
+}
+
+export function countsOf(rows: readonly CountRow[], { entries }: CountRange): RecordCounts {
   const counts = rows.filter(({ count }) => count > 0).map(({ seen: _, ...count }) => count);
   return { counts, whole: rows.reduce((sum, { seen }) => sum + seen, 0) < entries };
 }

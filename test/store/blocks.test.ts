@@ -4,7 +4,7 @@ import { FILTERS } from '../../src/store/blocks.ts';
 import type { NewRecord, RecordQuery } from '../../src/store/model.ts';
 import type { Store } from '../../src/store/store.ts';
 import { randomOf } from '../support/random.ts';
-import { idsOf, NOW, newRecord, TENANT, type Workspace, workspace } from './fixture.ts';
+import { describeStores, idsOf, NOW, newRecord, TENANT, type Workspace, workspace } from './fixture.ts';
 
 const RECORDS = 9000;
 const BATCH = 700;
@@ -31,11 +31,47 @@ function records(seed: number): NewRecord[] {
   });
 }
 
-describe('store: rare filters over a long log', () => {
+const all = records(7);
+const seqOf = new Map(all.map(({ decision_id }, index) => [decision_id, index + 1]));
+
+async function ask(store: Store, query: Partial<RecordQuery>, limit: number): Promise<string[]> {
+  const found: string[] = [];
+  for (let cursor: string | undefined; ; ) {
+    const page = await store.queryRecords({
+      ...TENANT,
+      order: 'desc',
+      ...query,
+      limit,
+      ...(cursor !== undefined && { cursor }),
+    });
+    assert.ok(page.lines.length <= limit);
+    found.push(...idsOf(page.lines));
+    if (page.next_cursor === null) return found;
+    cursor = page.next_cursor;
+  }
+}
+
+/** The same by looking at each. Positions are those of `seqOf`: the store is new. */
+function expected({ order = 'desc', since, until, after = 0, up_to, ...query }: Partial<RecordQuery>) {
+  const tenant = { ...TENANT, ...query };
+  const position = ({ decision_id }: NewRecord) => seqOf.get(decision_id) ?? 0;
+  const passing = all.filter(
+    (record) =>
+      record.org === tenant.org &&
+      record.env === tenant.env &&
+      FILTERS.every((filter) => query[filter] === undefined || record[filter] === query[filter]) &&
+      record.time >= (since ?? 0) &&
+      record.time < (until ?? Number.MAX_SAFE_INTEGER) &&
+      position(record) > after &&
+      position(record) <= (up_to ?? Number.MAX_SAFE_INTEGER),
+  );
+  passing.sort((a, b) => a.time - b.time || position(a) - position(b));
+  return (order === 'asc' ? passing : passing.reverse()).map(({ decision_id }) => decision_id);
+}
+
+describeStores('rare filters over a long log', (workspace) => {
   let at: Workspace;
   let store: Store;
-  const all = records(7);
-  const seqOf = new Map(all.map(({ decision_id }, index) => [decision_id, index + 1]));
 
   before(async () => {
     at = workspace();
@@ -50,41 +86,6 @@ describe('store: rare filters over a long log', () => {
     }
   });
   after(() => at.end());
-
-  async function ask(query: Partial<RecordQuery>, limit: number, of = store): Promise<string[]> {
-    const found: string[] = [];
-    for (let cursor: string | undefined; ; ) {
-      const page = await of.queryRecords({
-        ...TENANT,
-        order: 'desc',
-        ...query,
-        limit,
-        ...(cursor !== undefined && { cursor }),
-      });
-      assert.ok(page.lines.length <= limit);
-      found.push(...idsOf(page.lines));
-      if (page.next_cursor === null) return found;
-      cursor = page.next_cursor;
-    }
-  }
-
-  /** The same by looking at each. Positions are those of `seqOf`: the store is new. */
-  function expected({ order = 'desc', since, until, after = 0, up_to, ...query }: Partial<RecordQuery>) {
-    const tenant = { ...TENANT, ...query };
-    const position = ({ decision_id }: NewRecord) => seqOf.get(decision_id) ?? 0;
-    const passing = all.filter(
-      (record) =>
-        record.org === tenant.org &&
-        record.env === tenant.env &&
-        FILTERS.every((filter) => query[filter] === undefined || record[filter] === query[filter]) &&
-        record.time >= (since ?? 0) &&
-        record.time < (until ?? Number.MAX_SAFE_INTEGER) &&
-        position(record) > after &&
-        position(record) <= (up_to ?? Number.MAX_SAFE_INTEGER),
-    );
-    passing.sort((a, b) => a.time - b.time || position(a) - position(b));
-    return (order === 'asc' ? passing : passing.reverse()).map(({ decision_id }) => decision_id);
-  }
 
   const queries: Partial<RecordQuery>[] = [
     { runtime_id: 'r17' },
@@ -107,7 +108,7 @@ describe('store: rare filters over a long log', () => {
     for (const order of ['asc', 'desc'] as const)
       for (const limit of [3, 1000])
         it(`${JSON.stringify(query)}, ${order}, pages of ${limit}`, async () => {
-          assert.deepEqual(await ask({ ...query, order }, limit), expected({ ...query, order }));
+          assert.deepEqual(await ask(store, { ...query, order }, limit), expected({ ...query, order }));
         });
 
   it('finds nothing double and nothing missing after a request that failed half-way', async () => {
@@ -122,13 +123,32 @@ describe('store: rare filters over a long log', () => {
     );
     const kept = Array.from({ length: 600 }, (_, n) => good(`y${n}`));
     await store.commitRecords({ node: 'n1', lost: 0, records: kept });
-    const found = await ask({ runtime_id: 'torn', order: 'asc' }, 1000);
+    const found = await ask(store, { runtime_id: 'torn', order: 'asc' }, 1000);
     assert.deepEqual(
       found,
       kept.map(({ decision_id }) => decision_id),
     );
   });
 
+  it('are counted by verdict, reason and runtime, the latest first', async () => {
+    const range = { since: 0, until: NOW * 2, upTo: RECORDS, entries: 100_000 };
+    const { counts, whole } = await store.countRecords(TENANT, range);
+    const denied = counts
+      .filter(({ verdict }) => verdict === 'deny')
+      .reduce((sum, { count }) => sum + count, 0);
+    assert.deepEqual([whole, denied], [true, expected({ verdict: 'deny' }).length]);
+    assert.equal((await store.countRecords(TENANT, { ...range, entries: 10 })).whole, false);
+  });
+
+  it('are counted up to a position', async () => {
+    const range = { since: 0, until: NOW * 2, upTo: 100, entries: 100_000 };
+    const { counts } = await store.countRecords(TENANT, range);
+    const sum = counts.reduce((total, { count }) => total + count, 0);
+    assert.equal(sum, expected({ up_to: 100 }).length);
+  });
+});
+
+describe('store: rare filters', () => {
   it('are answered over a log of the time before there were blocks', async () => {
     const old = workspace();
     try {
@@ -140,19 +160,9 @@ describe('store: rare filters over a long log', () => {
       db.close();
       const migrated = await old.open();
       await migrated.commitRecords({ node: 'n1', lost: 0, records: all.slice(6000) });
-      assert.deepEqual(await ask({ runtime_id: 'r17' }, 3, migrated), expected({ runtime_id: 'r17' }));
+      assert.deepEqual(await ask(migrated, { runtime_id: 'r17' }, 3), expected({ runtime_id: 'r17' }));
     } finally {
       await old.end();
     }
-  });
-
-  it('are counted by verdict, reason and runtime, the latest first', async () => {
-    const range = { since: 0, until: NOW * 2, upTo: RECORDS, entries: 100_000 };
-    const { counts, whole } = await store.countRecords(TENANT, range);
-    const denied = counts
-      .filter(({ verdict }) => verdict === 'deny')
-      .reduce((sum, { count }) => sum + count, 0);
-    assert.deepEqual([whole, denied], [true, expected({ verdict: 'deny' }).length]);
-    assert.equal((await store.countRecords(TENANT, { ...range, entries: 10 })).whole, false);
   });
 });

@@ -64,6 +64,17 @@ describeStores('events', (workspace) => {
       assert.deepEqual([status, taint_epoch, revived], ['active', 3, { taint_epoch: 3, at: NOW + 9 }]);
     });
 
+    it('holds for a runtime that is not registered here, over a restart too', async () => {
+      await store.appendEvent(killed('ghost'));
+      const { payload, ...event } = reactivated(1) as Extract<StoreEvent, { type: 'reactivate' }>;
+      await store.appendEvent({ ...event, payload: { ...payload, runtime_id: 'ghost' } });
+      await store.close();
+      store = await at.open();
+      const revived = { taint_epoch: 1, at: NOW + 9 };
+      const ghost = { ...TENANT, runtime_id: 'ghost', status: 'active', taint_epoch: 1, revived };
+      assert.deepEqual((await store.load()).unregistered, [ghost]);
+    });
+
     it('gives way to a kill that comes after it', async () => {
       for (const event of [killed(), reactivated(3), killed()]) await store.appendEvent(event);
       assert.equal((await bot()).status, 'killed');
@@ -308,6 +319,25 @@ describeStores('bundles', (workspace) => {
       name: 'StoreConflict',
       code: 'bundle_differs',
     });
+  });
+
+  it('are listed by name and serial, without their files', async () => {
+    for (const [name, serial] of [['low', 1] as const, ['high', 2] as const, ['high', 1] as const])
+      await store.putBundle({ ...bundle(`r${serial}`, `${name}${serial}`, serial), name });
+    await store.appendEvent(activate('high1'));
+    const [first, ...rest] = await store.listBundles();
+    assert.deepEqual(first, {
+      sha256: 'high1',
+      name: 'high',
+      revision: 'r1',
+      serial: 1,
+      activated_at: NOW,
+      active: true,
+    });
+    assert.deepEqual(
+      rest.map(({ sha256 }) => sha256),
+      ['high2', 'low1'],
+    );
   });
 
   it('are not activated unseen', async () => {

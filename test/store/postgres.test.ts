@@ -14,7 +14,7 @@ import { openPostgres, type PostgresOptions } from '../../src/store/postgres/sto
 import type { Store } from '../../src/store/store.ts';
 import { certificateAuthority, needOpenssl } from '../support/certificates.ts';
 import { needPostgres, type Postgres, startPostgres } from '../support/postgres.ts';
-import { addressOf, commit, idsOf, killed, NOW, newRecord, registered, TENANT } from './fixture.ts';
+import { addressOf, BOT, commit, idsOf, killed, NOW, newRecord, registered, TENANT } from './fixture.ts';
 
 const refusal = (code: string, message: RegExp) => (error: unknown) => {
   assert.ok(error instanceof StoreOpenError, String(error));
@@ -114,6 +114,30 @@ describe('store, PostgreSQL', () => {
       await close();
       await query("UPDATE lemma.meta SET value = '999' WHERE key = 'schema'");
       await assert.rejects(open(), refusal('newer_schema', /schema 999; this one knows up to \d+\): update/));
+    });
+
+    it('brings a store of the first schema up, and keeps what is in it', async () => {
+      const first = await open();
+      await first.appendEvent(registered());
+      await first.appendEvent(killed());
+      await close();
+      await query(
+        `ALTER TABLE lemma.runtime_states DROP COLUMN revived_epoch, DROP COLUMN revived_at;
+         ALTER TABLE lemma.revocations DROP CONSTRAINT revocations_kind_check,
+           ADD CONSTRAINT revocations_kind_check CHECK (kind IN ('lemma', 'key'));
+         UPDATE lemma.meta SET value = '1' WHERE key = 'schema'`,
+      );
+      const store = await open();
+      const { runtime_id } = BOT;
+      const revoked = { kind: 'subject', value: 'did:x' } as const;
+      await store.appendEvent({ ...TENANT, type: 'revoke', payload: revoked, time: NOW });
+      const back = { runtime_id, taint_epoch: 1 };
+      await store.appendEvent({ ...TENANT, type: 'reactivate', payload: back, time: NOW });
+      const { runtimes, revocations } = await store.load();
+      assert.deepEqual(
+        [runtimes.map(({ revived }) => revived), revocations],
+        [[{ taint_epoch: 1, at: NOW }], [{ ...TENANT, ...revoked }]],
+      );
     });
 
     it("refuses somebody else's schema, and leaves it as it was", async () => {

@@ -99,6 +99,33 @@ describeStores('reading records', (workspace) => {
     assert.deepEqual([rest.next, rest.done], [6, true]);
   });
 
+  it('as a stream of those that pass filters, with what they are found by', async () => {
+    const { records, next, done } = await store.followRecords(TENANT, { verdict: 'deny' }, 0, 10);
+    const found = records.map(({ line, ...index }) => [...idsOf([line]), index]);
+    const { members: _, nonce, budget, ...index } = newRecord('d2', { verdict: 'deny', reason: 'revoked' });
+    assert.deepEqual(found[0], ['d2', { ...index, time: NOW + 20, position: 2, node: 'n1', seq: 2 }]);
+    assert.deepEqual([found.length, next, done], [2, 6, true]);
+  });
+
+  const followed: [Parameters<Store['followRecords']>[1], string[]][] = [
+    [{}, ['d1', 'd2', 'd3', 'd4', 'd1']],
+    [{ since: NOW + 30 }, ['d3', 'd1']],
+    [{ since: NOW + 40, agent_id: 'bot' }, ['d1']],
+    [{ route: 'documents.write', workspace_id: 'w2' }, ['d4']],
+    [{ runtime_id: 'nobody' }, []],
+  ];
+  for (const [filters, ids] of followed) {
+    it(`as a stream by ${JSON.stringify(filters)}, one after another`, async () => {
+      const seen: string[] = [];
+      for (let after = 0, done = false; !done; ) {
+        const page = await store.followRecords(TENANT, filters, after, 1);
+        seen.push(...idsOf(page.records.map(({ line }) => line)));
+        ({ next: after, done } = page);
+      }
+      assert.deepEqual(seen, ids);
+    });
+  }
+
   it('finds what is rare in a log longer than one step looks at', async () => {
     const far = workspace();
     try {
@@ -111,6 +138,10 @@ describeStores('reading records', (workspace) => {
       assert.deepEqual([idsOf(found.lines), found.next_cursor], [['needle'], null]);
       const none = await long.queryRecords({ ...query, order: 'desc', reason: 'nothing' });
       assert.deepEqual(none, { lines: [], next_cursor: null });
+      const step = await long.followRecords(TENANT, { reason: 'revoked' }, 0, 10);
+      assert.deepEqual([step.records, step.done], [[], false]);
+      const rest = await long.followRecords(TENANT, { reason: 'revoked' }, 44_000, 10);
+      assert.deepEqual([rest.records.length, rest.next, rest.done], [1, 45_001, true]);
     } finally {
       await far.end();
     }

@@ -1,4 +1,5 @@
 import {
+  alive,
   columnsOf,
   killed,
   NEW_STATE,
@@ -28,6 +29,10 @@ export async function appendEvent(sql: Sql, epoch: number, event: StoreEvent): P
     case 'status':
       if ((await stateOf(sql, event)).status === 'killed') throw killed(event.payload.runtime_id);
       return change(sql, epoch, event, { status: event.payload.status });
+    case 'reactivate':
+      return reactivate(sql, epoch, event);
+    case 'admin':
+      return append(sql, epoch, event, event.payload.runtime_id ?? null);
     case 'revoke':
       await sql.run(
         'INSERT INTO revocations (org, env, kind, value) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING',
@@ -62,7 +67,7 @@ async function append(
 
 async function stateOf(
   sql: Sql,
-  { org, env, payload }: Of<'kill' | 'taint' | 'status' | 'register'>,
+  { org, env, payload }: Of<'kill' | 'taint' | 'status' | 'reactivate' | 'register'>,
 ): Promise<State> {
   const state = await one<State>(
     sql,
@@ -95,6 +100,19 @@ async function change(
 ): Promise<EventPlace> {
   await putState(sql, event, { ...(await stateOf(sql, event)), ...to });
   return append(sql, epoch, event, event.payload.runtime_id);
+}
+
+async function reactivate(sql: Sql, epoch: number, event: Of<'reactivate'>): Promise<EventPlace> {
+  const { org, env, time, payload } = event;
+  const { runtime_id, taint_epoch } = payload;
+  const state = await stateOf(sql, event);
+  if (state.status !== 'killed' || taint_epoch <= state.taint_epoch) throw alive(runtime_id);
+  await sql.run(
+    `UPDATE runtime_states SET status = 'active', taint_epoch = $4, revived_epoch = $4, revived_at = $5
+     WHERE org = $1 AND env = $2 AND runtime_id = $3`,
+    [org, env, runtime_id, taint_epoch, time],
+  );
+  return append(sql, epoch, event, runtime_id);
 }
 
 async function register(sql: Sql, epoch: number, event: Of<'register'>): Promise<EventPlace> {

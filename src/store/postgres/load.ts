@@ -1,16 +1,16 @@
 import type { SpentNonce } from '../../schema/decision.ts';
 import { expiredBefore } from '../commit.ts';
-import { RUNTIME_COLUMNS, type RuntimeRow, runtimeOf, WITH_STATE } from '../load.ts';
+import {
+  RUNTIME_COLUMNS,
+  type RuntimeRow,
+  runtimeOf,
+  type StateRow,
+  UNREGISTERED,
+  WITH_STATE,
+  withRevival,
+} from '../load.ts';
 import type { Meta } from '../meta.ts';
-import type {
-  BudgetState,
-  ChainHead,
-  Revocation,
-  Runtime,
-  RuntimeState,
-  Snapshot,
-  Tenant,
-} from '../model.ts';
+import type { BudgetState, ChainHead, Revocation, Runtime, Snapshot, Tenant } from '../model.ts';
 import { listBundles } from './bundles.ts';
 import { signingKeys } from './keys.ts';
 import { one, type Sql } from './sql.ts';
@@ -28,11 +28,7 @@ export async function load(sql: Sql, now: number): Promise<Snapshot> {
     fenced_at,
     last: { epoch, seq: last?.seq ?? 0 },
     runtimes: runtimes.map(runtimeOf),
-    unregistered: await sql.all<RuntimeState>(
-      `SELECT org, env, runtime_id, status, taint_epoch FROM runtime_states s WHERE NOT EXISTS (
-         SELECT 1 FROM runtimes r WHERE r.org = s.org AND r.env = s.env AND r.runtime_id = s.runtime_id)
-       ORDER BY org, env, runtime_id`,
-    ),
+    unregistered: (await sql.all<StateRow>(UNREGISTERED)).map(withRevival),
     revocations: await sql.all<Revocation>('SELECT org, env, kind, value FROM revocations'),
     nonces: await sql.all<SpentNonce>('SELECT keyid, nonce, created FROM nonces WHERE created > $1', [
       expiredBefore(now),

@@ -90,6 +90,11 @@ const MIGRATIONS: readonly string[] = [
   CREATE INDEX documents_by_tenant ON documents (kind, org, env, id);
   CREATE INDEX documents_by_age ON documents (expires_at) WHERE expires_at IS NOT NULL;
   `,
+  `
+  ALTER TABLE runtime_states ADD COLUMN revived_epoch bigint, ADD COLUMN revived_at bigint;
+  ALTER TABLE revocations DROP CONSTRAINT revocations_kind_check,
+    ADD CONSTRAINT revocations_kind_check CHECK (kind IN ('lemma', 'key', 'subject'));
+  `,
 ];
 
 /** The schema that this version writes. */

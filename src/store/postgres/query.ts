@@ -1,24 +1,40 @@
-import { FILTERS } from '../blocks.ts';
-import type { RecordQuery, RecordStream, Within } from '../model.ts';
+import type {
+  CountRange,
+  FollowedRecords,
+  RecordCounts,
+  RecordQuery,
+  RecordStream,
+  Tenant,
+  Within,
+} from '../model.ts';
 import {
   type Bound,
   bind,
   boundTenant,
+  COUNT,
+  type CountRow,
+  countsOf,
+  FOLLOWED_COLUMNS,
+  type FollowedRow,
+  type FollowFilters,
+  filterBy,
+  goneOn,
   lineOf,
   orderOf,
   PAGE_BYTES,
   type Place,
+  passing,
   type QueryStep,
   type Row,
-  rangeOf,
   SCAN_ENTRIES,
+  STREAM_ROWS,
   type StreamRow,
   streamed,
   take,
 } from '../query.ts';
 import { numbered, one, type Sql } from './sql.ts';
 
-type Text<R extends Row> = Omit<R, 'line'> & { readonly line: string };
+type Text<R extends { readonly line: Buffer }> = Omit<R, 'line'> & { readonly line: string };
 
 /** A page at once: nobody who writes waits for it, and each filter has an index of its own. */
 export async function queryStep(
@@ -27,14 +43,13 @@ export async function queryStep(
   from: Place | null,
 ): Promise<QueryStep> {
   const bound: Bound = { ...bind(query, from, null), limit: query.limit };
-  const filters = FILTERS.filter((column) => query[column] !== undefined);
-  for (const column of filters) bound[column] = String(query[column]);
-  const where = [rangeOf(query, from), ...filters.map((column) => `${column} = @${column}`)].join(' AND ');
+  const where = passing(query, from, bound).join(' AND ');
   const order = orderOf(query);
   const rows = await sql.all<Text<Row>>(
     ...numbered(
       within(
-        `SELECT org, env, time, position, line FROM records WHERE ${where} ORDER BY ${order} LIMIT @limit`,
+        'org, env, time, position, line',
+        `FROM records WHERE ${where} ORDER BY ${order} LIMIT @limit`,
         order,
       ),
       bound,
@@ -65,14 +80,14 @@ export async function streamRecords(
   limit: number,
   whole: boolean,
 ): Promise<RecordStream> {
-  const row = await one<{ last: number }>(sql, 'SELECT coalesce(max(position), 0) AS last FROM records');
-  const last = row?.last ?? 0;
+  const last = await lastPosition(sql);
   const end = Math.min(last, after + SCAN_ENTRIES);
   const shown = whole ? 'any' : tenant;
   const rows = await sql.all<Text<StreamRow>>(
     ...numbered(
       within(
-        `SELECT time, position, node, seq, org, env, line FROM records
+        'time, position, node, seq, org, env, line',
+        `FROM records
          WHERE position > @after AND position <= @end ${tenantOf(shown)} ORDER BY position LIMIT @limit`,
         'position',
       ),
@@ -81,21 +96,66 @@ export async function streamRecords(
   );
   const { page, full } = take(rows.map(inBytes), limit);
   const records = page.map((one) => streamed(one, tenant));
-  // Over what was pruned, or a number that somebody made up, in one step.
-  const beyond = await one<{ next: number | null }>(
+  return { records, ...goneOn({ after, end, last, full, beyond: await firstBeyond(sql, end) }, records) };
+}
+
+/** As src/store/query.ts. */
+export async function followRecords(
+  sql: Sql,
+  tenant: Within,
+  filters: FollowFilters,
+  after: number,
+  limit: number,
+): Promise<FollowedRecords> {
+  const last = await lastPosition(sql);
+  const end = Math.min(last, after + STREAM_ROWS);
+  const bound: Bound = { after, end, limit, ...boundTenant(tenant) };
+  const where = [
+    `position > @after AND position <= @end ${tenantOf(tenant)}`,
+    ...filterBy(filters, bound).map((column) => `${column} = @${column}`),
+    ...(filters.since === undefined ? [] : ['time >= @since']),
+  ];
+  if (filters.since !== undefined) bound.since = filters.since;
+  const rows = await sql.all<Text<FollowedRow>>(
+    ...numbered(
+      within(
+        FOLLOWED_COLUMNS,
+        `FROM records WHERE ${where.join(' AND ')} ORDER BY position LIMIT @limit`,
+        'position',
+      ),
+      bound,
+    ),
+  );
+  const { page, full } = take(rows.map(inBytes<FollowedRow>), limit);
+  const records = page.map((row) => ({ ...row, line: lineOf(row) }));
+  return { records, ...goneOn({ after, end, last, full, beyond: await firstBeyond(sql, end) }, records) };
+}
+
+/** As src/store/query.ts. */
+export async function countRecords(sql: Sql, { org, env }: Tenant, range: CountRange): Promise<RecordCounts> {
+  return countsOf(await sql.all<CountRow>(...numbered(COUNT, { org, env, ...range })), range);
+}
+
+async function lastPosition(sql: Sql): Promise<number> {
+  const row = await one<{ last: number }>(sql, 'SELECT coalesce(max(position), 0) AS last FROM records');
+  return row?.last ?? 0;
+}
+
+/** Over what was pruned, or a number that somebody made up, in one step. 0: there is none. */
+async function firstBeyond(sql: Sql, end: number): Promise<number> {
+  const row = await one<{ next: number | null }>(
     sql,
     'SELECT min(position) AS next FROM records WHERE position > $1',
     [end],
   );
-  const seen = full ? (records.at(-1)?.position ?? end) : Math.max(end, (beyond?.next ?? 0) - 1);
-  return { records, next: Math.max(seen, after), done: seen >= last };
+  return row?.next ?? 0;
 }
 
 /** Of a page, what fits `PAGE_BYTES`, to the row that crosses it: the rest never leaves the server. */
-function within(page: string, order: string): string {
-  return `SELECT * FROM (
+function within(columns: string, page: string, order: string): string {
+  return `SELECT ${columns} FROM (
       SELECT p.*, sum(octet_length(line)) OVER (ORDER BY ${order} ROWS UNBOUNDED PRECEDING) - octet_length(line) AS before
-      FROM (${page}) p) q
+      FROM (SELECT ${columns} ${page}) p) q
     WHERE before < ${PAGE_BYTES} ORDER BY ${order}`;
 }
 

@@ -5,7 +5,7 @@ import { fromWire, StoreClosedError, StoreReadError, StoreWriteError, toWire } f
 import type { GroupCounts } from '../group.ts';
 import { type Args, isWriteKind, type Kind, type Result, type WriteKind } from '../protocol.ts';
 import { type Store, type StoreHealth, storeOver } from '../store.ts';
-import { getBundle, putBundle } from './bundles.ts';
+import { getBundle, listBundles, putBundle } from './bundles.ts';
 import { recordWriter } from './commit.ts';
 import { type Connection, clientConfig, connect, sqlOf } from './connect.ts';
 import { getDocument, listDocuments, putDocument, removeDocument } from './documents.ts';
@@ -17,7 +17,7 @@ import { listRuntimes, load, metaOf } from './load.ts';
 import { migrate } from './migrations.ts';
 import { NO_BACKUP } from './no-backup.ts';
 import { logEnd, prunable, putPruning, removePruned } from './pruning.ts';
-import { queryStep, recordById, streamRecords } from './query.ts';
+import { countRecords, followRecords, queryStep, recordById, streamRecords } from './query.ts';
 import { holdNode, keepSession } from './session.ts';
 import { createQuota, type Quota, usedBytes } from './size.ts';
 import type { Sql } from './sql.ts';
@@ -50,6 +50,8 @@ const READS: Handlers<ReadKind> = {
   query: (sql, { query, from }) => queryStep(sql, query, from),
   recordById: (sql, { decision_id, within }) => recordById(sql, decision_id, within),
   stream: (sql, { within, after, limit, whole }) => streamRecords(sql, within, after, limit, whole),
+  follow: (sql, { within, filters, after, limit }) => followRecords(sql, within, filters, after, limit),
+  count: (sql, { tenant, range }) => countRecords(sql, tenant, range),
   logEnd: (sql) => logEnd(sql),
   prunable: (sql, { node, before }) => prunable(sql, node, before),
   checkpoints: (sql, { node, after, limit }) => checkpoints(sql, node, after, limit),
@@ -57,6 +59,7 @@ const READS: Handlers<ReadKind> = {
   documents: (sql, { kind, tenant, after, limit, now }) =>
     listDocuments(sql, kind, tenant, after, limit, now),
   getBundle: (sql, { sha256 }) => getBundle(sql, sha256),
+  bundles: (sql) => listBundles(sql),
 };
 
 function writesOf(epoch: number): Handlers<SingleKind> {
