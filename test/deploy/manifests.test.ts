@@ -122,7 +122,12 @@ describe('configurations that are deployed', () => {
       const folder = mkdtempSync(join(tmpdir(), 'lemma-deploy-'));
       try {
         writeFileSync(join(folder, 'routes.yaml'), ROUTES);
-        const text = yaml.replaceAll(/\$\{\w+:\?\}/g, 'secret').replace('/etc/lemma-routes/', '');
+        const text = yaml
+          .replaceAll(/\$\{\w+:-?(\w*)\??\}/g, (_, text: string) => text || 'secret')
+          .replace('/etc/lemma-routes/', '')
+          .replaceAll('/etc/lemma-tls/', '');
+        for (const file of ['tls.crt', 'tls.key', 'control.pem', 'control.key'])
+          writeFileSync(join(folder, file), '');
         writeFileSync(join(folder, 'lemma.yaml'), text);
         equal(loadConfig({ flags: {}, env: {}, cwd: folder }).config.routes.length, 1);
       } finally {
