@@ -195,7 +195,7 @@ describe('a service whose store is a PostgreSQL', () => {
       const { id } = await first.next(({ event }) => event === 'decision');
       first.close();
       const late = await service.grpc(plain.request);
-      const second = await open(`?runtime=bot-1&after=${id}`);
+      const second = await open(`?verdict=allow&after=${id}`);
       assert.deepEqual(await second.decisions(1), [late.decisionId]);
       second.close();
     });
