@@ -90,6 +90,7 @@ describe('what operators see of a running service', () => {
       seen.map(({ type, runtime_id }) => [type, runtime_id]),
       [
         ['register', 'bot-2'],
+        ['admin', 'bot-2'], // a proof was issued
         ['kill', 'bot-2'],
       ],
     );
