@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { type Admission, createAdmission } from '../../src/pdp/admission.ts';
+import { setImmediate as turn } from 'node:timers/promises';
+import { type Admission, createAdmission, mentionsPop } from '../../src/pdp/admission.ts';
 import { decide } from '../../src/pdp/decide.ts';
 import { explain } from '../../src/pdp/explain.ts';
 import { memoryArchive } from '../../src/policy/registry.ts';
@@ -114,6 +115,82 @@ describe('admission', () => {
     });
   });
 
+  describe('of both lanes', () => {
+    let ends: PromiseWithResolvers<void>;
+    let gone: boolean;
+
+    /** In each lane one is under way and another waits. */
+    beforeEach(() => {
+      limited({ concurrency: 1 });
+      ends = Promise.withResolvers();
+      gone = false;
+      for (const durable of [false, false, true, true]) {
+        const caller = { remainingMs: null, durable, gone: () => gone };
+        admission
+          .inTurn(
+            'grpc',
+            caller,
+            () => ends.promise,
+            () => undefined,
+          )
+          .catch(() => undefined);
+      }
+    });
+    afterEach(async () => {
+      ends.resolve();
+      while (admission.stats().running + admission.stats().queued > 0) await turn();
+    });
+
+    it('counts those under way', () => {
+      assert.equal(admission.stats().running, 2);
+    });
+
+    it('counts those who wait', () => {
+      assert.equal(admission.stats().queued, 2);
+    });
+
+    it('counts those who were gone when their turn came', async () => {
+      gone = true;
+      while (admission.stats().queued > 0) await turn();
+      assert.equal(admission.stats().abandoned, 2);
+    });
+  });
+
+  it('counts what it shed', async () => {
+    limited({ per_source: { rate: 1, burst: 1 } });
+    for (let i = 0; i < 3; i++) await reasonOf(bearing(chain()), '192.0.2.1');
+    assert.equal(admission.stats().rate_limited, 2);
+  });
+
+  it('takes on what must be durable while the log is as late as it may be', async () => {
+    const pdp = { ...world.pdp, log: { ...world.log, delayMs: () => 500 } };
+    admission = createAdmission(
+      pdp,
+      (request) => decide(request, world.pdp),
+      () => DEFAULTS,
+    );
+    assert.equal(await reasonOf(writing(chain())), 'allowed');
+  });
+
+  it('hears of no commit once it is closed', () => {
+    let hearing = 0;
+    const onCommit: Composed['log']['onCommit'] = (told) => {
+      const unhear = world.log.onCommit(told);
+      hearing += 1;
+      return () => {
+        hearing -= 1;
+        unhear();
+      };
+    };
+    admission = createAdmission(
+      { ...world.pdp, log: { ...world.log, onCommit } },
+      (request) => decide(request, world.pdp),
+      () => DEFAULTS,
+    );
+    admission.close();
+    assert.equal(hearing, 0);
+  });
+
   describe('with a limit for each source', () => {
     const good = bearing(chain());
     beforeEach(() => limited({ per_source: { rate: 1, burst: 2 } }));
@@ -181,5 +258,19 @@ describe('admission', () => {
       const explanation = await explain(decision_id, { org: 'acme', env: 'prod' }, deps);
       assert.match(explanation?.summary ?? '', /rate_limited: .* share this decision: 1\.$/);
     });
+  });
+});
+
+describe('a CheckRequest that is not read yet', () => {
+  const mentions = (header: string) => mentionsPop(Buffer.from(`\n\x05${header}\x12`));
+
+  for (const header of ['x-lemma-pop', 'signature-input']) {
+    it(`may have a PoP where it mentions ${header}`, () => {
+      assert.equal(mentions(header), true);
+    });
+  }
+
+  it('has none where it mentions neither', () => {
+    assert.equal(mentions('x-lemma-proof'), false);
   });
 });
