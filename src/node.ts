@@ -168,7 +168,7 @@ async function compose(
     const { org, env, feed: server } = config;
     const feed = (await import('./feed/redis.ts')).createRedisFeed({ server, org, env });
     stops.push(() => feed.close());
-    feed.subscribe(follower.hear);
+    feed.subscribe(follower.hint);
     // What was published meanwhile, it has not kept.
     feed.onGap(() => void follower.confirm());
   }

@@ -29,6 +29,8 @@ export interface FollowerOptions {
 export interface Follower {
   /** Takes an event that came by whatever way, if it is signed and the next one; what is known already changes nothing. */
   hear(event: SignedEvent): void;
+  /** The same from a carrier that anybody may write to, and that may be ahead of the stream: what does not fit is passed over. */
+  hint(event: SignedEvent): void;
   /** Whether the state here was whole after this call: asks the authority, shared by all who wait. Never rejects. */
   confirm(): Promise<boolean>;
   /** Resolves once the event is applied here, false after `ms`. */
@@ -116,6 +118,15 @@ export function createFollower(options: FollowerOptions): Follower {
     } catch (error) {
       onError(error, 'an event was refused');
       stream?.abort();
+    }
+  }
+
+  function hint(event: SignedEvent): void {
+    if (follow(gate.position, event) !== 'next') return;
+    try {
+      hear(event);
+    } catch (error) {
+      onError(error, 'an event was refused');
     }
   }
 
@@ -232,6 +243,7 @@ export function createFollower(options: FollowerOptions): Follower {
 
   return {
     hear: heard,
+    hint,
     confirm,
     applied,
     slept: () => {

@@ -103,6 +103,26 @@ describe('what a node takes of its feed', () => {
     });
   }
 
+  for (const [name, event] of Object.entries(cases)) {
+    it(`takes no hint of an event that ${name}`, () => {
+      const { follower, gate, status } = world();
+      follower.hint(event);
+      assert.deepEqual([status(), gate.position], ['active', { epoch: 7, seq: 10 }]);
+    });
+  }
+
+  it('passes over a hint that is ahead of the stream, without a word', () => {
+    const { follower, refused } = world();
+    follower.hint(signEvent(kill(12), AUTHORITY));
+    assert.deepEqual(refused, []);
+  });
+
+  it('takes a hint of the next event', () => {
+    const { follower, status } = world();
+    follower.hint(signEvent(kill(11), AUTHORITY));
+    assert.equal(status(), 'killed');
+  });
+
   it('applies the next event, and passes over what it had', () => {
     const { follower, gate, refused, status } = world();
     const event = signEvent(kill(11), AUTHORITY);
