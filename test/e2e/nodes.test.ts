@@ -8,7 +8,7 @@ import { type NodeProcess, nodeProcess } from '../support/node-process.ts';
 import { type Agent, type Serving, servedConfig, serving } from '../support/serving.ts';
 
 /** Kills under load, each asked about through every node. */
-const KILLS = 30;
+const KILLS = 200;
 const NODES = ['n1', 'n2', 'n3'];
 
 interface Answer {
@@ -18,7 +18,7 @@ interface Answer {
 }
 
 describe('decision nodes beside one control plane', function () {
-  this.timeout(120_000);
+  this.timeout(240_000);
   let folder: string;
   let plane: Serving;
   let nodes: NodeProcess[] = [];

@@ -30,6 +30,8 @@ export interface NodeProcessOptions {
   readonly token: string;
   /** Thumbprint of the authority's key. */
   readonly pin: string;
+  /** A Redis that it shares with others; default: none. */
+  readonly feed?: string;
 }
 
 /** @throws Error with what it said, when it ends before it is up */
@@ -39,6 +41,7 @@ export async function nodeProcess({
   control,
   token,
   pin,
+  feed,
 }: NodeProcessOptions): Promise<NodeProcess> {
   const data = join(folder, name);
   mkdirSync(data, { recursive: true });
@@ -49,6 +52,7 @@ export async function nodeProcess({
     listen: { grpc: '127.0.0.1:0', decision: '127.0.0.1:0' },
     routes: SERVED_ROUTES,
     control: { url: control, keys: [pin], token_file: join(data, 'token') },
+    ...(feed === undefined ? {} : { feed }),
   };
   const file = join(data, 'lemma.yaml');
   writeFileSync(file, stringify(config));
