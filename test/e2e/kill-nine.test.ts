@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
+import { toBase64url } from '../../src/crypto/base64url.ts';
 import { lemma } from '../cli/lemma.ts';
 import { folders, times } from '../pdp/support.ts';
+import { keyNamed } from '../support/kit.ts';
 import { type Agent, type Serving, serving } from '../support/serving.ts';
 
 /** CI runs all of them; a local run may have fewer. */
@@ -17,12 +19,15 @@ interface Acknowledged {
   /** Nonces of allowed requests, of the last cycle. */
   nonces: string[];
   killed: string | null;
+  /** Whose key was revoked, with a proof of its, and whose epoch was raised. */
+  revoked: Agent | null;
+  tainted: string | null;
 }
 
 describe(`lemma serve, killed ${CYCLES} times under load`, function () {
   this.timeout(CYCLES * 12_000);
   const temporary = folders();
-  const known: Acknowledged = { decisions: [], nonces: [], killed: null };
+  const known: Acknowledged = { decisions: [], nonces: [], killed: null, revoked: null, tainted: null };
   let folder: string;
   let agent: Agent;
   let service: Serving;
@@ -49,6 +54,8 @@ describe(`lemma serve, killed ${CYCLES} times under load`, function () {
   async function loadAndKill(cycle: number): Promise<void> {
     const victim = `victim-${cycle}`;
     await service.onboard(victim);
+    const revoked = await service.onboard(`revoked-${cycle}`);
+    await service.onboard(`tainted-${cycle}`);
     known.nonces = [];
     const enough = Promise.withResolvers<void>();
     let count = 0;
@@ -67,6 +74,13 @@ describe(`lemma serve, killed ${CYCLES} times under load`, function () {
     const lanes = Array.from({ length: LANES }, lane);
     const { body } = await service.control(`/api/wallet/runtimes/${victim}/kill`, {});
     known.killed = body.durable === true ? victim : null;
+    const key = toBase64url(keyNamed(`revoked-${cycle}`).public);
+    const taking = await service.control(`/api/wallet/runtimes/revoked-${cycle}/revoke`, { key });
+    known.revoked = taking.body.durable === true ? revoked : null;
+    const tainting = await service.control(`/api/wallet/runtimes/tainted-${cycle}/taint`, {
+      reason: 'a page',
+    });
+    known.tainted = tainting.body.durable === true ? `tainted-${cycle}` : null;
     await enough.promise;
     await service.kill('SIGKILL');
     await Promise.all(lanes);
@@ -83,9 +97,13 @@ describe(`lemma serve, killed ${CYCLES} times under load`, function () {
   /** What was acknowledged in this cycle, asked of the process that came after it. */
   async function checkState(cycle: number): Promise<void> {
     const { runtimes } = (await service.control('/api/wallet/runtimes?limit=1000')).body;
-    const killed = (runtimes as { runtime_id: string; status: string }[]).filter(
-      ({ status }) => status === 'killed',
-    );
+    const all = runtimes as { runtime_id: string; status: string; taint_epoch: number }[];
+    const { revoked, tainted } = known;
+    const verdict = revoked === null ? 'none' : (await service.grpc(revoked.reading())).verdict;
+    if (verdict !== 'revoked') wrong.push(`cycle ${cycle}: a revoked key: ${verdict}`);
+    if (all.find(({ runtime_id }) => runtime_id === tainted)?.taint_epoch !== 1)
+      wrong.push(`cycle ${cycle}: the taint of ${tainted} is gone`);
+    const killed = all.filter(({ status }) => status === 'killed');
     const expected = times(cycle, (n) => `victim-${n + 1}`).filter((id) => id !== null);
     const alive = expected.filter((id) => !killed.some(({ runtime_id }) => runtime_id === id));
     if (known.killed !== null && alive.length > 0) wrong.push(`cycle ${cycle}: alive again: ${alive}`);
@@ -96,7 +114,7 @@ describe(`lemma serve, killed ${CYCLES} times under load`, function () {
     }
   }
 
-  it('gave no wrong answer after any of them: kills stay, nonces stay spent', () =>
+  it('gave no wrong answer after any of them: kills, revocations and taints stay, nonces stay spent', () =>
     assert.deepEqual(wrong, []));
 
   it('left a whole log each time that it was looked at', () => assert.deepEqual(broken, []));
