@@ -1,4 +1,5 @@
 import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
@@ -63,8 +64,9 @@ export async function readByIstio(config: object): Promise<MeshConfig> {
   const child = spawn('go', ['run', '.'], { cwd: CHECK, stdio: ['pipe', 'pipe', 'pipe'] });
   const said = Promise.all([text(child.stdout), text(child.stderr)]);
   child.stdin.end(JSON.stringify(config));
-  const [out, error] = await said;
-  if (error !== '') throw new Error(error.trim());
+  const [[code], [out, error]] = await Promise.all([once(child, 'close'), said]);
+  // Not by what it said: Go tells there what it downloads.
+  if (code !== 0) throw new Error(error.trim());
   return JSON.parse(out) as MeshConfig;
 }
 
