@@ -1,8 +1,8 @@
 import { once } from 'node:events';
 import { connect, createServer } from 'node:net';
 import { startGrpc } from '../../src/server/grpc.ts';
-import { AUTHORIZATION } from '../../src/server/proto.ts';
 import { allowed } from '../support/envoy.ts';
+import { END_HEADERS, FRAME, fields, frame, head, opening } from './grpc-frames.ts';
 
 /**
  * A process of its own (`node --expose-gc`): a gRPC server, beside it connections that collect garbage between the reads of
@@ -11,24 +11,6 @@ import { allowed } from '../support/envoy.ts';
 const collect = globalThis.gc;
 if (collect === undefined) throw new Error('node must be started with --expose-gc');
 const CONNECTIONS = 60;
-const FRAME = { headers: 1, settings: 4, goaway: 7 } as const;
-
-function frame(type: number, stream: number, payload: Uint8Array, flags = 0): Buffer {
-  const head = Buffer.alloc(9);
-  head.writeUIntBE(payload.length, 0, 3);
-  head[3] = type;
-  head[4] = flags;
-  head.writeUInt32BE(stream, 5);
-  return Buffer.concat([head, payload]);
-}
-
-/** Literals that are not indexed (RFC 7541, 6.2.2). */
-function fields(of: Readonly<Record<string, string>>): Buffer {
-  const text = (value: string) => Buffer.concat([Buffer.of(value.length), Buffer.from(value)]);
-  return Buffer.concat(
-    Object.entries(of).flatMap(([name, value]) => [Buffer.of(0), text(name), text(value)]),
-  );
-}
 
 const server = await startGrpc({
   address: '127.0.0.1:0',
@@ -50,18 +32,10 @@ for (let i = 0; i < 6; i += 1) {
   socket.on('data', (chunk) => socket.write(chunk));
 }
 
-const head = {
-  ':method': 'POST',
-  ':scheme': 'http',
-  ':authority': 'a',
-  ':path': `/${AUTHORIZATION}/Check`,
-  'content-type': 'application/grpc',
-};
 const many = Object.fromEntries(Array.from({ length: 200 }, (_, i) => [`x${i}`, 'value']));
 const bytes = Buffer.concat([
-  Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'),
-  frame(FRAME.settings, 0, Buffer.alloc(0)),
-  frame(FRAME.headers, 1, fields({ ...head, ...many }), 4),
+  opening(),
+  frame(FRAME.headers, 1, Buffer.concat([head(), fields(many)]), END_HEADERS),
   frame(FRAME.goaway, 0, Buffer.alloc(8)),
 ]);
 for (let i = 0; i < CONNECTIONS; i += 1) {
