@@ -23,17 +23,20 @@ export interface Asked {
 }
 
 /** Refusal `forbidden` names the first member that goes beyond the grants; null bounds nothing. */
-export function checkGrants({ scope, audience, ttl_s }: Asked, grants: Grants | null): void {
-  if (grants === null) return;
-  const wide = uncoveredScope(grants.scope, scope);
-  if (wide !== null) throw beyond(`scope[${scope.indexOf(wide)}]`, `you may grant ${list(grants.scope)}`);
-  const far = audience.findIndex((origin) => !grants.audience.includes(origin));
-  if (far >= 0) throw beyond(`audience[${far}]`, `you may grant ${list(grants.audience)}`);
-  if (ttl_s > grants.max_ttl_s) throw beyond('ttl_s', `you may grant ${grants.max_ttl_s} at most`);
+export function checkGrants(asked: Asked, grants: Grants | null): void {
+  const problem = grants === null ? null : beyondGrants(asked, grants);
+  if (problem !== null) throw new Refusal('forbidden', `${problem.field}: ${problem.message}`);
 }
 
-function beyond(field: string, message: string): Refusal {
-  return new Refusal('forbidden', `${field}: ${message}`);
+/** The first member that goes beyond the grants, or null. */
+export function beyondGrants({ scope, audience, ttl_s }: Asked, grants: Grants): Problem | null {
+  const wide = uncoveredScope(grants.scope, scope);
+  if (wide !== null)
+    return { field: `scope[${scope.indexOf(wide)}]`, message: `you may grant ${list(grants.scope)}` };
+  const far = audience.findIndex((origin) => !grants.audience.includes(origin));
+  if (far >= 0) return { field: `audience[${far}]`, message: `you may grant ${list(grants.audience)}` };
+  if (ttl_s <= grants.max_ttl_s) return null;
+  return { field: 'ttl_s', message: `you may grant ${grants.max_ttl_s} at most` };
 }
 
 function list(names: readonly string[]): string {
