@@ -607,7 +607,7 @@ interface Secured {
   readonly guard: TlsGuard;
 }
 
-export function securedBy({ tls: files }: Listener, field: string, guard: TlsGuard | null): Secured | null {
+function securedBy({ tls: files }: Listener, field: string, guard: TlsGuard | null): Secured | null {
   return files === null || guard === null ? null : { files, field, guard };
 }
 

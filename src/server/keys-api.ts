@@ -3,7 +3,7 @@ import { type RetireKeyBody, type RotateKeyBody, retireKeySchema, rotateKeySchem
 import type { SigningKey } from '../store/model.ts';
 import type { OperatorHandler } from './guard.ts';
 import { reader } from './read.ts';
-import { timeText } from './time-text.ts';
+import { timeText } from './time.ts';
 
 const readRotate = reader<RotateKeyBody>(rotateKeySchema);
 const readRetire = reader<RetireKeyBody>(retireKeySchema);

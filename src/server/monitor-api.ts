@@ -10,6 +10,7 @@ import { eventText } from './event-streams.ts';
 import type { OperatorHandler } from './guard.ts';
 import { OPERATIONS } from './operations.ts';
 import { reader } from './read.ts';
+import { timeText } from './time.ts';
 
 export interface MonitorParts extends StreamParts {
   readonly activity: Activity;
@@ -39,7 +40,7 @@ export function monitorHandlers(
       const { slowest: _, ...lag } = found.revocation_lag;
       return {
         success: true,
-        at: rfc3339(clock()),
+        at: timeText(clock()),
         alerts: found.alerts.map(shown),
         revocation_lag: lag,
         baseline_minutes: found.baseline_minutes,
@@ -53,15 +54,15 @@ export function monitorHandlers(
       const from = now - (SERIES - 1) * MINUTE;
       return {
         success: true,
-        at: rfc3339(now),
-        counted_since: rfc3339(Math.max(seen.since, from)),
+        at: timeText(now),
+        counted_since: timeText(Math.max(seen.since, from)),
         decisions: {
           this_minute: both(seen, now, now),
           last_minute: both(seen, now - MINUTE, now - MINUTE),
           last_hour: both(seen, from, now),
           per_minute: Array.from({ length: SERIES }, (__, n) => {
             const at = Math.floor(from / MINUTE + n) * MINUTE;
-            return { minute: rfc3339(at), ...both(seen, at, at) };
+            return { minute: timeText(at), ...both(seen, at, at) };
           }),
         },
         top_reasons: topOf(seen.reasons, from, now),
@@ -119,16 +120,16 @@ export function monitorHandlers(
 
 /** No reasons in words, no keys: who asks for more asks the control plane. */
 function controlEvent({ epoch, seq, time, type, runtime_id }: StoredEvent): object {
-  return { epoch, seq, time: rfc3339(time), type, runtime_id };
+  return { epoch, seq, time: timeText(time), type, runtime_id };
 }
 
 function shown({ kind, severity, since, message, facts, decisions }: Alert): object {
   const { since: from, ...filters } = decisions;
-  const query = new URLSearchParams({ ...filters, since: rfc3339(from) });
+  const query = new URLSearchParams({ ...filters, since: timeText(from) });
   return {
     kind,
     severity,
-    since: rfc3339(since),
+    since: timeText(since),
     message,
     facts,
     query: `${OPERATIONS.listDecisions.path}?${query}`,
@@ -145,8 +146,4 @@ function topOf(reasons: ReadonlyMap<string, Minutes>, from: number, to: number):
     .filter(({ count }) => count > 0)
     .sort((a, b) => b.count - a.count)
     .slice(0, TOP);
-}
-
-function rfc3339(ms: number): string {
-  return new Date(ms).toISOString();
 }

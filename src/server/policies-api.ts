@@ -18,7 +18,7 @@ import {
 import type { BundleInfo } from '../store/model.ts';
 import type { OperatorHandler } from './guard.ts';
 import { reader } from './read.ts';
-import { timeText } from './time-text.ts';
+import { timeText } from './time.ts';
 
 const readPublish = reader<PublishPolicyBody>(publishPolicySchema);
 const readActivate = reader<ActivatePoliciesBody>(activatePoliciesSchema);

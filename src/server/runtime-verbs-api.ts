@@ -21,7 +21,7 @@ import type { StoredEvent } from '../store/model.ts';
 import type { OperatorHandler } from './guard.ts';
 import { reader } from './read.ts';
 import { enforcedJson, proofJson, readParams, runtimeJson } from './runtimes-api.ts';
-import { timeText } from './time-text.ts';
+import { timeText } from './time.ts';
 
 const readJoinToken = reader<JoinTokenBody>(joinTokenSchema);
 const readKillBelow = reader<KillBelowBody>(killBelowSchema);

@@ -23,7 +23,7 @@ import {
 import { type RuntimesQuery, runtimesQuerySchema } from '../schema/api-runtimes.ts';
 import type { OperatorHandler } from './guard.ts';
 import { reader } from './read.ts';
-import { timeText } from './time-text.ts';
+import { timeText } from './time.ts';
 
 export const readBootstrap = reader<BootstrapBody>(bootstrapSchema);
 export const readIssueProof = reader<IssueProofBody>(issueProofSchema);

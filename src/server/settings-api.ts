@@ -10,7 +10,7 @@ import {
 } from '../schema/api-settings.ts';
 import type { OperatorHandler } from './guard.ts';
 import { reader } from './read.ts';
-import { timeText } from './time-text.ts';
+import { timeText } from './time.ts';
 
 const readParams = reader<SettingsParams>(settingsParamsSchema);
 const readPut = reader<PutSettingsBody>(putSettingsSchema);
