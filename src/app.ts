@@ -140,14 +140,10 @@ async function compose(
   const keys = loadKeys(config.data);
   let running = loaded;
 
-  const events: Followed = { last: 0, changed: () => undefined };
-  const state = await openState(config, !keys.created, clock, stops);
-  const { snapshot, lostAt } = state;
-  const store = telling(state.store, events);
+  const { store, snapshot, lostAt } = await openState(config, !keys.created, clock, stops);
   if (lostAt !== null)
     logger.warn({ lost_at: lostAt }, 'the database is new, the keys are not: spent nonces are not known');
   removeLeftBackups(config.data);
-  events.last = snapshot.last.seq;
 
   if (snapshot.fenced_at !== null)
     logger.warn(
@@ -253,7 +249,7 @@ async function compose(
   });
   log.onCommit(alerts.look);
   const tail = createTail({ store, log });
-  events.changed = tail.wake;
+  feed.subscribe(() => tail.wake());
   stops.push(async () => tail.close());
   // Not waited for: until then the last hour is known in part.
   void activity
@@ -412,7 +408,7 @@ async function compose(
       alerts,
       streams: createEventStreams(),
       eventsAfter: (seq, limit) => store.eventsAfter(seq, limit),
-      lastEvent: () => events.last,
+      lastEvent: () => announcer.position().seq,
       clock,
     },
     keys: ring,
@@ -615,25 +611,6 @@ function settingsFrom({ config, revision }: LoadedConfig, ring: KeyRing): Settin
   const { org, env } = config;
   const apis = config.firewall?.apis ?? [];
   return settingsOf(config, revision, ring.trusted('authority'), apiRoutes(apis, { org, env }));
-}
-
-/** The number of the last event, and whom to tell of it. */
-interface Followed {
-  last: number;
-  changed: () => void;
-}
-
-/** The store, telling of each event of the control plane that was appended. */
-function telling(store: Store, events: Followed): Store {
-  return {
-    ...store,
-    async appendEvent(event) {
-      const place = await store.appendEvent(event);
-      events.last = Math.max(events.last, place.seq);
-      events.changed();
-      return place;
-    },
-  };
 }
 
 /** Those that decisions can be about. */
