@@ -11,6 +11,7 @@ import {
 import { type AddressInfo, isIP, type ListenOptions, type Socket } from 'node:net';
 import type { Address } from '../config/address.ts';
 import { fail, type Method, refuse, type StreamingCall, serveStreaming, serveUnary } from './grpc-call.ts';
+import { answersEarly, holdNative } from './grpc-native.ts';
 import { calmDown, NODE_RESET_LIMITS, resetCounter } from './grpc-resets.ts';
 import { GrpcError, STATUS } from './grpc-wire.ts';
 import { guardTls, peerOf, type Tls, type TlsGuard } from './tls.ts';
@@ -73,6 +74,7 @@ export function createListener(
   let closing = false;
 
   function onSession(session: ServerHttp2Session): void {
+    holdNative(session);
     if (closing) {
       session.close();
       return;
@@ -110,6 +112,11 @@ export function createListener(
   ): void {
     if (method.kind === 'unary') {
       serveUnary(stream, headers, method.call, { limit: MAX_MESSAGE_BYTES, peer });
+      return;
+    }
+    const session = stream.session as ServerHttp2Session | undefined;
+    if (!method.oneRequest && (session === undefined || !answersEarly(session, stream))) {
+      fail(stream, new GrpcError(STATUS.resourceExhausted, 'too many calls of this kind are open'));
       return;
     }
     const call = serveStreaming(stream, headers, method, MAX_MESSAGE_BYTES);

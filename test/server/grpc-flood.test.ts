@@ -3,38 +3,11 @@ import { once } from 'node:events';
 import { connect as connectHttp2 } from 'node:http2';
 import { connect } from 'node:net';
 import { type GrpcServer, startGrpc } from '../../src/server/grpc.ts';
-import { AUTHORIZATION } from '../../src/server/proto.ts';
 import { allowed } from '../support/envoy.ts';
+import { FRAME, frame, NOTHING, opening, resets } from './grpc-frames.ts';
 
-const FRAME = { headers: 1, reset: 3, settings: 4, ping: 6, goaway: 7 } as const;
-const CANCEL = Buffer.from([0, 0, 0, 8]);
-const NOTHING = Buffer.alloc(0);
 /** RFC 9113, 7. */
 const ENHANCE_YOUR_CALM = 11;
-
-function frame(type: number, stream: number, payload: Uint8Array, flags = 0): Buffer {
-  const head = Buffer.alloc(9);
-  head.writeUIntBE(payload.length, 0, 3);
-  head[3] = type;
-  head[4] = flags;
-  head.writeUInt32BE(stream, 5);
-  return Buffer.concat([head, payload]);
-}
-
-/** The head of a Check, every field a literal that is not indexed (RFC 7541, 6.2.2). */
-function head(): Buffer {
-  const fields = {
-    ':method': 'POST',
-    ':scheme': 'http',
-    ':authority': 'a',
-    ':path': `/${AUTHORIZATION}/Check`,
-    'content-type': 'application/grpc',
-  };
-  const text = (value: string) => Buffer.concat([Buffer.of(value.length), Buffer.from(value)]);
-  return Buffer.concat(
-    Object.entries(fields).flatMap(([name, value]) => [Buffer.of(0), text(name), text(value)]),
-  );
-}
 
 /** Connections that cost more than they may; each loses its own, and nobody else's. */
 describe('a flood on the gRPC port', () => {
@@ -77,21 +50,13 @@ describe('a flood on the gRPC port', () => {
       });
     });
     if (!read) socket.pause();
-    socket.write('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n');
-    socket.write(frame(FRAME.settings, 0, NOTHING));
+    socket.write(opening());
     socket.write(Buffer.concat(frames), () => socket.resume());
     const answer = await code;
     socket.destroy();
     await closed;
     return answer;
   }
-
-  const END_HEADERS = 4;
-  const resets = (count: number) =>
-    Array.from({ length: count }, (_, i) => [
-      frame(FRAME.headers, 2 * i + 1, head(), END_HEADERS),
-      frame(FRAME.reset, 2 * i + 1, CANCEL),
-    ]).flat();
 
   it('of calls that are reset at once ends that connection with ENHANCE_YOUR_CALM', async () => {
     equal(await flood(resets(12_000)), ENHANCE_YOUR_CALM);
