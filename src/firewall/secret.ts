@@ -1,9 +1,9 @@
 import { readSecret } from '../authority/secret-file.ts';
+import { HEADER_PATTERN } from '../schema/config.ts';
 
 const LONGEST = 8192;
 const VALUE = /^[\x21-\x7e](?:[\x20-\x7e\t]*[\x21-\x7e])?$/;
-/** RFC 9110 field name. */
-const NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}$/;
+const NAME = new RegExp(HEADER_PATTERN);
 
 /**
  * The value that an api's `inject` names, ready for a header. Throws an Error that says what is wrong with the file,

@@ -1,7 +1,7 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { parse } from 'yaml';
 import { escaped, html } from './html.ts';
-import { type Page, type PageLink, type PageParts, pageOf } from './html-page.ts';
+import { HOME, type Page, type PageLink, type PageParts, pageOf } from './html-page.ts';
 
 /**
  * The pages of `/docs`: a Markdown file each in `src/docs/`, whose front matter says `title`, `group`, `order` and
@@ -9,7 +9,6 @@ import { type Page, type PageLink, type PageParts, pageOf } from './html-page.ts
  */
 
 const FOLDER = new URL('../docs/', import.meta.url);
-export const DOCS = '/docs';
 export const API_REFERENCE: PageLink = { title: 'API reference', path: '/openapi' };
 const REFERENCE = 'Reference';
 
@@ -56,7 +55,7 @@ export async function renderDocs(docs: readonly DocsPage[]): Promise<Docs> {
   const pages = docs.map(({ name, title, markdown }) => {
     const body = html`<h1>${title}</h1>
 ${{ html: render(markdown) }}`;
-    return [name, pageOf({ title, path: `${DOCS}/${name}`, groups, body })] as const;
+    return [name, pageOf({ title, path: `${HOME.path}/${name}`, groups, body })] as const;
   });
   return { index: indexOf(docs, groups), pages: new Map(pages) };
 }
@@ -65,21 +64,20 @@ ${{ html: render(markdown) }}`;
 export function groupsOf(docs: readonly DocsPage[]): PageParts['groups'] {
   const groups = new Map<string, PageLink[]>();
   for (const { name, title, group } of docs)
-    groups.set(group, [...(groups.get(group) ?? []), { title, path: `${DOCS}/${name}` }]);
+    groups.set(group, [...(groups.get(group) ?? []), { title, path: `${HOME.path}/${name}` }]);
   groups.set(REFERENCE, [...(groups.get(REFERENCE) ?? []), API_REFERENCE]);
   return [...groups].map(([title, links]) => ({ title, links }));
 }
 
 function indexOf(docs: readonly DocsPage[], groups: PageParts['groups']): Page {
-  const described = new Map(docs.map(({ name, description }) => [`${DOCS}/${name}`, description]));
+  const described = new Map(docs.map(({ name, description }) => [`${HOME.path}/${name}`, description]));
   const about = ({ path }: PageLink) =>
     described.get(path) ?? 'Every operation, its permission, schemas and errors.';
   const lists = groups.map(
     ({ title, links }) =>
       html`<h2>${title}</h2><ul>${links.map((link) => html`<li><a href="${link.path}">${link.title}</a>: ${about(link)}</li>`)}</ul>`,
   );
-  const title = 'Documentation';
-  return pageOf({ title, path: DOCS, groups, body: html`<h1>${title}</h1>${lists}` });
+  return pageOf({ ...HOME, groups, body: html`<h1>${HOME.title}</h1>${lists}` });
 }
 
 /** Loaded when somebody reads: the service itself needs no Markdown. */
@@ -125,7 +123,7 @@ async function createRenderer(): Promise<(markdown: string) => string> {
 /** Another page is linked as its file, so that links hold in the repository too. */
 function targetOf(href: string): string | null {
   const page = /^([a-z0-9-]+)\.md(#[a-z0-9-]+)?$/.exec(href);
-  if (page !== null) return `${DOCS}/${page[1]}${page[2] ?? ''}`;
+  if (page !== null) return `${HOME.path}/${page[1]}${page[2] ?? ''}`;
   return /^(?:https:\/\/|\/(?!\/)|#)/.test(href) ? href : null;
 }
 

@@ -18,6 +18,9 @@ export interface PageParts {
   readonly body: Html;
 }
 
+/** Where all of them are listed. */
+export const HOME: PageLink = { title: 'Documentation', path: '/docs' };
+
 const STYLE = `
 :root { color-scheme: light dark; --text: #1b1f24; --soft: #57606a; --back: #fff; --panel: #f4f6f8; --line: #d0d7de; --link: #0550ae; --mark: #cf222e }
 @media (prefers-color-scheme: dark) {
@@ -92,7 +95,7 @@ export function pageOf({ title, path, groups, body }: PageParts): Page {
 <body>
 <a class="skip" href="#content">To the content</a>
 <div class="frame">
-<nav aria-label="Documentation">${links}</nav>
+<nav aria-label="Documentation"><ul>${linkTo(HOME, path)}</ul>${links}</nav>
 <main id="content">
 ${body}
 </main>

@@ -16,6 +16,12 @@ export function html(parts: TemplateStringsArray, ...values: readonly Value[]): 
 
 export const NOTHING: Html = { html: '' };
 
+/** Text in which backticks set code apart. */
+export function prose(text: string): Html {
+  const parts = text.split('`').map((part, i) => (i % 2 === 1 ? html`<code>${part}</code>` : html`${part}`));
+  return html`${parts}`;
+}
+
 function markup(value: Value): string {
   if (typeof value === 'string' || typeof value === 'number') return escaped(String(value));
   return 'html' in value ? value.html : value.map((one) => one.html).join('');

@@ -1,5 +1,5 @@
 import { API_REFERENCE } from './docs-pages.ts';
-import { type Html, html, NOTHING } from './html.ts';
+import { type Html, html, NOTHING, prose } from './html.ts';
 import { type Page, type PageParts, pageOf } from './html-page.ts';
 import type { Content, Described, OpenApi, Parameter } from './openapi.ts';
 import { exampleOf, type Row, rowsOf } from './schema-rows.ts';
@@ -15,12 +15,12 @@ export function openApiPage(document: OpenApi, groups: PageParts['groups']): Pag
       html`<li><a href="#${operationId}"><code>${method} ${path}</code></a></li>`,
   );
   const body = html`<h1>${API_REFERENCE.title}</h1>
-<p>${info.title} ${info.version}. ${info.description} For programs: <a href="/openapi.json"><code>/openapi.json</code></a>, OpenAPI ${document.openapi}.</p>
-<ul>${tags.map(({ name, description }) => html`<li><code>${name}</code>: ${description}</li>`)}</ul>
+<p>${info.title} ${info.version}. ${prose(info.description)} For programs: <a href="/openapi.json"><code>/openapi.json</code></a>, OpenAPI ${document.openapi}.</p>
+<ul>${tags.map(({ name, description }) => html`<li><code>${name}</code>: ${prose(description)}</li>`)}</ul>
 <p>A failure answers with the shape <a href="#schema-Error">Error</a>, whatever the operation.</p>
 <details><summary>All ${operations.length} operations</summary><ul>${list}</ul></details>
 <h2 id="credentials">Credentials</h2>
-<ul>${Object.entries(components.securitySchemes).map(([name, scheme]) => html`<li><code>${name}</code>: ${textIn(scheme, 'description')}</li>`)}</ul>
+<ul>${Object.entries(components.securitySchemes).map(([name, scheme]) => html`<li><code>${name}</code>: ${prose(textIn(scheme, 'description'))}</li>`)}</ul>
 <h2 id="operations">Operations</h2>
 ${operations.map(operationPart)}
 <h2 id="schemas">Schemas</h2>
@@ -39,7 +39,7 @@ function operationPart(shown: Shown): Html {
   const { operationId, summary, tags, parameters = [], requestBody, responses } = described;
   return html`<section aria-labelledby="${operationId}">
 <h3 id="${operationId}"><span class="method">${method}</span> <code>${path}</code><a class="anchor" href="#${operationId}" aria-label="Link to this operation">#</a></h3>
-<p>${summary}.</p>
+<p>${prose(summary)}.</p>
 <p class="soft">${permissionOf(described)} Served by: ${tags.join(', ')}.</p>
 ${parameters.length === 0 ? NOTHING : html`<h4>Parameters</h4>${table(parameters.map(parameterRow))}`}
 ${requestBody === undefined ? NOTHING : html`<h4>Body${requestBody.required ? '' : ', if any'}</h4>${contentPart(requestBody.content)}`}
@@ -83,7 +83,7 @@ function contentPart(content: Content): Html {
 function table(rows: readonly Row[]): Html {
   const lines = rows.map(
     ({ name, type, required, about }) =>
-      html`<tr><td><code>${name === '' ? '(itself)' : name}</code>${required ? html` <span class="required">required</span>` : NOTHING}</td><td>${type}</td><td>${about}</td></tr>`,
+      html`<tr><td><code>${name === '' ? '(itself)' : name}</code>${required ? html` <span class="required">required</span>` : NOTHING}</td><td>${type}</td><td>${prose(about)}</td></tr>`,
   );
   return html`<div class="wide" tabindex="0" role="region" aria-label="Members"><table><thead><tr><th scope="col">Member</th><th scope="col">Type</th><th scope="col">About</th></tr></thead><tbody>${lines}</tbody></table></div>`;
 }
