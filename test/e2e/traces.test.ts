@@ -15,7 +15,9 @@ import { send } from '../support/envoy-client.ts';
 import { lemmaConfig, needEnvoy, portOf } from '../support/envoy-scene.ts';
 import { startUpstream } from '../support/envoy-upstream.ts';
 import { bearing, chain, keys, NOW, proving, request } from '../support/kit.ts';
+import { nodeProcess } from '../support/node-process.ts';
 import { type Running, running } from '../support/running.ts';
+import { serving } from '../support/serving.ts';
 
 const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
 const TRACE = '4bf92f3577b34da6a3ce929d0e0e4736';
@@ -402,6 +404,33 @@ describe('start-up', () => {
 
   it('loads it where a variable of ours configures them', async () =>
     ok((await loaded({ LEMMA_TELEMETRY_TRACES_ENDPOINT: 'http://127.0.0.1:1' })).length > 5));
+});
+
+describe('traces of a decision node', () => {
+  it('name the node', async () => {
+    const folder = emptyFolder();
+    const collector = await startCollector();
+    const plane = await serving(folder.path);
+    const { body } = await plane.control('/api/wallet/keys');
+    const keyList = body.keys as { use: string; kid: string }[];
+    const node = await nodeProcess({
+      folder: folder.path,
+      name: 'edge-1',
+      control: plane.controlBase,
+      token: plane.operatorKey,
+      pin: keyList.find(({ use }) => use === 'authority')?.kid ?? '',
+      collector: collector.endpoint,
+    });
+    try {
+      const { decisionId } = await node.ask(request());
+      equal((await collector.span(of(decisionId))).resource['service.instance.id'], 'edge-1');
+    } finally {
+      await node.end();
+      await plane.end('SIGTERM');
+      await collector.close();
+      folder.remove();
+    }
+  });
 });
 
 describe('traces through a real Envoy', () => {
