@@ -96,7 +96,7 @@ describe('the commands of the documentation', () => {
     if (fences.length === 0) continue;
 
     it(`of ${name} do what they say, in their order, on a fresh machine`, async function () {
-      this.timeout(PATIENT_MS);
+      this.timeout(3 * PATIENT_MS);
       if (NEED_COMPILER.test(page) && !wasmBuilt()) this.skip();
       const machine = freshMachine();
       try {
