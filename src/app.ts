@@ -31,7 +31,7 @@ import type { Feed } from './feed/feed.ts';
 import { createLocalFeed } from './feed/local.ts';
 import type { Shared } from './feed/shared.ts';
 import { type FeedKey, signStatement } from './feed/statement.ts';
-import { headerSecret } from './firewall/secret.ts';
+import { headerLines, headerSecret } from './firewall/secret.ts';
 import { createGate, type Gate } from './gate/gate.ts';
 import { createAdmission } from './pdp/admission.ts';
 import { decide, type Pdp, type Settings } from './pdp/decide.ts';
@@ -60,6 +60,7 @@ import { type GrpcServer, startGrpc } from './server/grpc.ts';
 import { createMetrics } from './server/metrics.ts';
 import { readTls, type TlsGuard } from './server/tls.ts';
 import type { Exchange } from './server/tokens-api.ts';
+import type { Traces } from './server/traces.ts';
 import { memoryBornAt, memoryLostAt } from './store/memory.ts';
 import type { Snapshot, Tenant } from './store/model.ts';
 import { openStore, type Store } from './store/store.ts';
@@ -302,9 +303,12 @@ async function compose(
     logger,
   });
   if (shared !== null) stops.push(() => shared.close());
+  const traces = await tracesOf(config, logger);
+  if (traces !== null) stops.push(() => traces.close());
   const pdp: Pdp = {
     node: config.node,
     clock,
+    follow: traces?.follow,
     settings: () => settled.settings,
     chains: createChainCache(),
     gate,
@@ -322,6 +326,7 @@ async function compose(
     bundles: () => activeOf(policies),
     storeWritable: () => store.health().writable,
     shared: shared === null ? null : shared.stats,
+    traces: traces === null ? null : traces.stats,
   });
   log.onRecord(metrics.recorded);
   const admission = createAdmission(
@@ -557,6 +562,25 @@ export async function sharedOf(
   return createRedisShared(link);
 }
 
+/** Null where no traces are configured: then nothing of them is loaded. */
+export async function tracesOf(
+  { telemetry: { traces: target }, node, org, env }: Config,
+  logger: Logger,
+): Promise<Traces | null> {
+  if (target === null) return null;
+  const headersFile = target.headers_file;
+  const { createTraces } = await import('./server/traces.ts');
+  return createTraces({
+    target,
+    headers: () => (headersFile === null ? {} : headerLines(headersFile)),
+    about: { node, org, env, version: version() },
+    onState: (up, why) =>
+      up
+        ? logger.info('the collector takes traces again')
+        : logger.warn({ why }, 'the collector takes no traces: spans are dropped, and counted'),
+  });
+}
+
 interface State {
   readonly store: Store;
   readonly snapshot: Snapshot;
@@ -739,6 +763,7 @@ const FIXED = [
   'node',
   'public_url',
   'decision_logs',
+  'telemetry',
 ] as const;
 
 function fixedProblems(running: Config, next: Config): Problem[] {

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { publicKeyOf, randomBytes, signEd25519 } from '#runtime';
-import { listening, loggerTo, once, sharedOf, version } from './app.ts';
+import { listening, loggerTo, once, sharedOf, tracesOf, version } from './app.ts';
 import { isLocal } from './config/address.ts';
 import type { LoadedConfig } from './config/load.ts';
 import { fromBase64url, toBase64url } from './crypto/base64url.ts';
@@ -179,9 +179,12 @@ async function compose(
     logger,
   });
   if (shared !== null) stops.push(() => shared.close());
+  const traces = await tracesOf(config, logger);
+  if (traces !== null) stops.push(() => traces.close());
   const pdp: Pdp = {
     node,
     clock,
+    follow: traces?.follow,
     ...(shared === null ? {} : { shared }),
     settings: () => settings,
     chains: createChainCache(),
@@ -211,6 +214,7 @@ async function compose(
     gate: () => ({ ready: gate.ready, runtimes: [...gate.runtimes()].length, nonces: gate.nonces }),
     bundles: () => PROFILES.map((profile) => policies.active(profile).ref),
     storeWritable: () => store.health().writable,
+    traces: traces === null ? null : traces.stats,
   });
   log.onRecord(metrics.recorded);
   const ready = () => gate.ready;

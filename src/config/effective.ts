@@ -10,6 +10,7 @@ import type {
   Listener,
   RuntimeEntry,
   StoreSetting,
+  Traces,
   TrustEntry,
 } from '../schema/config.ts';
 import type { Route } from '../schema/request.ts';
@@ -59,6 +60,9 @@ export function effective(file: ConfigFile, around: Surroundings): Config {
       when_full: file.log?.when_full ?? 'deny',
     },
     decision_logs: decisionLogs(file.decision_logs, (text) => path('decision_logs.token_file', text)),
+    telemetry: {
+      traces: traces(file.telemetry?.traces, (text) => path('telemetry.traces.headers_file', text)),
+    },
     limits: limits(file.limits),
     routes: around.routes.routes.map((entry) => route(entry, org, env)),
     permit_method_override: permitted(file, around.routes),
@@ -153,6 +157,20 @@ function decisionLogs(
     max_delay_ms: Math.max(min_delay_seconds, max_delay_seconds) * 1000,
     size_limit_bytes: upload_size_limit_bytes,
     timeout_ms: (entry.response_header_timeout_seconds ?? 10) * 1000,
+  };
+}
+
+type TracesEntry = NonNullable<ConfigFile['telemetry']>['traces'];
+
+function traces(entry: TracesEntry, path: (text: string) => string): Traces | null {
+  if (entry === undefined) return null;
+  return {
+    url: `${entry.endpoint.replace(/\/+$/, '')}/v1/traces`,
+    headers_file: entry.headers_file === undefined ? null : path(entry.headers_file),
+    service_name: entry.service_name ?? 'lemma',
+    sampling_ratio: entry.sampling_ratio ?? 1,
+    timeout_ms: (entry.timeout_seconds ?? 10) * 1000,
+    max_queue_size: entry.max_queue_size ?? 4096,
   };
 }
 

@@ -179,6 +179,7 @@ function revisionOf({
   store: _store,
   node: _node,
   limits: _limits,
+  telemetry: _telemetry,
   control: _control,
   bundles,
   firewall,

@@ -29,8 +29,10 @@ const RULES: ReadonlyMap<string, Rule> = new Map<string, Rule>([
     'log.max_bytes',
     text((t) => (parseSize(t) === null ? 'must be bytes, or a number and a unit: 20GB' : null)),
   ],
-  ['decision_logs', tokenNeedsTls],
-  ['decision_logs.url', text(receiverProblem)],
+  ['decision_logs', secretNeedsTls('url', 'token_file')],
+  ['decision_logs.url', text((t) => receiverProblem(t, 'token_file'))],
+  ['telemetry.traces', secretNeedsTls('endpoint', 'headers_file')],
+  ['telemetry.traces.endpoint', text((t) => receiverProblem(t, 'headers_file'))],
   ['runtimes', unique(['org', 'env', 'runtime_id'], 'runtime_id')],
   ['routes', unique(['id'], 'id')],
   ['routes[]', route],
@@ -134,21 +136,24 @@ function overrideProblem(value: string): string | null {
   return `is none of the headers that can be permitted${hint(value, OVERRIDE_HEADERS)}`;
 }
 
-function receiverProblem(value: string): string | null {
+function receiverProblem(value: string, secretIn: string): string | null {
   const url = URL.parse(value);
   if (url === null || (url.protocol !== 'http:' && url.protocol !== 'https:'))
     return 'must be an http or https URL';
-  if (url.username !== '' || url.password !== '') return 'must hold no credentials: use token_file';
+  if (url.username !== '' || url.password !== '') return `must hold no credentials: use ${secretIn}`;
   return /[?#]/.test(value) ? 'must have no query and no fragment' : null;
 }
 
-/** A token goes over TLS, or stays on this machine. */
-function tokenNeedsTls(value: unknown): Problem[] {
-  if (!isRecord(value) || value.token_file === undefined || typeof value.url !== 'string') return [];
-  const url = URL.parse(value.url);
-  const host = url?.hostname.replace(/^\[|\]$/g, '') ?? '';
-  if (url?.protocol !== 'http:' || isLocal({ kind: 'tcp', host, port: 0 })) return [];
-  return [{ field: 'url', message: `would get the token of token_file in the clear: use https` }];
+/** A secret goes over TLS, or stays on this machine. */
+function secretNeedsTls(field: 'url' | 'endpoint', file: 'token_file' | 'headers_file'): Rule {
+  return (value) => {
+    const text = isRecord(value) && value[file] !== undefined ? value[field] : undefined;
+    const url = typeof text === 'string' ? URL.parse(text) : null;
+    const host = url?.hostname.replace(/^\[|\]$/g, '') ?? '';
+    if (url?.protocol !== 'http:' || isLocal({ kind: 'tcp', host, port: 0 })) return [];
+    const what = file === 'token_file' ? 'the token of token_file' : `what is in ${file}`;
+    return [{ field, message: `would get ${what} in the clear: use https` }];
+  };
 }
 
 function baseUrlProblem(value: string): string | null {

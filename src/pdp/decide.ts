@@ -22,7 +22,7 @@ import type { Decision } from '../schema/decision.ts';
 import type { Lemma } from '../schema/lemma.ts';
 import type { AuthzRequest, Presented, Route } from '../schema/request.ts';
 import type { BudgetUse, Tenant } from '../store/model.ts';
-import { type Draft, decisionOf, enter, openDraft, recordOf, refuse, taints } from './draft.ts';
+import { type Draft, decisionOf, enter, type Follow, openDraft, recordOf, refuse, taints } from './draft.ts';
 import { buildInput, effectiveProfile, type InputFacts } from './input.ts';
 
 /** What a reload replaces, whole. */
@@ -54,6 +54,8 @@ export interface Pdp {
   readonly confirm?: () => Promise<boolean>;
   /** Whether this machine was asleep a moment ago: then one renewal is awaited before anything is stale. */
   readonly slept?: () => boolean;
+  /** Absent where no traces are collected. */
+  readonly follow?: Follow | undefined;
   /** Told of what should never happen, with the decision's id: the caller sees only `internal_error`. */
   readonly onError: (error: unknown, decisionId: string) => void;
 }
@@ -63,7 +65,7 @@ export interface Pdp {
  * allow. Never throws: whatever goes wrong is a denial, with a record.
  */
 export async function decide(request: AuthzRequest, pdp: Pdp): Promise<Decision> {
-  const draft = openDraft(request, pdp.clock());
+  const draft = openDraft(request, pdp.clock(), pdp.follow);
   const settings = pdp.settings();
   await attempt(draft, pdp, () => examine(draft, pdp, settings));
   observe(draft, pdp);
@@ -289,7 +291,7 @@ export async function conclude(draft: Draft, pdp: Pdp, settings: Settings): Prom
     draft.observed = false;
     refuse(draft, unrecorded(error));
     pdp.onError(error, draft.id);
-    return decisionOf(draft);
+    return answered(draft);
   }
   const late = lateStop(draft, pdp);
   if (late !== null) {
@@ -303,6 +305,11 @@ export async function conclude(draft: Draft, pdp: Pdp, settings: Settings): Prom
       pdp.onError(error, draft.id);
     }
   }
+  return answered(draft);
+}
+
+function answered(draft: Draft): Decision {
+  draft.trace?.end(draft);
   return decisionOf(draft);
 }
 

@@ -57,7 +57,7 @@ export async function exchange(
   pdp: Pdp,
   seed: Uint8Array,
 ): Promise<Exchanged> {
-  const draft = openDraft(request, pdp.clock());
+  const draft = openDraft(request, pdp.clock(), pdp.follow);
   const settings = pdp.settings();
   await attempt(draft, pdp, () => examine(draft, wish, pdp, settings, thumbprint(publicKeyOf(seed))));
   const decision = await conclude(draft, pdp, settings);

@@ -6,7 +6,7 @@ import { hostWithoutPort, isOrigin } from '../schema/origin.ts';
 import { pathCovered } from '../schema/path.ts';
 import type { AuthzRequest, BodySeen, HeaderLine, Route } from '../schema/request.ts';
 import { hostPatternProblem, pathPatternProblem } from '../schema/route.ts';
-import { toRequest as fromEnvoy, toResponse as toEnvoy } from './envoy.ts';
+import { toRequest as fromEnvoy, toResponse as toEnvoy, traceOf } from './envoy.ts';
 import { splitTarget } from './target.ts';
 
 /** Where the requests of one api go. */
@@ -145,17 +145,16 @@ export function toRequest(
     destination === null
       ? { scheme: 'http', host: received.host, target: received.target, routeId: NO_ROUTE }
       : addressed(destination, rest);
-  const { headers, traceId } = linesOf(received);
+  const lines = linesOf(received);
   const request: AuthzRequest = {
     border: 'firewall',
     method: received.method,
     ...sent,
-    headers,
+    ...lines,
     body: received.body,
     protocol: received.protocol,
     source: { address: received.address, principal: '' },
     signed: { scheme: 'http', host: received.host, target: received.target },
-    traceId,
   };
   return { request, destination };
 }
@@ -170,11 +169,12 @@ function addressed(destination: Destination, rest: string) {
   return { scheme, host, target, routeId: prefix?.routeId ?? NO_ROUTE };
 }
 
-/** Header lines and trace id by the rules of Envoy's border. The firewall's own Host is not the upstream's. */
-function linesOf(received: Received): Pick<AuthzRequest, 'headers' | 'traceId'> {
+/** Header lines and trace by the rules of Envoy's border. The firewall's own Host is not the upstream's. */
+function linesOf(received: Received): Pick<AuthzRequest, 'headers' | 'traceId' | 'parentSpan'> {
   const lines = received.headers.filter(([name]) => name.toLowerCase() !== 'host');
   const headers = lines.map(([key, value]) => ({ key, raw_value: Buffer.from(value, 'latin1') }));
-  return fromEnvoy({ attributes: { request: { http: { header_map: { headers } } } } });
+  const plain = fromEnvoy({ attributes: { request: { http: { header_map: { headers } } } } });
+  return { headers: plain.headers, ...traceOf(plain.headers) };
 }
 
 /** What a decision asks of the proxy. Header names are lower case. */

@@ -288,6 +288,55 @@ export const configSchema = {
         },
       },
     },
+    telemetry: {
+      type: 'object',
+      additionalProperties: false,
+      description: 'What is told to other systems about the work here',
+      properties: {
+        traces: {
+          type: 'object',
+          additionalProperties: false,
+          required: ['endpoint'],
+          description: 'OpenTelemetry traces over OTLP/HTTP, a span for each decision; absent: none',
+          properties: {
+            endpoint: {
+              type: 'string',
+              minLength: 1,
+              description:
+                'The collector: spans are posted to <endpoint>/v1/traces. OTEL_… variables are not read',
+            },
+            headers_file: {
+              ...file,
+              description:
+                'File with headers for the collector, a line `name: value` each; read for each post',
+            },
+            service_name: { ...id, default: 'lemma', description: '`service.name` of the spans' },
+            sampling_ratio: {
+              type: 'number',
+              minimum: 0,
+              maximum: 1,
+              default: 1,
+              description:
+                "Share of traces that begin here; a request's own `traceparent` says itself whether it is recorded",
+            },
+            timeout_seconds: {
+              type: 'integer',
+              minimum: 1,
+              maximum: 600,
+              default: 10,
+              description: 'How long the collector may take, attempts again included',
+            },
+            max_queue_size: {
+              type: 'integer',
+              minimum: 1,
+              maximum: 1_000_000,
+              default: 4096,
+              description: 'Spans that may wait for the collector; what is more is dropped, and counted',
+            },
+          },
+        },
+      },
+    },
     limits: {
       type: 'object',
       additionalProperties: false,
@@ -465,6 +514,16 @@ export interface DecisionLogs {
   readonly timeout_ms: number;
 }
 
+/** Where spans are posted to: `url` whole, `headers_file` absolute. */
+export interface Traces {
+  readonly url: string;
+  readonly headers_file: string | null;
+  readonly service_name: string;
+  readonly sampling_ratio: number;
+  readonly timeout_ms: number;
+  readonly max_queue_size: number;
+}
+
 /** Beyond these a request is denied unread. `per_source` null: no limit of that kind. */
 export interface Limits {
   readonly concurrency: number;
@@ -540,6 +599,7 @@ export interface Config {
     readonly when_full: 'deny' | 'prune';
   };
   readonly decision_logs: DecisionLogs | null;
+  readonly telemetry: { readonly traces: Traces | null };
   readonly limits: Limits;
   readonly routes: readonly Route[];
   /** Lower-case header names. */

@@ -3,6 +3,7 @@ import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom
 import type { SharedStats } from '../feed/shared.ts';
 import type { BundleRef, Decision, RecordBody } from '../schema/decision.ts';
 import type { AuthzRequest } from '../schema/request.ts';
+import type { SpanCounts } from './span-queue.ts';
 
 /** What is read at each scrape. */
 export interface MetricsSources {
@@ -13,6 +14,8 @@ export interface MetricsSources {
   readonly storeWritable: () => boolean;
   /** Null, or absent: nothing is counted over all nodes. */
   readonly shared?: (() => SharedStats) | null;
+  /** Null, or absent: no traces are collected. */
+  readonly traces?: (() => SpanCounts) | null;
   readonly admission: () => {
     readonly running: number;
     readonly queued: number;
@@ -78,6 +81,7 @@ export function createMetrics(sources: MetricsSources): Metrics {
   });
   const timedStages = TIMED_STAGES.map((stage) => [stage, stages.labels({ stage })] as const);
   const roundTrips = sources.shared ? addShared(sources.shared, registers) : null;
+  if (sources.traces) addSpans(sources.traces, registers);
   addGauges(sources, registers);
   collectDefaultMetrics({ register: registry });
 
@@ -136,6 +140,28 @@ function addShared(shared: () => SharedStats, registers: Registry[]): Histogram 
     help: 'Time until all nodes were asked',
     buckets: STAGE_BUCKETS,
     registers,
+  });
+}
+
+function addSpans(spans: () => SpanCounts, registers: Registry[]): void {
+  new Counter({
+    name: 'lemma_trace_spans_total',
+    help: 'Spans that the collector took, that it did not take, and that found no place in the queue for it',
+    labelNames: ['outcome'],
+    registers,
+    collect() {
+      this.reset();
+      const { queued: _queued, ...ended } = spans();
+      for (const [outcome, count] of Object.entries(ended)) this.inc({ outcome }, count);
+    },
+  });
+  new Gauge({
+    name: 'lemma_trace_spans_queued',
+    help: 'Spans that wait for the collector',
+    registers,
+    collect() {
+      this.set(spans().queued);
+    },
   });
 }
 

@@ -110,6 +110,12 @@ const forwardAuthParamsSchema = {
   properties: { proxy: { enum: FORWARD_AUTH_PROXIES, description: 'Who asks' } },
 } as const;
 
+const docsParamsSchema = {
+  type: 'object',
+  required: ['page'],
+  properties: { page: { type: 'string', description: 'As /docs links it' } },
+} as const;
+
 export const OPERATIONS = {
   bootstrap: {
     method: 'POST',
@@ -692,6 +698,37 @@ export const OPERATIONS = {
     summary: 'This document',
     answer: { type: 'object' },
     errors: [],
+  },
+  openapiPage: {
+    method: 'GET',
+    path: '/openapi',
+    on: ['control'],
+    needs: null,
+    summary: 'This document as a page to read',
+    conditional: true,
+    answer: { mediaType: 'text/html' },
+    errors: [],
+  },
+  docs: {
+    method: 'GET',
+    path: '/docs',
+    on: ['control'],
+    needs: null,
+    summary: 'The documentation',
+    conditional: true,
+    answer: { mediaType: 'text/html' },
+    errors: [],
+  },
+  docsPage: {
+    method: 'GET',
+    path: '/docs/{page}',
+    on: ['control'],
+    needs: null,
+    summary: 'A page of the documentation',
+    params: docsParamsSchema,
+    conditional: true,
+    answer: { mediaType: 'text/html' },
+    errors: ['not_found'],
   },
 } as const satisfies Record<string, Operation>;
 

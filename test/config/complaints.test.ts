@@ -37,6 +37,24 @@ const CASES: readonly Case[] = [
     ],
   },
   {
+    name: 'headers for a collector that would go over the network in the clear',
+    files: {
+      ...main('telemetry:\n  traces: {endpoint: http://collector.example:4318, headers_file: h}\n'),
+      h: 'a: b',
+    },
+    lines: [
+      'lemma.yaml:2: telemetry.traces.endpoint: would get what is in headers_file in the clear: use https',
+    ],
+  },
+  {
+    name: 'a collector with credentials, and one without its headers',
+    files: main('telemetry:\n  traces: {endpoint: https://a:b@collector.example, sampling_ratio: 2}\n'),
+    lines: [
+      'lemma.yaml:2: telemetry.traces.endpoint: must hold no credentials: use headers_file',
+      'lemma.yaml:2: telemetry.traces.sampling_ratio: must be <= 1',
+    ],
+  },
+  {
     name: 'peers without an authority to name them',
     files: {
       ...main(

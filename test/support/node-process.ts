@@ -32,6 +32,8 @@ export interface NodeProcessOptions {
   readonly pin: string;
   /** A Redis that it shares with others; default: none. */
   readonly feed?: string;
+  /** Where its spans go; default: nowhere. */
+  readonly collector?: string;
 }
 
 /** @throws Error with what it said, when it ends before it is up */
@@ -42,6 +44,7 @@ export async function nodeProcess({
   token,
   pin,
   feed,
+  collector,
 }: NodeProcessOptions): Promise<NodeProcess> {
   const data = join(folder, name);
   mkdirSync(data, { recursive: true });
@@ -53,6 +56,7 @@ export async function nodeProcess({
     routes: SERVED_ROUTES,
     control: { url: control, keys: [pin], token_file: join(data, 'token') },
     ...(feed === undefined ? {} : { feed }),
+    ...(collector === undefined ? {} : { telemetry: { traces: { endpoint: collector } } }),
   };
   const file = join(data, 'lemma.yaml');
   writeFileSync(file, stringify(config));

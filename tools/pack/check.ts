@@ -1,5 +1,6 @@
-import { execFileSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -24,6 +25,32 @@ function demo(command: string, args: readonly string[]): string {
   throw new Error(`the demo passed ${data.passed} of ${data.total}`);
 }
 
+/** Every page of the documentation, from a service that runs. Gives how many. */
+async function documentation(lemma: string): Promise<number> {
+  const listen = ['--listen-grpc', '--listen-decision', '--listen-control'].flatMap((flag) => [
+    flag,
+    '127.0.0.1:0',
+  ]);
+  const child = spawn(process.execPath, [lemma, 'serve', '--json', ...listen], {
+    cwd: folder,
+    stdio: ['ignore', 'pipe', 'ignore'],
+  });
+  try {
+    const [announced] = (await once(child.stdout, 'data')) as [Buffer];
+    const { data } = JSON.parse(announced.toString()) as { data: { addresses: { control: string } } };
+    const names = readdirSync(join(root, 'src/docs')).map((file) => `/docs/${file.replace(/\.md$/, '')}`);
+    for (const path of ['/docs', '/openapi', ...names]) {
+      const { status } = await fetch(`http://${data.addresses.control}${path}`);
+      if (status !== 200) throw new Error(`${path} answered ${status}`);
+    }
+    return names.length;
+  } finally {
+    const closed = once(child, 'close');
+    child.kill('SIGTERM');
+    await closed;
+  }
+}
+
 try {
   const tarball =
     npm(root, 'pack', '--ignore-scripts=false', '--pack-destination', folder).trim().split('\n').at(-1) ?? '';
@@ -31,6 +58,7 @@ try {
   npm(folder, 'install', join(folder, tarball));
   const lemma = join(folder, 'node_modules', 'lemma-authz', 'dist', 'bin.js');
   console.log(`${tarball}: installed from npm's tarball, its demo passes ${demo(process.execPath, [lemma])}`);
+  console.log(`its service shows the API reference and ${await documentation(lemma)} pages of documentation`);
   if (process.platform === 'linux' && process.getuid?.() === 0) {
     const image = join(folder, 'image');
     execFileSync('sh', [join(root, 'tools/deploy/rootfs.sh'), image, folder, process.execPath]);

@@ -1,11 +1,11 @@
 import { execFileSync } from 'node:child_process';
-import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 /**
- * Makes of this clone what npm publishes: JavaScript in `dist/` (Node strips no types below node_modules), and a
+ * Makes of this clone what npm publishes: JavaScript and the documentation's pages in `dist/` (Node strips no types below node_modules), and a
  * package.json that points there and does not bring a Node of its own. `postpack` puts package.json back.
  */
 const root = fileURLToPath(new URL('../../', import.meta.url));
@@ -17,6 +17,7 @@ if (existsSync(backupPath))
 rmSync(join(root, 'dist'), { recursive: true, force: true });
 const tsc = join(dirname(createRequire(import.meta.url).resolve('typescript/package.json')), 'bin', 'tsc');
 execFileSync(process.execPath, [tsc, '-p', join(root, 'tools/pack')], { stdio: 'inherit' });
+cpSync(join(root, 'src/docs'), join(root, 'dist/docs'), { recursive: true });
 
 const text = readFileSync(manifestPath, 'utf8');
 writeFileSync(backupPath, text);
