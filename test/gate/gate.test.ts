@@ -94,6 +94,15 @@ describe('the gate', () => {
     assert.deepEqual(gate.freshness(), { age_ms: 0, source: 'local', confirmed: true, epoch: 4, seq: 17 });
   });
 
+  it('takes its place alone from a snapshot that names it', () => {
+    const gate = createGate();
+    const snapshot = { epoch: 4, seq: 17, signature: 's' };
+    gate.load(state({ position: snapshot }));
+    assert.deepEqual(gate.position, { epoch: 4, seq: 17 });
+    gate.replace({ ...state(), position: { ...snapshot, seq: 18 } });
+    assert.deepEqual(gate.position, { epoch: 4, seq: 18 });
+  });
+
   it('stands at the beginning before its state is loaded', () => {
     const { epoch, seq } = createGate().freshness();
     assert.deepEqual([epoch, seq], [0, 0]);
