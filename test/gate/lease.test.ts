@@ -12,7 +12,7 @@ const terms = (over: Partial<{ epoch: number; seq: number; time: number }> = {})
 });
 
 function world() {
-  const now = { steady: 0, wall: 1_000_000 };
+  const now = { steady: 5_000, wall: 1_000_000 };
   const holder = createLeaseHolder(() => ({ ...now }));
   const pass = (steady: number, wall = steady) => {
     now.steady += steady;
@@ -78,6 +78,49 @@ describe('the lease of a node', () => {
     assert.equal(holder.confirmedSince(since, AT), false);
     holder.renew(terms(), sent());
     assert.equal(holder.confirmedSince(since, AT), true);
+  });
+
+  it('confirms nothing where none is held', () => {
+    const { holder, sent } = world();
+    assert.equal(holder.confirmedSince(sent().steady, AT), false);
+  });
+
+  it('says nothing of clocks, and wants nothing, where none is held', () => {
+    const { holder } = world();
+    assert.deepEqual([holder.skew(), holder.wanted()], [0, null]);
+  });
+
+  it('names what must have been applied', () => {
+    const { holder, sent } = world();
+    holder.renew(terms({ seq: 12 }), sent());
+    assert.deepEqual([holder.wanted()?.epoch, holder.wanted()?.seq], [7, 12]);
+  });
+
+  it('is the one that was asked for last, whichever answer comes last', () => {
+    const { holder, pass, sent } = world();
+    const first = sent();
+    pass(100);
+    const second = sent();
+    holder.renew(terms({ time: 1_060_000 }), second);
+    holder.renew(terms({ time: 1_000_000 }), first);
+    assert.deepEqual([holder.age(AT), holder.skew()], [0, -59_900]);
+  });
+
+  it('waits for its events behind seven others, and is forgotten behind eight', () => {
+    const { holder, pass, sent } = world();
+    const renew = (seq: number) => {
+      pass(1);
+      holder.renew(terms({ seq }), sent());
+    };
+    for (let seq = 10; seq < 18; seq += 1) renew(seq);
+    assert.equal(holder.age(AT), 7);
+    renew(18);
+    assert.equal(holder.age(AT), Number.POSITIVE_INFINITY);
+  });
+
+  it("is held against this machine's clocks", () => {
+    const { steady, wall } = createLeaseHolder().now();
+    assert.ok(Math.abs(steady - performance.now()) < 60_000 && Math.abs(wall - Date.now()) < 60_000);
   });
 });
 

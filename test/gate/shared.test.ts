@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import type { Shared, SharedAnswer, SharedAsk } from '../../src/feed/shared.ts';
-import { createBudgets } from '../../src/gate/budget.ts';
+import { type BudgetLine, createBudgets } from '../../src/gate/budget.ts';
+import type { Bound } from '../../src/gate/gate.ts';
 import { shareWithAll } from '../../src/gate/shared.ts';
 import { createChainCache } from '../../src/proof/cache.ts';
 import { createTrust } from '../../src/proof/trust.ts';
@@ -32,19 +33,26 @@ function answering(answer: SharedAnswer) {
   return { shared, asked };
 }
 
-/** `takes`: milliseconds from the look at the PoP to the answer. */
-function share(answer: SharedAnswer, { popped = true, takes = 0 } = {}) {
+interface Case {
+  readonly popped?: boolean;
+  /** Milliseconds from the look at the PoP to the answer. */
+  readonly takes?: number;
+  readonly of?: Bound;
+  readonly counted?: readonly BudgetLine[];
+}
+
+function share(answer: SharedAnswer, { popped = true, takes = 0, of = bound, counted = lines }: Case = {}) {
   const { shared, asked } = answering(answer);
   const own = createBudgets();
-  const reservation = own.reserve(lines, NOW);
+  const reservation = own.reserve(counted, NOW);
   const nowMs = NOW * 1000;
   const shares = shareWithAll(
     shared,
-    bound,
+    of,
     { nonce: popped ? nonce : null, reservation, nowMs },
     () => nowMs + takes,
   );
-  return { shares, asked, ownUsed: () => own.reserve(lines, NOW)?.used };
+  return { shares, asked, ownUsed: () => own.reserve(counted, NOW)?.used };
 }
 
 describe('the share of one request in what all nodes count', () => {
@@ -70,9 +78,43 @@ describe('the share of one request in what all nodes count', () => {
     ]);
   });
 
-  it('is the count of the budget with the least left', async () => {
-    const reservation = await share(taken([2, 8])).shares;
-    assert.deepEqual([reservation?.limit, reservation?.used], [9, 8]);
+  for (const [used, least] of [
+    [
+      [2, 8],
+      [9, 8],
+    ],
+    [
+      [4, 1],
+      [5, 4],
+    ],
+  ] as const) {
+    it(`is the count of the budget with the least left, where ${used.join(' and ')} are used`, async () => {
+      const reservation = await share(taken([...used])).shares;
+      assert.deepEqual([reservation?.limit, reservation?.used], least);
+    });
+  }
+
+  it('is none where no budget counts, and the nonce is spent all the same', async () => {
+    const { shares, asked } = share(taken([]), { counted: [] });
+    assert.equal(await shares, null);
+    assert.deepEqual([asked[0]?.nonce?.nonce, asked[0]?.lines], ['n', []]);
+  });
+
+  it('counts two budgets under one id once, by the lower limit', async () => {
+    const { id } = bound.runtime;
+    const of = createChainCache().verify(
+      header(chain({ runtime: { id, ...runtime }, run: { id, ...run } })),
+      trust,
+    );
+    for (const limits of [
+      [5, 9],
+      [9, 5],
+    ]) {
+      const counted = limits.map((limit) => ({ lemmaId: id, limit, expires: NOW + 600 }));
+      const { shares, asked } = share(taken([3]), { of, counted });
+      assert.equal((await shares)?.limit, 5);
+      assert.equal(asked[0]?.lines.length, 1);
+    }
   });
 
   it('is given back once, here and to all', async () => {
@@ -91,19 +133,39 @@ describe('the share of one request in what all nodes count', () => {
     assert.equal((await share(taken([1, 1]), { takes: 25_000 }).shares)?.used, 1);
   });
 
-  const refusals: [name: string, answer: SharedAnswer, popped: boolean, code: string][] = [
-    ['a nonce spent elsewhere', { kind: 'replayed' }, true, 'replay_detected'],
-    ['a nonce of a forgotten time', { kind: 'forgotten', knownFrom: NOW }, true, 'replay_check_unavailable'],
+  const refusals: [name: string, answer: SharedAnswer, popped: boolean, code: string, facts: object][] = [
+    ['a nonce spent elsewhere', { kind: 'replayed' }, true, 'replay_detected', { keyid: 'k' }],
+    [
+      'a nonce of a forgotten time',
+      { kind: 'forgotten', knownFrom: NOW },
+      true,
+      'replay_check_unavailable',
+      { created: NOW - 10, known_from: NOW },
+    ],
     [
       'a budget of a forgotten time',
       { kind: 'uncounted', lemmaId: bound.runtime.id, knownFrom: NOW },
       true,
       'budget_exhausted',
+      { lemma_id: bound.runtime.id, known_from: NOW },
     ],
-    ['a PoP and no answer', { kind: 'unavailable', why: 'away' }, true, 'replay_check_unavailable'],
-    ['a budget alone and no answer', { kind: 'unavailable', why: 'away' }, false, 'state_not_ready'],
+    [
+      'a PoP and no answer',
+      { kind: 'unavailable', why: 'away' },
+      true,
+      'replay_check_unavailable',
+      { why: 'away' },
+    ],
+    [
+      'a budget alone and no answer',
+      { kind: 'unavailable', why: 'away' },
+      false,
+      'state_not_ready',
+      { why: 'away', lemma_ids: [bound.runtime.id, bound.run?.id] },
+    ],
   ];
-  for (const [name, answer, popped, code] of refusals) {
-    it(`${name} is ${code}`, () => assert.rejects(share(answer, { popped }).shares, { code }));
+  for (const [name, answer, popped, code, facts] of refusals) {
+    it(`${name} is ${code}, and says what of`, () =>
+      assert.rejects(share(answer, { popped }).shares, { code, facts }));
   }
 });
