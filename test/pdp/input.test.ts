@@ -315,6 +315,7 @@ describe("the policy's input", () => {
       ['body.card.absent.deeper', [query, json]],
       ['body.b.deeper', [query, json]],
       ['headers.token', [query, json]],
+      ['headers.card', [query, json]],
       ['query', [query, json]],
       ['', [query, json]],
     ];
