@@ -556,7 +556,10 @@ describe('how a node follows its control plane', () => {
     ...TENANT,
     runtimes: [{ ...BOT, taint_epoch: 4 }],
     revocations: [{ ...TENANT, kind: 'key', value: 'k' }],
-    keys: [{ kid: STRANGER.keyid, x: toBase64url(publicKeyOf(seedOf(2))) }],
+    keys: [AUTHORITY, STRANGER].map(({ keyid }, i) => ({
+      kid: keyid,
+      x: toBase64url(publicKeyOf(seedOf(i + 1))),
+    })),
     bundles: [],
     fenced_at: 1234,
   };
@@ -589,6 +592,15 @@ describe('how a node follows its control plane', () => {
       assert.deepEqual(question, { node: 'n1', epoch: 8, seq: 3, version: '0.1' });
       await pass(200);
       assert.deepEqual(stream().from, { epoch: 8, seq: 3 });
+    });
+
+    it('believes no key that is trusted there no more', async () => {
+      const retired = keyOf(seedOf(3));
+      const made = await started({ snapshot: () => signed() });
+      made.keys.set(retired.keyid, publicKeyOf(seedOf(3)));
+      made.stream().fail(new ControlError('moved', 'another log'));
+      await turn();
+      assert.deepEqual([...made.keys.keys()], [AUTHORITY.keyid]);
     });
 
     it('takes no state that a stranger signed, says so and tries again', async () => {
