@@ -1,37 +1,19 @@
 import assert from 'node:assert/strict';
-import type { Shared, SharedAnswer, SharedAsk } from '../../src/feed/shared.ts';
+import type { SharedAnswer } from '../../src/feed/shared.ts';
 import { type BudgetLine, createBudgets } from '../../src/gate/budget.ts';
 import type { Bound } from '../../src/gate/gate.ts';
 import { shareWithAll } from '../../src/gate/shared.ts';
-import { createChainCache } from '../../src/proof/cache.ts';
-import { createTrust } from '../../src/proof/trust.ts';
-import { chain, header, keys, NOW } from '../support/kit.ts';
+import { NOW } from '../support/kit.ts';
+import { answering, verified } from './support.ts';
 
-const trust = createTrust([
-  { org: 'acme', env: 'prod', keys: [{ x: Buffer.from(keys.issuer.public).toString('base64url') }] },
-]);
 const runtime = { claims: { budget: { operations: 5 } } };
 const run = { issued_at: NOW - 50, not_before: NOW - 40, claims: { budget: { operations: 9 } } };
-const bound = createChainCache().verify(header(chain({ runtime, run })), trust);
+const bound = verified({ runtime, run });
 const nonce = { keyid: 'k', nonce: 'n', created: NOW - 10 };
 const lines = [
   { lemmaId: bound.runtime.id, limit: 5, expires: NOW + 3_000 },
   { lemmaId: bound.run?.id ?? '', limit: 9, expires: NOW + 600 },
 ];
-
-/** What nodes share, as far as one request sees it: this answer, and what it was asked. What Redis makes of it: test/feed. */
-function answering(answer: SharedAnswer) {
-  const asked: SharedAsk[] = [];
-  const shared: Shared = {
-    take: async (ask) => {
-      asked.push(ask);
-      return answer;
-    },
-    stats: () => ({ up: true, asked: 0, unavailable: 0, leaked: 0 }),
-    close: async () => undefined,
-  };
-  return { shared, asked };
-}
 
 interface Case {
   readonly popped?: boolean;
@@ -102,10 +84,7 @@ describe('the share of one request in what all nodes count', () => {
 
   it('counts two budgets under one id once, by the lower limit', async () => {
     const { id } = bound.runtime;
-    const of = createChainCache().verify(
-      header(chain({ runtime: { id, ...runtime }, run: { id, ...run } })),
-      trust,
-    );
+    const of = verified({ runtime: { id, ...runtime }, run: { id, ...run } });
     for (const limits of [
       [5, 9],
       [9, 5],

@@ -1,4 +1,5 @@
 import { toBase64url } from '../../src/crypto/base64url.ts';
+import type { Shared, SharedAnswer, SharedAsk } from '../../src/feed/shared.ts';
 import { createGate, type GateOptions, type GateState } from '../../src/gate/gate.ts';
 import type { LiveRuntime } from '../../src/gate/runtimes.ts';
 import { createChainCache } from '../../src/proof/cache.ts';
@@ -41,4 +42,18 @@ export function loaded(more: Partial<GateState> = {}, options: GateOptions = {})
   const gate = createGate(options);
   gate.load(state(more));
   return gate;
+}
+
+/** What nodes share, as far as one request sees it: this answer, and what it was asked. What Redis makes of it: test/feed. */
+export function answering(answer: SharedAnswer) {
+  const asked: SharedAsk[] = [];
+  const shared: Shared = {
+    take: async (ask) => {
+      asked.push(ask);
+      return answer;
+    },
+    stats: () => ({ up: true, asked: 0, unavailable: 0, leaked: 0 }),
+    close: async () => undefined,
+  };
+  return { shared, asked };
 }

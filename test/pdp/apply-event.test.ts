@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import type { FeedEvent, SignedEvent } from '../../src/feed/feed.ts';
-import { createGate } from '../../src/gate/gate.ts';
 import type { LiveRuntime } from '../../src/gate/runtimes.ts';
 import { applyEvent, type EventEffects } from '../../src/pdp/apply-event.ts';
+import { loaded } from '../gate/support.ts';
 
 const TENANT = { org: 'acme', env: 'prod' };
 const WHO = { agent_id: 'a', workspace_id: 'w', profile: 'high', subject: 's', keys: ['k'] } as const;
@@ -17,16 +17,7 @@ const bot: LiveRuntime = {
 
 /** A gate at 7/10 that knows `bot`, and what was asked of the node beside it. */
 function world(over: Partial<LiveRuntime> = {}) {
-  const gate = createGate();
-  gate.load({
-    runtimes: [{ ...bot, ...over }],
-    revocations: [],
-    nonces: [],
-    budgets: [],
-    position: { epoch: 7, seq: 10 },
-    memoryLostAt: null,
-    latestRecord: 0,
-  });
+  const gate = loaded({ runtimes: [{ ...bot, ...over }], position: { epoch: 7, seq: 10 } });
   const told: unknown[] = [];
   const effects: EventEffects = {
     bundle: (sha256) => told.push(sha256),

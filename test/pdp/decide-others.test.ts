@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
-import type { Shared, SharedAnswer, SharedAsk } from '../../src/feed/shared.ts';
+import type { SharedAnswer } from '../../src/feed/shared.ts';
 import { decide, type Pdp } from '../../src/pdp/decide.ts';
 import { buildRouteMap } from '../../src/request/route-map.ts';
 import type { Decision, RecordBody } from '../../src/schema/decision.ts';
 import type { AuthzRequest, Route } from '../../src/schema/request.ts';
+import { answering } from '../gate/support.ts';
 import { bearing, chain, keys, NOW, proving, request, SUBJECT } from '../support/kit.ts';
 import { asked, type Composed, composed, folders, tokened, tokenFor, withRun } from './support.ts';
 
@@ -102,18 +103,6 @@ describe('decide, by what others say', () => {
   });
 
   describe('by what all nodes count', () => {
-    function answering(answer: SharedAnswer) {
-      const takes: SharedAsk[] = [];
-      const shared: Shared = {
-        take: async (ask) => {
-          takes.push(ask);
-          return answer;
-        },
-        stats: () => ({ up: true, asked: 0, unavailable: 0, leaked: 0 }),
-        close: async () => undefined,
-      };
-      return { shared, takes };
-    }
     const back: string[] = [];
     const taken = (...used: number[]): SharedAnswer => ({
       kind: 'taken',
@@ -123,13 +112,13 @@ describe('decide, by what others say', () => {
     beforeEach(() => void back.splice(0));
 
     it('asks of nothing that has neither nonce nor budget', async () => {
-      const { shared, takes } = answering({ kind: 'unavailable', why: 'away' });
+      const { shared, asked: takes } = answering({ kind: 'unavailable', why: 'away' });
       assert.equal(await reasonOf(asked(bearing(chain())), { shared }), 'allowed');
       assert.deepEqual(takes, []);
     });
 
     it('spends a nonce at all of them', async () => {
-      const { shared, takes } = answering(taken());
+      const { shared, asked: takes } = answering(taken());
       const nonce = 's'.repeat(22);
       assert.equal(await reasonOf(asked(proving(chain(), keys.runtime, { nonce })), { shared }), 'allowed');
       assert.deepEqual(
@@ -165,7 +154,7 @@ describe('decide, by what others say', () => {
       return { settings: () => ({ ...settings, routes: changed }) };
     };
     const proven = () => asked(proving(chain(), keys.runtime));
-    const answering = (whole: boolean) => {
+    const whether = (whole: boolean) => {
       const calls: string[] = [];
       const confirm = async () => {
         calls.push('confirm');
@@ -183,14 +172,14 @@ describe('decide, by what others say', () => {
 
     for (const whole of [true, false]) {
       it(`has it confirm the state where the profile asks for that (${whole})`, async () => {
-        const { calls, node } = answering(whole);
+        const { calls, node } = whether(whole);
         const { record } = await outcome(proven(), { ...at('critical'), ...node });
         assert.deepEqual([calls, record.input?.freshness.confirmed], [['admit', 'confirm'], whole]);
       });
     }
 
     it('asks nothing of it elsewhere, and says that nothing is confirmed', async () => {
-      const { calls, node } = answering(true);
+      const { calls, node } = whether(true);
       const { record } = await outcome(proven(), { ...at('low'), ...node });
       assert.deepEqual([calls, record.input?.freshness.confirmed], [['admit'], false]);
     });
@@ -201,13 +190,13 @@ describe('decide, by what others say', () => {
     });
 
     it('asks it first where the machine slept', async () => {
-      const { calls, node } = answering(true);
+      const { calls, node } = whether(true);
       await outcome(proven(), { ...node, slept: () => true });
       assert.deepEqual(calls, ['confirm', 'admit']);
     });
 
     it('does not where it was awake', async () => {
-      const { calls, node } = answering(true);
+      const { calls, node } = whether(true);
       await outcome(proven(), { ...node, slept: () => false });
       assert.deepEqual(calls, ['admit']);
     });

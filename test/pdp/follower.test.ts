@@ -10,9 +10,9 @@ import { handoverBytes } from '../../src/feed/handover.ts';
 import type { Lease, LeaseTerms } from '../../src/feed/lease.ts';
 import type { FedRuntime, FeedSnapshot } from '../../src/feed/snapshot.ts';
 import { type FeedKey, signStatement } from '../../src/feed/statement.ts';
-import { createGate } from '../../src/gate/gate.ts';
 import { createLeaseHolder } from '../../src/gate/lease.ts';
 import { createFollower, fetchSnapshot } from '../../src/pdp/follower.ts';
+import { loaded } from '../gate/support.ts';
 
 const seedOf = (fill: number) => new Uint8Array(32).fill(fill);
 const keyOf = (seed: Uint8Array): FeedKey => ({
@@ -71,16 +71,7 @@ interface Case {
 
 /** A node at 7/10, its control plane answering leases for where it is. */
 function world({ lease, snapshot = () => Promise.reject(new Error('not asked for')) }: Case = {}) {
-  const gate = createGate();
-  gate.load({
-    runtimes: [BOT],
-    revocations: [],
-    nonces: [],
-    budgets: [],
-    position: { epoch: 7, seq: 10 },
-    memoryLostAt: null,
-    latestRecord: 0,
-  });
+  const gate = loaded({ runtimes: [BOT], position: { epoch: 7, seq: 10 } });
   const refused: unknown[] = [];
   const states: [boolean, string][] = [];
   const snapshots: FeedSnapshot[] = [];
