@@ -106,8 +106,7 @@ export function createGate(options: GateOptions = {}): Gate {
 
   /** Within one log never backwards: answers of the store may overtake each other. */
   const advance = (at: { epoch: number; seq: number } | undefined) => {
-    if (at !== undefined && (at.epoch !== position.epoch || at.seq > position.seq))
-      position = { epoch: at.epoch, seq: at.seq };
+    if (at !== undefined && (at.epoch !== position.epoch || at.seq > position.seq)) position = placeOf(at);
   };
 
   const put = (runtime: LiveRuntime) => {
@@ -142,7 +141,7 @@ export function createGate(options: GateOptions = {}): Gate {
       for (const r of state.revocations) revoked.set(key(r.org, r.env, r.value), r);
       budgets = createBudgets();
       for (const b of state.budgets) budgets.restore(b.lemma_id, b.used, b.expires_at);
-      position = state.position;
+      position = placeOf(state.position);
       latest = state.latestRecord;
       fencedAt = state.fencedAt ?? null;
       const guard = createReplayGuard({
@@ -243,7 +242,7 @@ export function createGate(options: GateOptions = {}): Gate {
           runtimes.set(id, { ...runtime, status: 'inactive' });
       for (const r of state.revocations) revoked.set(key(r.org, r.env, r.value), r);
       fencedAt = Math.max(fencedAt ?? 0, state.fencedAt ?? 0) || null;
-      position = state.position;
+      position = placeOf(state.position);
     },
     advance,
     get position() {
@@ -253,6 +252,11 @@ export function createGate(options: GateOptions = {}): Gate {
       return replay?.size ?? 0;
     },
   };
+}
+
+/** Of whatever names a place, that alone: a snapshot's other members are no part of a question, nor of a record. */
+function placeOf({ epoch, seq }: { epoch: number; seq: number }): { epoch: number; seq: number } {
+  return { epoch, seq };
 }
 
 function key(org: string, env: string, id: string): string {

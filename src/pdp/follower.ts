@@ -210,6 +210,9 @@ export function createFollower(options: FollowerOptions): Follower {
   async function anew(): Promise<void> {
     try {
       const snapshot = await fetchSnapshot(client, node, keys);
+      // The event that retired a key may be none of this log's.
+      const named = new Set(snapshot.keys.map(({ kid }) => kid));
+      for (const kid of keys.keys()) if (!named.has(kid)) keys.delete(kid);
       gate.replace({ ...snapshot, position: snapshot, fencedAt: snapshot.fenced_at });
       onSnapshot(snapshot);
       await renew();
