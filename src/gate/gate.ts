@@ -99,6 +99,10 @@ export function createGate(options: GateOptions = {}): Gate {
   let replay: ReplayGuard | null = null;
   let budgets: Budgets = createBudgets();
   let position = { epoch: 0, seq: 0 };
+  /** A snapshot is more than its place: what a node asks for, and what policy sees, holds the place alone. */
+  const stand = ({ epoch, seq }: GateState['position']) => {
+    position = { epoch, seq };
+  };
   let latest = 0;
   let fencedAt: number | null = null;
 
@@ -106,8 +110,7 @@ export function createGate(options: GateOptions = {}): Gate {
 
   /** Within one log never backwards: answers of the store may overtake each other. */
   const advance = (at: { epoch: number; seq: number } | undefined) => {
-    if (at !== undefined && (at.epoch !== position.epoch || at.seq > position.seq))
-      position = { epoch: at.epoch, seq: at.seq };
+    if (at !== undefined && (at.epoch !== position.epoch || at.seq > position.seq)) stand(at);
   };
 
   const put = (runtime: LiveRuntime) => {
@@ -142,7 +145,7 @@ export function createGate(options: GateOptions = {}): Gate {
       for (const r of state.revocations) revoked.set(key(r.org, r.env, r.value), r);
       budgets = createBudgets();
       for (const b of state.budgets) budgets.restore(b.lemma_id, b.used, b.expires_at);
-      position = state.position;
+      stand(state.position);
       latest = state.latestRecord;
       fencedAt = state.fencedAt ?? null;
       const guard = createReplayGuard({
@@ -243,7 +246,7 @@ export function createGate(options: GateOptions = {}): Gate {
           runtimes.set(id, { ...runtime, status: 'inactive' });
       for (const r of state.revocations) revoked.set(key(r.org, r.env, r.value), r);
       fencedAt = Math.max(fencedAt ?? 0, state.fencedAt ?? 0) || null;
-      position = state.position;
+      stand(state.position);
     },
     advance,
     get position() {

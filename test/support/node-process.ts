@@ -19,7 +19,8 @@ export interface NodeProcess {
   signal(signal: NodeJS.Signals): void;
   /** Resolves with the first line of its log that matches, of those from `from` on. */
   noted(pattern: RegExp, from?: number): Promise<string>;
-  end(): Promise<void>;
+  /** SIGTERM unless it is to end as a crash does. Twice is once. */
+  end(signal?: 'SIGTERM' | 'SIGKILL'): Promise<void>;
 }
 
 export interface NodeProcessOptions {
@@ -85,12 +86,16 @@ export async function nodeProcess({
         await Promise.race([once(errors, 'line'), gone]);
       }
     },
-    async end() {
+    async end(signal = 'SIGTERM') {
+      const running = child.exitCode === null && child.signalCode === null;
+      // A crash comes in the midst of calls; who ends it hangs up first.
+      if (signal === 'SIGTERM') client.close();
+      if (running) {
+        child.kill('SIGCONT');
+        child.kill(signal);
+        await exited;
+      }
       client.close();
-      if (child.exitCode !== null || child.signalCode !== null) return;
-      child.kill('SIGCONT');
-      child.kill('SIGTERM');
-      await exited;
     },
   };
 }
