@@ -252,6 +252,8 @@ async function compose(
     nodes: nodeWatch,
     lost: () => log.stats().lost,
     upload: () => upload?.state() ?? null,
+    sharedSince: () => shared?.stats().knownFrom ?? null,
+    born: snapshot.birth,
     clock,
   });
   log.onCommit(alerts.look);
@@ -341,7 +343,8 @@ async function compose(
   const admitted = metrics.timed(admission.admitted);
   const ready = () => gate.ready;
   const operators = createOperators({ ...home, key: keys.operatorKey });
-  const exchanges: Exchange = (request, wish) => exchange(request, wish, pdp, ring.issuer());
+  const exchanges: Exchange = (request, wish) =>
+    exchange(request, wish, pdp, ring.issuer(), authority.settings.sunset);
 
   const grpc: GrpcServer[] = [];
   for (const listener of config.listen.grpc) {

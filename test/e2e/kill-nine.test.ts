@@ -9,7 +9,7 @@ import { folders } from '../pdp/support.ts';
 import { keyNamed, type WireRequest } from '../support/kit.ts';
 import { type NodeProcess, nodeProcess } from '../support/node-process.ts';
 import { needPostgres } from '../support/postgres.ts';
-import type { Verdict } from '../support/running.ts';
+import { PATIENT, type Verdict } from '../support/running.ts';
 import {
   type Agent,
   ERASE_ROUTE,
@@ -142,7 +142,8 @@ for (const { name, usual, settings, file } of STORES) {
       const own = await settings(this);
       this.timeout(cycles * 12_000 + 60_000);
       folder = temporary.make();
-      const config = { ...servedConfig(), routes: [...SERVED_ROUTES, ERASE_ROUTE], ...own };
+      const routes = [...SERVED_ROUTES, ERASE_ROUTE];
+      const config = { ...servedConfig(), routes, limits: PATIENT, ...own };
       writeFileSync(join(folder, 'lemma.yaml'), stringify(config));
       let running = await serving(folder);
       service = running;
