@@ -6,7 +6,7 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { stringify } from 'yaml';
 import type { WireRequest } from './kit.ts';
-import { connect, toCheckRequest, type Verdict, verdictOf } from './running.ts';
+import { connect, PATIENT, toCheckRequest, type Verdict, verdictOf } from './running.ts';
 import { SERVED_ROUTES } from './serving.ts';
 
 const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
@@ -52,6 +52,7 @@ export async function nodeProcess({
     data,
     listen: { grpc: '127.0.0.1:0', decision: '127.0.0.1:0' },
     routes: SERVED_ROUTES,
+    limits: PATIENT,
     control: { url: control, keys: [pin], token_file: join(data, 'token') },
     ...(feed === undefined ? {} : { feed }),
   };
