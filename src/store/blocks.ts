@@ -119,7 +119,8 @@ export function blockWriter(db: Database): BlockWriter {
     add(record, position) {
       const block = grown(draft, record, position);
       draft = block.count < BLOCK_RECORDS ? block : null;
-      if (draft === null) insert.run(block.first, block.last, block.from, block.to, filterOf(block.values));
+      if (draft === null)
+        insert.run(block.first, block.last, block.from, block.to, filterOf(block.values, block.first));
     },
     whole(request) {
       const before = draft;
@@ -216,7 +217,7 @@ export function candidates(
     .slice(0, BLOCKS_AT_ONCE)
     .filter(({ first }) => {
       const bits = blocks.bits(first);
-      return bits === null || hashes.every((hash) => mayHold(bits, hash));
+      return bits === null || hashes.every((hash) => mayHold(bits, hash, first));
     })
     .map(({ min_time, max_time }) => ({ from: min_time, to: max_time }));
   return {
@@ -282,11 +283,7 @@ function keysOf(
   return keys;
 }
 
-/**
- * 52 bits: two FNV-1a hashes of the UTF-16 units, mixed: unmixed, names that differ in their digits alone (`runtime-1`,
- * `runtime-2`) fall on the same few bits, and seem to be in one block of ten. They are in the database: another hash needs
- * a migration.
- */
+/** 52 bits: two FNV-1a hashes of the UTF-16 units. They are in the database: another hash needs a migration. */
 function hashOf(text: string): number {
   let a = 0x811c9dc5;
   let b = 0x050c5d1f;
@@ -295,7 +292,7 @@ function hashOf(text: string): number {
     a = Math.imul(a ^ unit, 0x01000193);
     b = Math.imul(b ^ (unit + 0x9d), 0x01000193) ^ (b >>> 13);
   }
-  return (mixed(a) >>> 0) * 0x100000 + (mixed(b) & 0xfffff);
+  return ((a ^ (a >>> 15)) >>> 0) * 0x100000 + ((b ^ (b >>> 16)) & 0xfffff);
 }
 
 /** MurmurHash3's last step: each bit of the input changes half of the output's. */
@@ -306,29 +303,39 @@ function mixed(hash: number): number {
   return h ^ (h >>> 16);
 }
 
-function filterOf(values: ReadonlySet<number>): Uint8Array {
+function filterOf(values: ReadonlySet<number>, first: number): Uint8Array {
   let bytes = LEAST_BYTES;
   while (bytes * 8 < values.size * BITS_PER_VALUE && bytes < MOST_BYTES) bytes *= 2;
   const bits = new Uint8Array(bytes);
-  for (const value of values)
+  for (const value of values) {
+    const [start, step] = placesOf(value, first);
     for (let n = 0; n < HASHES; n++) {
-      const bit = bitOf(value, n, bytes);
+      const bit = bitOf(start, step, n, bytes);
       bits[bit >> 3] = (bits[bit >> 3] ?? 0) | (1 << (bit & 7));
     }
+  }
   return bits;
 }
 
-function mayHold(bits: Uint8Array, value: number): boolean {
+function mayHold(bits: Uint8Array, value: number, first: number): boolean {
+  const [start, step] = placesOf(value, first);
   for (let n = 0; n < HASHES; n++) {
-    const bit = bitOf(value, n, bits.length);
+    const bit = bitOf(start, step, n, bits.length);
     if (((bits[bit >> 3] ?? 0) & (1 << (bit & 7))) === 0) return false;
   }
   return true;
 }
 
-/** Bit `n` of a value in a filter of so many bytes, a power of two. */
-function bitOf(value: number, n: number, bytes: number): number {
-  const a = Math.floor(value / 0x100000);
-  const b = (value % 0x100000) | 1;
-  return (a + Math.imul(n, b)) & (bytes * 8 - 1);
+/**
+ * Where the bits of a value begin in the filter of a block, and how far apart they are. Elsewhere in each block: what stands in most
+ * of them (a workspace, a route) would else cover the same few names in most of them, and those seem to be everywhere.
+ */
+function placesOf(value: number, first: number): readonly [start: number, step: number] {
+  const start = mixed(Math.floor(value / 0x100000) ^ Math.imul(first, 0x9e3779b1));
+  return [start, mixed(start ^ (value % 0x100000)) | 1];
+}
+
+/** Bit `n` in a filter of so many bytes, a power of two. */
+function bitOf(start: number, step: number, n: number, bytes: number): number {
+  return (start + Math.imul(n, step)) & (bytes * 8 - 1);
 }

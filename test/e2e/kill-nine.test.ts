@@ -186,6 +186,8 @@ for (const { name, usual, settings, file } of STORES) {
         tainted: (await verb(`tainted-${cycle}/taint`, { reason: 'a page' })) ? `tainted-${cycle}` : null,
       };
       await done.enough;
+      // What it said of that.
+      if (wrong.some((one) => one.startsWith(`cycle ${cycle}:`))) wrong.push(...running.notes.slice(-5));
       await running.kill('SIGKILL');
       await done.over;
       await running.end('SIGKILL');

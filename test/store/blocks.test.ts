@@ -204,7 +204,7 @@ describe('store: rare filters', () => {
       const sum = seeming.reduce((total, count) => total + count, 0);
       // Of 3,200: at 10 bits a value, the name itself and no pair with it, 1.2 % is what such a filter gives.
       assert.ok(sum < 100, `${sum} blocks`);
-      // Unmixed hashes gave some names half of them.
+      // Were bits at the same places in each, some names would seem to be in half of them.
       assert.ok(Math.max(...seeming) <= 2, `${Math.max(...seeming)} of 8 blocks for one name`);
     } finally {
       db.close();
