@@ -26,7 +26,10 @@ export interface Caller {
 /** Bytes in, bytes out. */
 export type UnaryMethod = (message: Buffer, caller: Caller) => Promise<Uint8Array>;
 
-/** One message at most where `oneRequest`; answers as the handler writes them. No message comes before it has settled. */
+/**
+ * Where `oneRequest` one message at most, which comes once the client has ended. Answers as the handler writes them. No
+ * message comes before it has settled.
+ */
 export interface StreamingMethod {
   readonly oneRequest: boolean;
   readonly handle: (call: StreamingCall) => void | Promise<void>;
@@ -125,6 +128,7 @@ export function serveStreaming(
     },
     fail: (error: unknown) => fail(stream, error),
   });
+  let only: Message | null = null;
   let taken = 0;
   let busy = false;
   let over = false;
@@ -137,9 +141,8 @@ export function serveStreaming(
     try {
       const encoding = encodingOf(headers);
       await handled;
-      for (let message = reader.next(); message !== null; message = reader.next()) {
+      for (let message = only ?? reader.next(); message !== null; message = reader.next()) {
         taken += 1;
-        if (oneRequest && taken > 1) throw tooMany();
         call.emit('data', await decompressed(message, encoding, limit));
       }
     } finally {
@@ -155,6 +158,11 @@ export function serveStreaming(
     if (ended(stream)) return;
     try {
       reader.push(chunk);
+      if (oneRequest) {
+        only ??= reader.next();
+        if (only !== null && !reader.empty) throw tooMany();
+        return;
+      }
     } catch (error) {
       call.fail(error);
       return;

@@ -11,7 +11,7 @@ import {
 import { type AddressInfo, isIP, type ListenOptions, type Socket } from 'node:net';
 import type { Address } from '../config/address.ts';
 import { fail, type Method, refuse, type StreamingCall, serveStreaming, serveUnary } from './grpc-call.ts';
-import { keepForTwoTurns, keepLongerThan, type Native, nativeOf } from './grpc-native.ts';
+import { answersEarly, holdNative } from './grpc-native.ts';
 import { calmDown, NODE_RESET_LIMITS, resetCounter } from './grpc-resets.ts';
 import { GrpcError, STATUS } from './grpc-wire.ts';
 import { guardTls, peerOf, type Tls, type TlsGuard } from './tls.ts';
@@ -55,7 +55,6 @@ interface Peer {
   /** Whom its client's certificate names. */
   readonly name: string | null;
   readonly countReset: (stream: ServerHttp2Stream) => void;
-  readonly native: Native;
 }
 
 /**
@@ -75,9 +74,8 @@ export function createListener(
   let closing = false;
 
   function onSession(session: ServerHttp2Session): void {
-    const native = nativeOf(session);
+    holdNative(session);
     if (closing) {
-      session.on('close', () => keepForTwoTurns(native));
       session.close();
       return;
     }
@@ -85,11 +83,8 @@ export function createListener(
       onFlood(peerOf(session.socket));
       calmDown(session);
     });
-    sessions.set(session, { name: peerOf(session.socket), countReset, native });
-    session.on('close', () => {
-      sessions.delete(session);
-      keepForTwoTurns(native);
-    });
+    sessions.set(session, { name: peerOf(session.socket), countReset });
+    session.on('close', () => sessions.delete(session));
     // The connection ends with it; there is nobody to tell.
     session.on('error', () => undefined);
     session.setLocalWindowSize(SESSION_WINDOW);
@@ -106,20 +101,24 @@ export function createListener(
     if (headers[':method'] !== 'POST') refuse(stream, 405);
     else if (!isGrpc(headers['content-type'])) refuse(stream, 415);
     else if (method === undefined) fail(stream, unknown(path));
-    else serve(stream, headers, method, peer);
+    else serve(stream, headers, method, peer?.name ?? null);
   }
 
   function serve(
     stream: ServerHttp2Stream,
     headers: IncomingHttpHeaders,
     method: Method,
-    peer: Peer | undefined,
+    peer: string | null,
   ): void {
     if (method.kind === 'unary') {
-      serveUnary(stream, headers, method.call, { limit: MAX_MESSAGE_BYTES, peer: peer?.name ?? null });
+      serveUnary(stream, headers, method.call, { limit: MAX_MESSAGE_BYTES, peer });
       return;
     }
-    keepLongerThan(stream, peer?.native);
+    const session = stream.session as ServerHttp2Session | undefined;
+    if (!method.oneRequest && (session === undefined || !answersEarly(session, stream))) {
+      fail(stream, new GrpcError(STATUS.resourceExhausted, 'too many calls of this kind are open'));
+      return;
+    }
     const call = serveStreaming(stream, headers, method, MAX_MESSAGE_BYTES);
     streaming.add(call);
     call.once('close', () => streaming.delete(call));

@@ -35,9 +35,8 @@ export function resetCounter(enough: () => void): (stream: ServerHttp2Stream) =>
 }
 
 /**
- * Calls under way are answered; what comes after this is not looked at (RFC 9113, 6.8). Not at once: a session that is
- * closed while it reads leaves a stream whose headers it counts as its own memory, and Node (26.10) aborts the process
- * when it collects the two in the wrong order (`current_nghttp2_memory_ == 0`).
+ * Calls under way are answered; what comes after this is not looked at (RFC 9113, 6.8). Not while the session reads:
+ * what it then has of the next calls it would end in the middle (grpc-native.ts).
  */
 export function calmDown(session: ServerHttp2Session): void {
   setImmediate(() => {

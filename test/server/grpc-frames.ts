@@ -1,7 +1,7 @@
 import { AUTHORIZATION } from '../../src/server/proto.ts';
 
 /** HTTP/2 by hand (RFC 9113), for what no client library sends. */
-export const FRAME = { headers: 1, reset: 3, settings: 4, ping: 6, goaway: 7 } as const;
+export const FRAME = { data: 0, headers: 1, reset: 3, settings: 4, ping: 6, goaway: 7, window: 8 } as const;
 export const NOTHING = Buffer.alloc(0);
 export const END_HEADERS = 4;
 const CANCEL = Buffer.from([0, 0, 0, 8]);
