@@ -63,6 +63,7 @@ import type { Exchange } from './server/tokens-api.ts';
 import type { Traces } from './server/traces.ts';
 import { memoryBornAt, memoryLostAt } from './store/memory.ts';
 import type { Snapshot, Tenant } from './store/model.ts';
+import { openSeen, type SeenPlace } from './store/seen.ts';
 import { openStore, type Store } from './store/store.ts';
 
 export interface AppOptions {
@@ -102,6 +103,10 @@ export interface App {
 }
 
 const DATABASE = 'lemma.db';
+/** What was seen of a database that is elsewhere: src/store/seen.ts. */
+const SEEN = 'store-seen';
+const WENT_BACK =
+  'the database is older than what this control plane has seen of it (a dump that was put back, a replica that lagged): kills, revocations and taints since then are not known. It is fenced: every proof issued until now is denied (revoked), and a new epoch begins. Kill and revoke again what was since then, then issue new proofs';
 /** Records grow old without a new one coming. */
 const RETENTION_MS = 600_000;
 const FULL =
@@ -141,7 +146,9 @@ async function compose(
   const keys = loadKeys(config.data);
   let running = loaded;
 
-  const { store, snapshot, lostAt } = await openState(config, !keys.created, clock, stops);
+  const { store, snapshot, lostAt } = await openState(config, !keys.created, clock, stops, (seen, found) =>
+    logger.error({ seen, found }, WENT_BACK),
+  );
   if (lostAt !== null)
     logger.warn({ lost_at: lostAt }, 'the database is new, the keys are not: spent nonces are not known');
   removeLeftBackups(config.data);
@@ -246,6 +253,8 @@ async function compose(
     nodes: nodeWatch,
     lost: () => log.stats().lost,
     upload: () => upload?.state() ?? null,
+    sharedSince: () => shared?.stats().knownFrom ?? null,
+    born: snapshot.birth,
     clock,
   });
   log.onCommit(alerts.look);
@@ -339,7 +348,8 @@ async function compose(
   const admitted = metrics.timed(admission.admitted);
   const ready = () => gate.ready;
   const operators = createOperators({ ...home, key: keys.operatorKey });
-  const exchanges: Exchange = (request, wish) => exchange(request, wish, pdp, ring.issuer());
+  const exchanges: Exchange = (request, wish) =>
+    exchange(request, wish, pdp, ring.issuer(), authority.settings.sunset);
 
   const grpc: GrpcServer[] = [];
   for (const listener of config.listen.grpc) {
@@ -590,10 +600,11 @@ interface State {
 
 /** Opens the database and reads what is in it. It is closed with the rest. Throws InputError (`store`), StoreOpenError. */
 async function openState(
-  { data, store: setting, node, log }: Config,
+  { data, store: setting, node, log, org, env }: Config,
   hadKeys: boolean,
   clock: () => number,
   stops: (() => Promise<void>)[],
+  onFenced: (seen: SeenPlace, found: SeenPlace) => void,
 ): Promise<State> {
   const path = join(data, DATABASE);
   const maxBytes = log.max_bytes;
@@ -610,10 +621,20 @@ async function openState(
   }
   // Only who says `store` loads its driver.
   const { openPostgres } = await import('./store/postgres/store.ts');
-  const store = await openPostgres({ address: setting.address(), node, clock, maxBytes });
+  const seen = openSeen(join(data, SEEN));
+  const before = seen.last();
+  const guard = { seen, home: { org, env }, onFenced };
+  const store = await openPostgres({ address: setting.address(), node, clock, maxBytes, guard }).catch(
+    (error: unknown) => {
+      seen.close();
+      throw error;
+    },
+  );
   stops.push(() => store.close());
   const snapshot = await store.load();
-  return { store, snapshot, lostAt: memoryBornAt(snapshot.birth, hadKeys, now()) };
+  // The database that this folder's keys were used with has not forgotten, however young it is.
+  const same = before?.store_id === snapshot.store_id;
+  return { store, snapshot, lostAt: same ? null : memoryBornAt(snapshot.birth, hadKeys, now()) };
 }
 
 /** A listener with its TLS files read. Throws InputError. */

@@ -1,3 +1,4 @@
+import { PROOF_TTL } from '../schema/api.ts';
 import type { Tenant } from '../store/model.ts';
 import type { Activity, Denials, TenantActivity } from './activity.ts';
 import type { LagSummary, Lags } from './lags.ts';
@@ -11,6 +12,7 @@ export const ALERT_KINDS = [
   'records_lost',
   'legacy_token',
   'upload_behind',
+  'shared_memory_lost',
 ] as const;
 export const SEVERITIES = ['info', 'warning', 'critical'] as const;
 
@@ -56,6 +58,10 @@ export interface AlertSources {
   /** Records that were lost since the log was opened. */
   readonly lost: () => number;
   readonly upload: () => UploadState | null;
+  /** Since when what all nodes share (Redis) remembers, seconds; null: nothing is shared, or it was never reached. */
+  readonly sharedSince: () => number | null;
+  /** Since when this deployment issues proofs, milliseconds. */
+  readonly born: number;
   readonly clock: () => number;
 }
 
@@ -79,7 +85,8 @@ const CRITICAL_AT_LEAST = 100;
 const ALERTS_AT_MOST = 200;
 const HOUR = 3_600_000;
 
-export function createAlerts({ home, activity, lags, nodes, lost, upload, clock }: AlertSources): Alerts {
+export function createAlerts(sources: AlertSources): Alerts {
+  const { home, activity, lags, nodes, lost, upload, sharedSince, born, clock } = sources;
   const losses = minutes();
   let known = lost();
 
@@ -95,6 +102,7 @@ export function createAlerts({ home, activity, lags, nodes, lost, upload, clock 
       ...nodes.stale(now).map((node) => staleAlert(node, now)),
       ...lostAlerts(losses, now),
       ...uploadAlerts(upload(), now),
+      ...memoryAlerts(sharedSince(), born, now),
     ];
   }
 
@@ -232,6 +240,24 @@ function legacyAlerts({ legacy }: TenantActivity, now: number): Alert[] {
     };
     return [alert];
   });
+}
+
+/** Until no proof can be as old: those with a budget have to be issued anew, and nobody but an operator does that. */
+function memoryAlerts(from: number | null, born: number, now: number): Alert[] {
+  if (from === null) return [];
+  const since = from * 1000;
+  // What was there from the beginning has forgotten nothing.
+  if (since - born <= MINUTE || now >= since + PROOF_TTL.most * 1000) return [];
+  return [
+    {
+      kind: 'shared_memory_lost',
+      severity: 'warning',
+      since,
+      message: `Redis remembers only since ${new Date(since).toISOString()}: budgets of proofs issued before are denied (budget_exhausted), since nobody knows what is left of them. Issue those proofs anew, with what is to be left`,
+      facts: { known_from: from },
+      decisions: { reason: 'budget_exhausted', verdict: 'deny', since },
+    },
+  ];
 }
 
 function uploadAlerts(upload: UploadState | null, now: number): Alert[] {

@@ -93,12 +93,6 @@ export interface Gate {
   readonly nonces: number;
 }
 
-export function createGate(options: GateOptions = {}): Gate {
-  const runtimes = new Map<string, LiveRuntime>();
-  const revoked = new Map<string, Revocation>();
-  let replay: ReplayGuard | null = null;
-  let budgets: Budgets = createBudgets();
-  let position = { epoch: 0, seq: 0 };
   let latest = 0;
   let fencedAt: number | null = null;
 

@@ -135,6 +135,26 @@ function addShared(shared: () => SharedStats, registers: Registry[]): Histogram 
     'Operations that stay counted although their request was denied',
     () => shared().leaked,
   );
+  new Counter({
+    name: 'lemma_shared_forgotten_total',
+    help: 'Requests that were denied since what all nodes share had lost its memory: of nonces, of budgets',
+    labelNames: ['what'],
+    registers,
+    collect() {
+      const { forgotten, uncounted } = shared();
+      this.reset();
+      this.inc({ what: 'nonce' }, forgotten);
+      this.inc({ what: 'budget' }, uncounted);
+    },
+  });
+  new Gauge({
+    name: 'lemma_shared_known_from_seconds',
+    help: 'Since when what all nodes share remembers (Unix time): budgets of proofs issued before are denied. 0: never reached',
+    registers,
+    collect() {
+      this.set(shared().knownFrom ?? 0);
+    },
+  });
   return new Histogram({
     name: 'lemma_shared_round_trip_seconds',
     help: 'Time until all nodes were asked',

@@ -52,7 +52,15 @@ export function answering(answer: SharedAnswer) {
       asked.push(ask);
       return answer;
     },
-    stats: () => ({ up: true, asked: 0, unavailable: 0, leaked: 0 }),
+    stats: () => ({
+      up: true,
+      asked: 0,
+      unavailable: 0,
+      leaked: 0,
+      forgotten: 0,
+      uncounted: 0,
+      knownFrom: null,
+    }),
     close: async () => undefined,
   };
   return { shared, asked };

@@ -30,14 +30,17 @@ describe('an exchange of a proof for a token', () => {
   });
   beforeEach(async () => {
     world = await composed(temporary.make());
+    sunset = null;
   });
   afterEach(async () => {
     await world.close();
     temporary.remove();
   });
 
+  let sunset: number | null;
+  const ends = async () => sunset;
   const send = (request: WireRequest, wish: TokenWish = {}, signer = 'own', over = policies) =>
-    exchange(asked(request), wish, { ...world.pdp, policies: over }, keyNamed(signer).seed);
+    exchange(asked(request), wish, { ...world.pdp, policies: over }, keyNamed(signer).seed, ends);
   const bear = (links: readonly Lemma[], wish?: TokenWish) => send(bearing(links), wish);
   const reasonOf = async (exchanged: Promise<Exchanged>) => (await exchanged).decision.reason;
   const records = async () => {
@@ -73,6 +76,22 @@ describe('an exchange of a proof for a token', () => {
   it('never outlives its proof', async () => {
     const { token } = await bear(chain({ runtime: { expires_at: NOW + 20 } }));
     assert.equal(token?.facts.expires_at, NOW + 20);
+  });
+
+  it('outlives no sunset of legacy tokens', async () => {
+    sunset = (NOW + 20) * 1000;
+    assert.equal((await bear(chain())).token?.facts.expires_at, NOW + 20);
+  });
+
+  it('gives none from the sunset on, and the record says why', async () => {
+    sunset = NOW * 1000;
+    const { decision, token } = await bear(chain());
+    assert.deepEqual([token, decision.reason], [null, 'legacy_disabled']);
+    const [record] = await records();
+    assert.match(record.failed.message, /legacy_sunset/);
+    // A token's times are whole seconds: none that ends as it begins.
+    sunset += 999;
+    assert.equal(await reasonOf(bear(chain())), 'legacy_disabled');
   });
 
   it('gives none where it is denied', async () => {
@@ -186,7 +205,7 @@ describe('an exchange of a proof for a token', () => {
       return world.log.append(record, options);
     };
     const pdp = { ...world.pdp, policies, log: { ...world.log, append } };
-    await exchange(asked(bearing(chain())), {}, pdp, keyNamed('own').seed);
+    await exchange(asked(bearing(chain())), {}, pdp, keyNamed('own').seed, ends);
     assert.deepEqual(durable, [true]);
   });
 

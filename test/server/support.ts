@@ -102,6 +102,8 @@ export function monitorOf({ store }: World) {
     nodes: createNodeWatch(),
     lost: () => 0,
     upload: () => null,
+    sharedSince: () => null,
+    born: 0,
   };
   return {
     activity,

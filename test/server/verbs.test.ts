@@ -658,7 +658,7 @@ describe('verbs of the control plane', () => {
       const response = await call({ method: 'PUT', url: url(level), payload, headers });
       return { status: response.statusCode, body: response.json(), etag: response.headers.etag };
     };
-    const settings = { default_ttl_s: 60, alert_targets: ['https://hooks.example.com/x'] };
+    const settings = { default_ttl_s: 60, legacy_sunset: '2030-01-01T00:00:00Z' };
 
     it('are none at first', async () => {
       const { version, settings: found } = (await call({ url: url() })).json();
@@ -681,9 +681,9 @@ describe('verbs of the control plane', () => {
       ['an unknown member', { settings: { colour: 'red' }, version: 0 }, 'settings.colour'],
       ['another type', { settings: { default_ttl_s: '60' }, version: 0 }, 'settings.default_ttl_s'],
       [
-        'a target in the clear',
-        { settings: { alert_targets: ['http://x.example'] }, version: 0 },
-        'settings.alert_targets[0]',
+        'a time of no calendar',
+        { settings: { legacy_sunset: '2030-02-31T25:00:00Z' }, version: 0 },
+        'settings.legacy_sunset',
       ],
     ] as const) {
       it(`refuse ${name}`, async () => {

@@ -6,7 +6,7 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { stringify } from 'yaml';
 import type { WireRequest } from './kit.ts';
-import { connect, toCheckRequest, type Verdict, verdictOf } from './running.ts';
+import { connect, PATIENT, toCheckRequest, type Verdict, verdictOf } from './running.ts';
 import { SERVED_ROUTES } from './serving.ts';
 
 const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
@@ -19,7 +19,8 @@ export interface NodeProcess {
   signal(signal: NodeJS.Signals): void;
   /** Resolves with the first line of its log that matches, of those from `from` on. */
   noted(pattern: RegExp, from?: number): Promise<string>;
-  end(): Promise<void>;
+  /** SIGTERM unless it is to end as a crash does. Twice is once. */
+  end(signal?: 'SIGTERM' | 'SIGKILL'): Promise<void>;
 }
 
 export interface NodeProcessOptions {
@@ -54,6 +55,7 @@ export async function nodeProcess({
     data,
     listen: { grpc: '127.0.0.1:0', decision: '127.0.0.1:0' },
     routes: SERVED_ROUTES,
+    limits: PATIENT,
     control: { url: control, keys: [pin], token_file: join(data, 'token') },
     ...(feed === undefined ? {} : { feed }),
     ...(collector === undefined ? {} : { telemetry: { traces: { endpoint: collector } } }),
@@ -89,12 +91,16 @@ export async function nodeProcess({
         await Promise.race([once(errors, 'line'), gone]);
       }
     },
-    async end() {
+    async end(signal = 'SIGTERM') {
+      const running = child.exitCode === null && child.signalCode === null;
+      // A crash comes in the midst of calls; who ends it hangs up first.
+      if (signal === 'SIGTERM') client.close();
+      if (running) {
+        child.kill('SIGCONT');
+        child.kill(signal);
+        await exited;
+      }
       client.close();
-      if (child.exitCode !== null || child.signalCode !== null) return;
-      child.kill('SIGCONT');
-      child.kill('SIGTERM');
-      await exited;
     },
   };
 }
