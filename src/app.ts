@@ -263,9 +263,11 @@ async function compose(
     position: announcer.position,
     onLag: lags.record,
     onLease: nodeWatch.seen,
+    onLeave: nodeWatch.gone,
   });
   const journal = createJournal({
     store,
+    home,
     chains: snapshot.chains,
     own: config.node,
     key: ring.logKey,
@@ -321,6 +323,7 @@ async function compose(
     gate: () => ({ ready: gate.ready, runtimes: [...gate.runtimes()].length, nonces: gate.nonces }),
     bundles: () => activeOf(policies),
     storeWritable: () => store.health().writable,
+    nodes: nodes.list,
     shared: shared === null ? null : shared.stats,
   });
   log.onRecord(metrics.recorded);

@@ -8,7 +8,7 @@ import { fromBase64url, toBase64url } from './crypto/base64url.ts';
 import { thumbprint } from './crypto/thumbprint.ts';
 import { openLog } from './decision-log/log.ts';
 import { createShipper } from './decision-log/ship.ts';
-import { type ControlClient, ControlError, createControlClient } from './feed/control-client.ts';
+import { type ControlClient, ControlError, createControlClient, record } from './feed/control-client.ts';
 import type { FeedSnapshot } from './feed/snapshot.ts';
 import { FeedError } from './feed/statement.ts';
 import { createGate } from './gate/gate.ts';
@@ -45,6 +45,7 @@ export interface NodeOptions {
 const JOURNAL = 'journal.db';
 const BUNDLE_MS = 30_000;
 const TAINT_MS = 3000;
+const CHAIN_MS = 10_000;
 const RETRY_MS = 1000;
 
 /**
@@ -72,6 +73,7 @@ async function compose(
   stops: (() => Promise<void>)[],
 ): Promise<Omit<DecisionNode, 'stop'>> {
   const { node } = config;
+  const instance = toBase64url(randomBytes(16));
   const clock = Date.now;
   const logger = loggerTo(options);
   const client = clientOf(config);
@@ -84,6 +86,12 @@ async function compose(
   const store = await openStore({ path, clock, maxBytes: config.log.max_bytes });
   stops.push(() => store.close());
   const journal = await store.load();
+  const chain = await chainOf(client, node, journal.store_id);
+  if (chain !== node)
+    logger.warn(
+      { node, chain },
+      'another journal bears the name of this node: its records here bear this one',
+    );
 
   const lease = createLeaseHolder();
   const gate = createGate({ lease });
@@ -126,9 +134,9 @@ async function compose(
   const seed = randomBytes(32);
   const keyid = thumbprint(publicKeyOf(seed));
   const key = () => ({ keyid, sign: (bytes: Uint8Array) => toBase64url(signEd25519(bytes, seed)) });
-  const log = openLog({ store, node, key, clock });
+  const log = openLog({ store, node: chain, key, clock });
   stops.push(() => log.close());
-  const shipper = createShipper({ store, client, node, onError });
+  const shipper = createShipper({ store, client, node, journal: journal.store_id, chain, onError });
   stops.push(() => shipper.close());
   log.onCommit(() => shipper.wake());
   shipper.wake();
@@ -136,6 +144,7 @@ async function compose(
   const follower = createFollower({
     client,
     node,
+    instance,
     version: version(),
     gate,
     lease,
@@ -159,7 +168,7 @@ async function compose(
   });
   stops.push(async () => {
     closing = true;
-    follower.close();
+    await follower.close();
   });
   follower.start();
   await follower.confirm();
@@ -180,7 +189,7 @@ async function compose(
   });
   if (shared !== null) stops.push(() => shared.close());
   const pdp: Pdp = {
-    node,
+    node: chain,
     clock,
     ...(shared === null ? {} : { shared }),
     settings: () => settings,
@@ -299,6 +308,18 @@ async function firstSnapshot(
       },
     ]);
   return snapshot;
+}
+
+/** The name that records of this journal bear in the log of the control plane. */
+async function chainOf(client: ControlClient, node: string, journal: string): Promise<string> {
+  const taken = await client
+    .post('/journal', { node, journal, lines: [] }, CHAIN_MS)
+    .catch((error: unknown) => {
+      if (!(error instanceof ControlError)) throw error;
+      const field = error.code === 'conflict' ? 'node' : 'control';
+      throw new InputError([{ field, message: `${error.code}: ${error.message}` }]);
+    });
+  return String(record(taken).chain);
 }
 
 /** Thumbprints; a JWK that holds no key pins nothing. */

@@ -70,6 +70,7 @@ function world() {
   const follower = createFollower({
     client,
     node: 'n1',
+    instance: 'i'.repeat(22),
     version: '0',
     gate,
     lease: createLeaseHolder(),
