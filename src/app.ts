@@ -5,6 +5,7 @@ import { createAccess } from './authority/access.ts';
 import { createAnnouncer } from './authority/announce.ts';
 import { createAuthority } from './authority/authority.ts';
 import { createBackup, refuseBackup, removeLeftBackups } from './authority/backup.ts';
+import { createConfigured } from './authority/configured.ts';
 import { feedSnapshot } from './authority/feed-snapshot.ts';
 import { accessSecret, ownerAt, siteHost } from './authority/identity.ts';
 import { createJournal } from './authority/journal.ts';
@@ -292,6 +293,17 @@ async function compose(
     onError: (error, doing) => logger.error({ err: error }, `${doing}: not durable`),
   });
   authority.registerFromFile(config.runtimes);
+  const configured = createConfigured({
+    home,
+    store: announced,
+    gate,
+    listed: authority.listed,
+    withdrawn: authority.withdrawn,
+    clock,
+    onError: (error, doing) => logger.error({ err: error }, doing),
+  });
+  stops.push(async () => configured.close());
+  void configured.tell();
 
   const taint = async (tenant: Tenant, runtimeId: string, why: string) => {
     const { durable } = await authority.taint(runtimeId, why, tenant);
@@ -420,7 +432,8 @@ async function compose(
       journal,
       feed,
       announcer,
-      snapshot: (known) => {
+      snapshot: async (known) => {
+        await configured.remember();
         const state = feedSnapshot({
           home,
           gate,
@@ -499,6 +512,7 @@ async function compose(
       // Made anew: a key may have been rotated in the meantime.
       settled.settings = settingsFrom(next, ring);
       running = next;
+      void configured.tell();
       void retention.run();
     },
     reloadBundles: async () => {

@@ -34,7 +34,7 @@ export interface NodesApi {
   readonly feed: Feed;
   readonly announcer: Pick<Announcer, 'position' | 'eventsAfter'>;
   /** `known`: a node of that name held a lease. */
-  readonly snapshot: (known: boolean) => Signed<FeedSnapshot>;
+  readonly snapshot: (known: boolean) => Promise<Signed<FeedSnapshot>>;
   readonly bundle: Store['getBundle'];
   readonly taint: Stops['taint'];
 }
@@ -70,9 +70,9 @@ export function nodeHandlers(
   const { nodes, journal, announcer } = api;
   return {
     listNodes: () => ({ success: true, nodes: nodes.list() }),
-    nodeSnapshot(_operator, request) {
+    async nodeSnapshot(_operator, request) {
       const { node } = readSnapshot(request.query);
-      return { success: true, snapshot: api.snapshot(nodes.list().some((one) => one.node === node)) };
+      return { success: true, snapshot: await api.snapshot(nodes.list().some((one) => one.node === node)) };
     },
     async nodeLease(_operator, request) {
       return { success: true, lease: await nodes.lease(readLease(request.body)) };

@@ -551,7 +551,7 @@ export const OPERATIONS = {
     summary: 'The state that a decision node starts from, signed',
     query: snapshotQuerySchema,
     answer: answer.nodeSnapshot,
-    errors: ['invalid_request'],
+    errors: ['invalid_request', 'store_unavailable'],
   },
   nodeEvents: {
     method: 'GET',

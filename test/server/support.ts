@@ -166,7 +166,7 @@ async function nodesOf({ store, authority, gate }: World, ring: KeyRing): Promis
     }),
     feed,
     announcer,
-    snapshot: (known) =>
+    snapshot: async (known) =>
       signStatement(
         'snapshot',
         feedSnapshot({
