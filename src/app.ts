@@ -59,7 +59,7 @@ import { startDecisionServer } from './server/decision-api.ts';
 import { createEventStreams } from './server/event-streams.ts';
 import { type GrpcServer, startGrpc } from './server/grpc.ts';
 import { createMetrics } from './server/metrics.ts';
-import { readTls, type TlsGuard } from './server/tls.ts';
+import { readTls, type Tls, type TlsGuard } from './server/tls.ts';
 import type { Exchange } from './server/tokens-api.ts';
 import { memoryBornAt, memoryLostAt } from './store/memory.ts';
 import type { Snapshot, Tenant } from './store/model.ts';
@@ -481,7 +481,7 @@ async function compose(
     ...config.listen.grpc.map((one, i) => securedBy(one, 'listen.grpc', grpc[i]?.tls ?? null)),
     securedBy(config.listen.decision, 'listen.decision', decision.tls),
     securedBy(config.listen.control, 'listen.control', control.tls),
-  ].filter((one) => one !== null);
+  ];
   return {
     addresses: {
       grpc: grpc.map((server) => server.address),
@@ -491,9 +491,9 @@ async function compose(
     },
     operatorKeyFile: operatorKeyFile(config.data),
     reload: async (next) => {
-      const problems = fixedProblems(running.config, next.config);
+      const problems = fixedProblems(FIXED, running.config, next.config);
       if (problems.length > 0) throw new InputError(problems);
-      const renewals = secured.map(({ files, field, guard }) => ({ guard, tls: readTls(files, field) }));
+      const renewals = renewalsOf(secured);
       // What can refuse comes first, so that a refused reload leaves all as it was.
       settingsFrom(next, ring);
       const bundles = await configuredBundles(next.config, ring, clock);
@@ -614,14 +614,23 @@ export function listening({ address, mode, tls }: Listener, field: string) {
   return { address, mode, tls: tls === null ? null : readTls(tls, field) };
 }
 
-interface Secured {
+export interface Secured {
   readonly files: TlsFiles;
   readonly field: string;
   readonly guard: TlsGuard;
 }
 
-function securedBy({ tls: files }: Listener, field: string, guard: TlsGuard | null): Secured | null {
+export function securedBy({ tls: files }: Listener, field: string, guard: TlsGuard | null): Secured | null {
   return files === null || guard === null ? null : { files, field, guard };
+}
+
+/** Reads their files anew. Throws InputError. */
+export function renewalsOf(
+  secured: readonly (Secured | null)[],
+): { readonly guard: TlsGuard; readonly tls: Tls }[] {
+  return secured.flatMap((one) =>
+    one === null ? [] : [{ guard: one.guard, tls: readTls(one.files, one.field) }],
+  );
 }
 
 function settingsFrom({ config, revision }: LoadedConfig, ring: KeyRing): Settings {
@@ -758,10 +767,11 @@ const FIXED = [
   'decision_logs',
 ] as const;
 
-function fixedProblems(running: Config, next: Config): Problem[] {
-  const problems: Problem[] = FIXED.filter(
-    (name) => JSON.stringify(running[name]) !== JSON.stringify(next[name]),
-  ).map((field) => ({ field, message: 'takes effect at a restart only: restart, or put back what it was' }));
+/** A reload that would change one of these is refused. */
+export function fixedProblems(names: readonly (keyof Config)[], running: Config, next: Config): Problem[] {
+  const problems: Problem[] = names
+    .filter((name) => JSON.stringify(running[name]) !== JSON.stringify(next[name]))
+    .map((field) => ({ field, message: 'takes effect at a restart only: restart, or put back what it was' }));
   if (running.firewall?.listen !== next.firewall?.listen) {
     problems.push({ field: 'firewall.listen', message: 'takes effect at a restart only' });
   }

@@ -1,7 +1,17 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { publicKeyOf, randomBytes, signEd25519 } from '#runtime';
-import { listening, loggerTo, once, sharedOf, version } from './app.ts';
+import {
+  fixedProblems,
+  listening,
+  loggerTo,
+  once,
+  renewalsOf,
+  type Secured,
+  securedBy,
+  sharedOf,
+  version,
+} from './app.ts';
 import { isLocal } from './config/address.ts';
 import type { LoadedConfig } from './config/load.ts';
 import { fromBase64url, toBase64url } from './crypto/base64url.ts';
@@ -34,6 +44,8 @@ export interface DecisionNode {
   readonly node: string;
   /** As bound. */
   readonly addresses: { readonly grpc: readonly string[]; readonly decision: string };
+  /** Takes a whole new configuration into use, certificates included, or rejects (InputError) and goes on with the old one. */
+  reload(loaded: LoadedConfig): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -68,11 +80,13 @@ export async function startNode(loaded: LoadedConfig, options: NodeOptions = {})
 }
 
 async function compose(
-  { config, revision }: LoadedConfig,
+  loaded: LoadedConfig,
   options: NodeOptions,
   stops: (() => Promise<void>)[],
 ): Promise<Omit<DecisionNode, 'stop'>> {
+  const { config } = loaded;
   const { node } = config;
+  let running = loaded;
   const instance = toBase64url(randomBytes(16));
   const clock = Date.now;
   const logger = loggerTo(options);
@@ -107,7 +121,7 @@ async function compose(
   });
 
   let roots = first.keys;
-  const settle = () => settingsOf(config, revision, roots, []);
+  const settle = ({ config: own, revision } = running) => settingsOf(own, revision, roots, []);
   let settings = settle();
 
   const thread = createEvaluationThread();
@@ -183,7 +197,7 @@ async function compose(
   }
   const shared = await sharedOf(config, {
     clock,
-    waitMs: () => config.limits.feed_ms,
+    waitMs: () => running.config.limits.feed_ms,
     onRoundTrip: (ms) => metrics.sharedRoundTrip(ms),
     logger,
   });
@@ -211,7 +225,7 @@ async function compose(
   const admission = createAdmission(
     pdp,
     (request) => decide(request, pdp),
-    () => config.limits,
+    () => running.config.limits,
   );
   stops.push(async () => admission.close());
   const metrics = createMetrics({
@@ -224,6 +238,7 @@ async function compose(
   log.onRecord(metrics.recorded);
   const ready = () => gate.ready;
   const grpc: string[] = [];
+  const secured: (Secured | null)[] = [];
   for (const listener of config.listen.grpc) {
     const server = await startGrpc({
       ...listening(listener, 'listen.grpc'),
@@ -234,6 +249,7 @@ async function compose(
     });
     stops.push(() => server.drain());
     grpc.push(server.address);
+    secured.push(securedBy(listener, 'listen.grpc', server.tls));
   }
   const decision = await startDecisionServer({
     ...listening(config.listen.decision, 'listen.decision'),
@@ -243,8 +259,27 @@ async function compose(
     log: logger,
   });
   stops.push(() => decision.close());
-  return { node, addresses: { grpc, decision: decision.address } };
+  secured.push(securedBy(config.listen.decision, 'listen.decision', decision.tls));
+  return {
+    node,
+    addresses: { grpc, decision: decision.address },
+    async reload(next) {
+      const problems = fixedProblems(FIXED, running.config, next.config);
+      if (problems.length > 0) throw new InputError(problems);
+      // What can refuse comes first, so that a refused reload leaves all as it was.
+      const renewals = renewalsOf(secured);
+      settle(next);
+      await store.limit(next.config.log.max_bytes);
+      for (const { guard, tls } of renewals) guard.renew(tls);
+      running = next;
+      // Made anew: a key may have come in the meantime.
+      settings = settle();
+    },
+  };
 }
+
+/** What can't change while a node runs: it is bound, opened, or what it is known by. The token in its file is read at each call. */
+const FIXED = ['listen', 'data', 'feed', 'org', 'env', 'node', 'control'] as const;
 
 /** Throws InputError for what is missing, or would send the key in the clear. */
 function clientOf({ control }: Config): ControlClient {

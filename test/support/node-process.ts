@@ -15,6 +15,9 @@ const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
 export interface NodeProcess {
   readonly name: string;
   readonly notes: readonly string[];
+  readonly addresses: { readonly grpc: readonly string[]; readonly decision: string };
+  /** Writes its file anew, with these members in the place of those that it began with. */
+  configure(over: Record<string, unknown>): void;
   ask(request: WireRequest): Promise<Verdict>;
   signal(signal: NodeJS.Signals): void;
   /** Resolves with the first line of its log that matches, of those from `from` on. */
@@ -32,6 +35,8 @@ export interface NodeProcessOptions {
   readonly pin: string;
   /** A Redis that it shares with others; default: none. */
   readonly feed?: string;
+  /** Members of its file beside, or instead of, the usual ones. */
+  readonly config?: Record<string, unknown>;
 }
 
 /** @throws Error with what it said, when it ends before it is up */
@@ -42,6 +47,7 @@ export async function nodeProcess({
   token,
   pin,
   feed,
+  config: own = {},
 }: NodeProcessOptions): Promise<NodeProcess> {
   const data = join(folder, name);
   mkdirSync(data, { recursive: true });
@@ -53,9 +59,11 @@ export async function nodeProcess({
     routes: SERVED_ROUTES,
     control: { url: control, keys: [pin], token_file: join(data, 'token') },
     ...(feed === undefined ? {} : { feed }),
+    ...own,
   };
   const file = join(data, 'lemma.yaml');
-  writeFileSync(file, stringify(config));
+  const configure = (over: Record<string, unknown>) => writeFileSync(file, stringify({ ...config, ...over }));
+  configure({});
   const child = spawn(process.execPath, [MAIN, 'pdp', '--config', file, '--json'], {
     env: { PATH: process.env.PATH },
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -70,12 +78,16 @@ export async function nodeProcess({
   });
   const [line] = await Promise.race([announced, gone]);
   gone.catch(() => undefined);
-  const { data: said } = JSON.parse(line) as { data?: { addresses: { grpc: string[] } } };
+  const { data: said } = JSON.parse(line) as {
+    data?: { addresses: { grpc: string[]; decision: string } };
+  };
   if (said === undefined) throw new Error(`pdp did not start: ${line}`);
   const client = connect(said.addresses.grpc[0] ?? '');
   return {
     name,
     notes,
+    addresses: said.addresses,
+    configure,
     ask: async (request) => verdictOf(await client.check(toCheckRequest(request))),
     signal: (signal) => void child.kill(signal),
     async noted(pattern, from = 0) {
