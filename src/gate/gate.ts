@@ -142,7 +142,7 @@ export function createGate(options: GateOptions = {}): Gate {
       for (const r of state.revocations) revoked.set(key(r.org, r.env, r.value), r);
       budgets = createBudgets();
       for (const b of state.budgets) budgets.restore(b.lemma_id, b.used, b.expires_at);
-      position = state.position;
+      position = placeIn(state.position);
       latest = state.latestRecord;
       fencedAt = state.fencedAt ?? null;
       const guard = createReplayGuard({
@@ -243,7 +243,7 @@ export function createGate(options: GateOptions = {}): Gate {
           runtimes.set(id, { ...runtime, status: 'inactive' });
       for (const r of state.revocations) revoked.set(key(r.org, r.env, r.value), r);
       fencedAt = Math.max(fencedAt ?? 0, state.fencedAt ?? 0) || null;
-      position = state.position;
+      position = placeIn(state.position);
     },
     advance,
     get position() {
@@ -253,6 +253,11 @@ export function createGate(options: GateOptions = {}): Gate {
       return replay?.size ?? 0;
     },
   };
+}
+
+/** No more than that: nodes hand in what they load, which is a whole snapshot, and then say to the authority where they are. */
+function placeIn({ epoch, seq }: GateState['position']): GateState['position'] {
+  return { epoch, seq };
 }
 
 function key(org: string, env: string, id: string): string {

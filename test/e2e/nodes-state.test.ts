@@ -30,12 +30,13 @@ describe('state of the control plane at two nodes', function () {
   let nodes: NodeProcess[] = [];
   let one: NodeProcess;
   let other: NodeProcess;
+  let wishes: { control: string; token: string; pin: string };
 
   before(async () => {
     const listen = { grpc: '127.0.0.1:0', decision: '127.0.0.1:0', control };
     writeFileSync(join(folder, 'lemma.yaml'), stringify({ ...servedConfig(), listen, routes: ROUTES }));
     plane = await serving(folder);
-    const wishes = { control: plane.controlBase, token: plane.operatorKey, pin: await authorityPin(plane) };
+    wishes = { control: plane.controlBase, token: plane.operatorKey, pin: await authorityPin(plane) };
     const started = (name: string) => nodeProcess({ ...wishes, folder, name, config: { routes: ROUTES } });
     [one, other] = await Promise.all([started('one'), started('other')]);
     nodes = [one, other];
@@ -77,6 +78,20 @@ describe('state of the control plane at two nodes', function () {
       return { ...plain, headers: [...Object.entries(headers), ['content-length', '0']] };
     };
   }
+
+  it('is fresh at a node that starts while nothing happens', async () => {
+    const agent = await plane.onboard('quiet');
+    for (const node of nodes) await comesToBe(node, agent.reading, 'allow');
+    const late = await nodeProcess({ ...wishes, folder, name: 'late', config: { routes: ROUTES } });
+    nodes.push(late);
+    assert.equal(await verdict(late, agent.reading()), 'allow');
+    await late.end();
+    nodes.pop();
+    assert.deepEqual(
+      late.notes.filter((note) => note.includes('lost')),
+      [],
+    );
+  });
 
   it('is asked for anew by what is critical, and what is not confirmed is denied', async () => {
     const remove = await removing('remover');
