@@ -1,7 +1,7 @@
 import { Denial, type ReasonCode } from '../reason.ts';
 import type { SpentNonce } from '../schema/decision.ts';
 import type { Lemma, RuntimeLemma } from '../schema/lemma.ts';
-import { type BudgetLine, type Budgets, createBudgets, type Reservation } from './budget.ts';
+import { type BudgetLine, type Budgets, countedBy, createBudgets, type Reservation } from './budget.ts';
 import type { LeaseHolder } from './lease.ts';
 import { createReplayGuard, type ReplayGuard } from './replay.ts';
 import type { LiveRuntime, Revocation } from './runtimes.ts';
@@ -88,7 +88,7 @@ export interface Gate {
   /** Whether a lemma id, key or subject was taken back there. */
   revoked(org: string, env: string, value: string): boolean;
   /** Operations counted under a lemma so far. */
-  budgetUsed(lemmaId: string): number;
+  budgetUsed(org: string, env: string, lemmaId: string): number;
   revoke(revocation: Revocation, position?: { epoch: number; seq: number }): void;
   readonly nonces: number;
 }
@@ -229,7 +229,7 @@ export function createGate(options: GateOptions = {}): Gate {
       advance(at);
     },
     revoked: (org, env, value) => revoked.has(key(org, env, value)),
-    budgetUsed: (lemmaId) => budgets.used(lemmaId),
+    budgetUsed: (org, env, lemmaId) => budgets.used(countedBy({ org, env, lemmaId })),
     revoke(revocation, at) {
       revoked.set(key(revocation.org, revocation.env, revocation.value), revocation);
       advance(at);

@@ -124,7 +124,7 @@ export interface StoredEvent extends EventPlace, Tenant {
   readonly payload: Extra;
 }
 
-/** Operations spent of a lemma's budget. `expires_at` in seconds: the lemma's own. */
+/** Operations spent of a lemma's budget. `lemma_id`: with its tenant (src/gate/budget.ts). `expires_at` in seconds: the lemma's own. */
 export interface BudgetUse {
   readonly lemma_id: string;
   readonly used_delta: number;

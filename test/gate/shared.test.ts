@@ -14,8 +14,8 @@ const run = { issued_at: NOW - 50, not_before: NOW - 40, claims: { budget: { ope
 const bound = createChainCache().verify(header(chain({ runtime, run })), trust);
 const nonce = { keyid: 'k', nonce: 'n', created: NOW - 10 };
 const lines = [
-  { lemmaId: bound.runtime.id, limit: 5, expires: NOW + 3_000 },
-  { lemmaId: bound.run?.id ?? '', limit: 9, expires: NOW + 600 },
+  { org: 'acme', env: 'prod', lemmaId: bound.runtime.id, limit: 5, expires: NOW + 3_000 },
+  { org: 'acme', env: 'prod', lemmaId: bound.run?.id ?? '', limit: 9, expires: NOW + 600 },
 ];
 
 /** What nodes share, as far as one request sees it: this answer, and what it was asked. What Redis makes of it: test/feed. */
