@@ -120,7 +120,7 @@ export function createJournal({ store, home, chains, own, key, clock }: JournalO
       if (line.seq !== at.seq + 1 || line.prev !== at.hash)
         throw new Refusal(
           'conflict',
-          `record ${line.seq} of ${node} does not follow record ${at.seq}, which is here: the journal was copied, or is older than it was; take its folder away, and a new one begins`,
+          `record ${line.seq} of ${node} does not follow record ${at.seq}, which is here: the journal was copied, or one of the two is an older state (a restored one); move the journal.db of the node away, and it begins a new one`,
         );
       fresh.push(line);
       at = { node, seq: line.seq, hash: line.hash };
