@@ -5,6 +5,7 @@ import { createAccess } from './authority/access.ts';
 import { createAnnouncer } from './authority/announce.ts';
 import { createAuthority } from './authority/authority.ts';
 import { createBackup, refuseBackup, removeLeftBackups } from './authority/backup.ts';
+import { createConfigured } from './authority/configured.ts';
 import { feedSnapshot } from './authority/feed-snapshot.ts';
 import { accessSecret, ownerAt, siteHost } from './authority/identity.ts';
 import { createJournal } from './authority/journal.ts';
@@ -58,7 +59,7 @@ import { startDecisionServer } from './server/decision-api.ts';
 import { createEventStreams } from './server/event-streams.ts';
 import { type GrpcServer, startGrpc } from './server/grpc.ts';
 import { createMetrics } from './server/metrics.ts';
-import { readTls, type TlsGuard } from './server/tls.ts';
+import { readTls, type Tls, type TlsGuard } from './server/tls.ts';
 import type { Exchange } from './server/tokens-api.ts';
 import type { Traces } from './server/traces.ts';
 import { memoryBornAt, memoryLostAt } from './store/memory.ts';
@@ -273,9 +274,11 @@ async function compose(
     position: announcer.position,
     onLag: lags.record,
     onLease: nodeWatch.seen,
+    onLeave: nodeWatch.gone,
   });
   const journal = createJournal({
     store,
+    home,
     chains: snapshot.chains,
     own: config.node,
     key: ring.logKey,
@@ -300,6 +303,17 @@ async function compose(
     onError: (error, doing) => logger.error({ err: error }, `${doing}: not durable`),
   });
   authority.registerFromFile(config.runtimes);
+  const configured = createConfigured({
+    home,
+    store: announced,
+    gate,
+    listed: authority.listed,
+    withdrawn: authority.withdrawn,
+    clock,
+    onError: (error, doing) => logger.error({ err: error }, doing),
+  });
+  stops.push(async () => configured.close());
+  void configured.tell();
 
   const taint = async (tenant: Tenant, runtimeId: string, why: string) => {
     const { durable } = await authority.taint(runtimeId, why, tenant);
@@ -334,6 +348,7 @@ async function compose(
     gate: () => ({ ready: gate.ready, runtimes: [...gate.runtimes()].length, nonces: gate.nonces }),
     bundles: () => activeOf(policies),
     storeWritable: () => store.health().writable,
+    nodes: nodes.list,
     shared: shared === null ? null : shared.stats,
     traces: traces === null ? null : traces.stats,
   });
@@ -432,7 +447,8 @@ async function compose(
       journal,
       feed,
       announcer,
-      snapshot: (known) => {
+      snapshot: async (known) => {
+        await configured.remember();
         const state = feedSnapshot({
           home,
           gate,
@@ -480,7 +496,7 @@ async function compose(
     ...config.listen.grpc.map((one, i) => securedBy(one, 'listen.grpc', grpc[i]?.tls ?? null)),
     securedBy(config.listen.decision, 'listen.decision', decision.tls),
     securedBy(config.listen.control, 'listen.control', control.tls),
-  ].filter((one) => one !== null);
+  ];
   return {
     addresses: {
       grpc: grpc.map((server) => server.address),
@@ -490,9 +506,9 @@ async function compose(
     },
     operatorKeyFile: operatorKeyFile(config.data),
     reload: async (next) => {
-      const problems = fixedProblems(running.config, next.config);
+      const problems = fixedProblems(FIXED, running.config, next.config);
       if (problems.length > 0) throw new InputError(problems);
-      const renewals = secured.map(({ files, field, guard }) => ({ guard, tls: readTls(files, field) }));
+      const renewals = renewalsOf(secured);
       // What can refuse comes first, so that a refused reload leaves all as it was.
       settingsFrom(next, ring);
       const bundles = await configuredBundles(next.config, ring, clock);
@@ -511,6 +527,7 @@ async function compose(
       // Made anew: a key may have been rotated in the meantime.
       settled.settings = settingsFrom(next, ring);
       running = next;
+      void configured.tell();
       void retention.run();
     },
     reloadBundles: async () => {
@@ -642,14 +659,23 @@ export function listening({ address, mode, tls }: Listener, field: string) {
   return { address, mode, tls: tls === null ? null : readTls(tls, field) };
 }
 
-interface Secured {
+export interface Secured {
   readonly files: TlsFiles;
   readonly field: string;
   readonly guard: TlsGuard;
 }
 
-function securedBy({ tls: files }: Listener, field: string, guard: TlsGuard | null): Secured | null {
+export function securedBy({ tls: files }: Listener, field: string, guard: TlsGuard | null): Secured | null {
   return files === null || guard === null ? null : { files, field, guard };
+}
+
+/** Reads their files anew. Throws InputError. */
+export function renewalsOf(
+  secured: readonly (Secured | null)[],
+): { readonly guard: TlsGuard; readonly tls: Tls }[] {
+  return secured.flatMap((one) =>
+    one === null ? [] : [{ guard: one.guard, tls: readTls(one.files, one.field) }],
+  );
 }
 
 function settingsFrom({ config, revision }: LoadedConfig, ring: KeyRing): Settings {
@@ -787,10 +813,11 @@ const FIXED = [
   'telemetry',
 ] as const;
 
-function fixedProblems(running: Config, next: Config): Problem[] {
-  const problems: Problem[] = FIXED.filter(
-    (name) => JSON.stringify(running[name]) !== JSON.stringify(next[name]),
-  ).map((field) => ({ field, message: 'takes effect at a restart only: restart, or put back what it was' }));
+/** A reload that would change one of these is refused. */
+export function fixedProblems(names: readonly (keyof Config)[], running: Config, next: Config): Problem[] {
+  const problems: Problem[] = names
+    .filter((name) => JSON.stringify(running[name]) !== JSON.stringify(next[name]))
+    .map((field) => ({ field, message: 'takes effect at a restart only: restart, or put back what it was' }));
   if (running.firewall?.listen !== next.firewall?.listen) {
     problems.push({ field: 'firewall.listen', message: 'takes effect at a restart only' });
   }

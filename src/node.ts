@@ -1,14 +1,25 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { publicKeyOf, randomBytes, signEd25519 } from '#runtime';
-import { listening, loggerTo, once, sharedOf, tracesOf, version } from './app.ts';
+import {
+  fixedProblems,
+  listening,
+  loggerTo,
+  once,
+  renewalsOf,
+  type Secured,
+  securedBy,
+  sharedOf,
+  tracesOf,
+  version,
+} from './app.ts';
 import { isLocal } from './config/address.ts';
 import type { LoadedConfig } from './config/load.ts';
 import { fromBase64url, toBase64url } from './crypto/base64url.ts';
 import { thumbprint } from './crypto/thumbprint.ts';
 import { openLog } from './decision-log/log.ts';
 import { createShipper } from './decision-log/ship.ts';
-import { type ControlClient, ControlError, createControlClient } from './feed/control-client.ts';
+import { type ControlClient, ControlError, createControlClient, record } from './feed/control-client.ts';
 import type { FeedSnapshot } from './feed/snapshot.ts';
 import { FeedError } from './feed/statement.ts';
 import { createGate } from './gate/gate.ts';
@@ -34,6 +45,8 @@ export interface DecisionNode {
   readonly node: string;
   /** As bound. */
   readonly addresses: { readonly grpc: readonly string[]; readonly decision: string };
+  /** Takes a whole new configuration into use, certificates included, or rejects (InputError) and goes on with the old one. */
+  reload(loaded: LoadedConfig): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -45,6 +58,7 @@ export interface NodeOptions {
 const JOURNAL = 'journal.db';
 const BUNDLE_MS = 30_000;
 const TAINT_MS = 3000;
+const CHAIN_MS = 10_000;
 const RETRY_MS = 1000;
 
 /**
@@ -67,11 +81,14 @@ export async function startNode(loaded: LoadedConfig, options: NodeOptions = {})
 }
 
 async function compose(
-  { config, revision }: LoadedConfig,
+  loaded: LoadedConfig,
   options: NodeOptions,
   stops: (() => Promise<void>)[],
 ): Promise<Omit<DecisionNode, 'stop'>> {
+  const { config } = loaded;
   const { node } = config;
+  let running = loaded;
+  const instance = toBase64url(randomBytes(16));
   const clock = Date.now;
   const logger = loggerTo(options);
   const client = clientOf(config);
@@ -84,6 +101,12 @@ async function compose(
   const store = await openStore({ path, clock, maxBytes: config.log.max_bytes });
   stops.push(() => store.close());
   const journal = await store.load();
+  const chain = await chainOf(client, node, journal.store_id);
+  if (chain !== node)
+    logger.warn(
+      { node, chain },
+      'another journal bears the name of this node: its records here bear this one',
+    );
 
   const lease = createLeaseHolder();
   const gate = createGate({ lease });
@@ -99,7 +122,7 @@ async function compose(
   });
 
   let roots = first.keys;
-  const settle = () => settingsOf(config, revision, roots, []);
+  const settle = ({ config: own, revision } = running) => settingsOf(own, revision, roots, []);
   let settings = settle();
 
   const thread = createEvaluationThread();
@@ -126,9 +149,9 @@ async function compose(
   const seed = randomBytes(32);
   const keyid = thumbprint(publicKeyOf(seed));
   const key = () => ({ keyid, sign: (bytes: Uint8Array) => toBase64url(signEd25519(bytes, seed)) });
-  const log = openLog({ store, node, key, clock });
+  const log = openLog({ store, node: chain, key, clock });
   stops.push(() => log.close());
-  const shipper = createShipper({ store, client, node, onError });
+  const shipper = createShipper({ store, client, node, journal: journal.store_id, chain, onError });
   stops.push(() => shipper.close());
   log.onCommit(() => shipper.wake());
   shipper.wake();
@@ -136,6 +159,7 @@ async function compose(
   const follower = createFollower({
     client,
     node,
+    instance,
     version: version(),
     gate,
     lease,
@@ -159,7 +183,7 @@ async function compose(
   });
   stops.push(async () => {
     closing = true;
-    follower.close();
+    await follower.close();
   });
   follower.start();
   await follower.confirm();
@@ -174,7 +198,7 @@ async function compose(
   }
   const shared = await sharedOf(config, {
     clock,
-    waitMs: () => config.limits.feed_ms,
+    waitMs: () => running.config.limits.feed_ms,
     onRoundTrip: (ms) => metrics.sharedRoundTrip(ms),
     logger,
   });
@@ -182,7 +206,7 @@ async function compose(
   const traces = await tracesOf(config, logger);
   if (traces !== null) stops.push(() => traces.close());
   const pdp: Pdp = {
-    node,
+    node: chain,
     clock,
     follow: traces?.follow,
     ...(shared === null ? {} : { shared }),
@@ -205,7 +229,7 @@ async function compose(
   const admission = createAdmission(
     pdp,
     (request) => decide(request, pdp),
-    () => config.limits,
+    () => running.config.limits,
   );
   stops.push(async () => admission.close());
   const metrics = createMetrics({
@@ -219,6 +243,7 @@ async function compose(
   log.onRecord(metrics.recorded);
   const ready = () => gate.ready;
   const grpc: string[] = [];
+  const secured: (Secured | null)[] = [];
   for (const listener of config.listen.grpc) {
     const server = await startGrpc({
       ...listening(listener, 'listen.grpc'),
@@ -229,6 +254,7 @@ async function compose(
     });
     stops.push(() => server.drain());
     grpc.push(server.address);
+    secured.push(securedBy(listener, 'listen.grpc', server.tls));
   }
   const decision = await startDecisionServer({
     ...listening(config.listen.decision, 'listen.decision'),
@@ -238,8 +264,27 @@ async function compose(
     log: logger,
   });
   stops.push(() => decision.close());
-  return { node, addresses: { grpc, decision: decision.address } };
+  secured.push(securedBy(config.listen.decision, 'listen.decision', decision.tls));
+  return {
+    node,
+    addresses: { grpc, decision: decision.address },
+    async reload(next) {
+      const problems = fixedProblems(FIXED, running.config, next.config);
+      if (problems.length > 0) throw new InputError(problems);
+      // What can refuse comes first, so that a refused reload leaves all as it was.
+      const renewals = renewalsOf(secured);
+      settle(next);
+      await store.limit(next.config.log.max_bytes);
+      for (const { guard, tls } of renewals) guard.renew(tls);
+      running = next;
+      // Made anew: a key may have come in the meantime.
+      settings = settle();
+    },
+  };
 }
+
+/** What can't change while a node runs: it is bound, opened, or what it is known by. The token in its file is read at each call. */
+const FIXED = ['listen', 'data', 'feed', 'org', 'env', 'node', 'control'] as const;
 
 /** Throws InputError for what is missing, or would send the key in the clear. */
 function clientOf({ control }: Config): ControlClient {
@@ -303,6 +348,18 @@ async function firstSnapshot(
       },
     ]);
   return snapshot;
+}
+
+/** The name that records of this journal bear in the log of the control plane. */
+async function chainOf(client: ControlClient, node: string, journal: string): Promise<string> {
+  const taken = await client
+    .post('/journal', { node, journal, lines: [] }, CHAIN_MS)
+    .catch((error: unknown) => {
+      if (!(error instanceof ControlError)) throw error;
+      const field = error.code === 'conflict' ? 'node' : 'control';
+      throw new InputError([{ field, message: `${error.code}: ${error.message}` }]);
+    });
+  return String(record(taken).chain);
 }
 
 /** Thumbprints; a JWK that holds no key pins nothing. */

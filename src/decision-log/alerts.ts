@@ -3,12 +3,13 @@ import type { Tenant } from '../store/model.ts';
 import type { Activity, Denials, TenantActivity } from './activity.ts';
 import type { LagSummary, Lags } from './lags.ts';
 import { MINUTE, type Minutes, minutes } from './minutes.ts';
-import type { NodeSeen, NodeWatch } from './node-watch.ts';
+import type { NodeSeen, NodeTwice, NodeWatch } from './node-watch.ts';
 
 export const ALERT_KINDS = [
   'deny_spike',
   'revocation_lag',
   'stale_node',
+  'duplicate_node',
   'records_lost',
   'legacy_token',
   'upload_behind',
@@ -100,6 +101,7 @@ export function createAlerts(sources: AlertSources): Alerts {
     return [
       ...lagAlerts(lag),
       ...nodes.stale(now).map((node) => staleAlert(node, now)),
+      ...nodes.twice(now).map(twiceAlert),
       ...lostAlerts(losses, now),
       ...uploadAlerts(upload(), now),
       ...memoryAlerts(sharedSince(), born, now),
@@ -205,6 +207,17 @@ function staleAlert({ node, at, fresh_ms }: NodeSeen, now: number): Alert {
     message: `node ${node} was last heard of ${Math.round((now - at) / 1000)} s ago: it denies what needs fresher state`,
     facts: { node, age_ms: now - at, fresh_ms },
     decisions: { reason: 'freshness_stale', verdict: 'deny', since: at },
+  };
+}
+
+function twiceAlert({ node, since }: NodeTwice): Alert {
+  return {
+    kind: 'duplicate_node',
+    severity: 'warning',
+    since,
+    message: `two processes bear the name ${node}: each is counted by itself, but people cannot tell them apart; give one another name`,
+    facts: { node },
+    decisions: { since },
   };
 }
 

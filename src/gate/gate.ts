@@ -1,7 +1,7 @@
 import { Denial, type ReasonCode } from '../reason.ts';
 import type { SpentNonce } from '../schema/decision.ts';
 import type { Lemma, RuntimeLemma } from '../schema/lemma.ts';
-import { type BudgetLine, type Budgets, createBudgets, type Reservation } from './budget.ts';
+import { type BudgetLine, type Budgets, countedBy, createBudgets, type Reservation } from './budget.ts';
 import type { LeaseHolder } from './lease.ts';
 import { createReplayGuard, type ReplayGuard } from './replay.ts';
 import type { LiveRuntime, Revocation } from './runtimes.ts';
@@ -88,11 +88,17 @@ export interface Gate {
   /** Whether a lemma id, key or subject was taken back there. */
   revoked(org: string, env: string, value: string): boolean;
   /** Operations counted under a lemma so far. */
-  budgetUsed(lemmaId: string): number;
+  budgetUsed(org: string, env: string, lemmaId: string): number;
   revoke(revocation: Revocation, position?: { epoch: number; seq: number }): void;
   readonly nonces: number;
 }
 
+export function createGate(options: GateOptions = {}): Gate {
+  const runtimes = new Map<string, LiveRuntime>();
+  const revoked = new Map<string, Revocation>();
+  let replay: ReplayGuard | null = null;
+  let budgets: Budgets = createBudgets();
+  let position = { epoch: 0, seq: 0 };
   let latest = 0;
   let fencedAt: number | null = null;
 
@@ -222,7 +228,7 @@ export interface Gate {
       advance(at);
     },
     revoked: (org, env, value) => revoked.has(key(org, env, value)),
-    budgetUsed: (lemmaId) => budgets.used(lemmaId),
+    budgetUsed: (org, env, lemmaId) => budgets.used(countedBy({ org, env, lemmaId })),
     revoke(revocation, at) {
       revoked.set(key(revocation.org, revocation.env, revocation.value), revocation);
       advance(at);

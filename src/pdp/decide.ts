@@ -1,7 +1,7 @@
 import { type DecisionLog, NonceSpentError } from '../decision-log/log.ts';
 import { printable } from '../decision-log/record.ts';
 import type { Shared } from '../feed/shared.ts';
-import type { BudgetLine } from '../gate/budget.ts';
+import { type BudgetLine, countedBy } from '../gate/budget.ts';
 import type { Gate } from '../gate/gate.ts';
 import { shareWithAll } from '../gate/shared.ts';
 import type { PolicyRegistry } from '../policy/registry.ts';
@@ -174,11 +174,12 @@ export function spend(draft: Draft, pdp: Pdp, pop: Pop, now: number): void {
 }
 
 function budgetLines(chain: VerifiedChain): BudgetLine[] {
+  const { org, env } = chain.root.claims;
   return [chain.runtime, chain.run].flatMap((link) => {
     const limit = link?.claims.budget?.operations;
     return link === null || limit === undefined
       ? []
-      : [{ lemmaId: link.id, limit, expires: link.expires_at }];
+      : [{ org, env, lemmaId: link.id, limit, expires: link.expires_at }];
   });
 }
 
@@ -319,7 +320,7 @@ function textsOf({ inputJson, resultJson }: Draft): { inputJson?: string; result
 
 function budgetUse({ reservation }: Draft): BudgetUse[] {
   return (reservation?.lines ?? []).map((l) => ({
-    lemma_id: l.lemmaId,
+    lemma_id: countedBy(l),
     used_delta: 1,
     expires_at: l.expires,
   }));

@@ -112,14 +112,20 @@ export function serveStreaming(
   limit: number,
 ): StreamingCall {
   const reader = messageReader(limit);
+  /** One listener, however many messages wait. */
+  let draining = false;
   const call = Object.assign(new EventEmitter(), {
     write(message: Uint8Array) {
       if (ended(stream)) return;
       open(stream);
       // Who does not read what is written is not read from either.
-      if (stream.write(frame(message))) return;
+      if (stream.write(frame(message)) || draining) return;
+      draining = true;
       stream.pause();
-      stream.once('drain', () => stream.resume());
+      stream.once('drain', () => {
+        draining = false;
+        stream.resume();
+      });
     },
     end() {
       if (ended(stream)) return;

@@ -5,6 +5,11 @@ import type { BundleRef, Decision, RecordBody } from '../schema/decision.ts';
 import type { AuthzRequest } from '../schema/request.ts';
 import type { SpanCounts } from './span-queue.ts';
 
+interface NodeCounted {
+  readonly leased_for_ms: number;
+  readonly duplicate: boolean;
+}
+
 /** What is read at each scrape. */
 export interface MetricsSources {
   readonly log: () => { readonly queued: number; readonly lost: number; readonly written: number };
@@ -12,6 +17,8 @@ export interface MetricsSources {
   /** The active ones. */
   readonly bundles: () => readonly BundleRef[];
   readonly storeWritable: () => boolean;
+  /** Processes of decision nodes that follow this one; absent: none can. */
+  readonly nodes?: () => readonly NodeCounted[];
   /** Null, or absent: nothing is counted over all nodes. */
   readonly shared?: (() => SharedStats) | null;
   /** Null, or absent: no traces are collected. */
@@ -227,6 +234,16 @@ function addGauges(sources: MetricsSources, registers: Registry[]): void {
   gauge('lemma_gate_ready', '1 when the live state is loaded', () => sources.gate().ready);
   gauge('lemma_gate_runtimes', 'Registered runtimes in memory', () => sources.gate().runtimes);
   gauge('lemma_gate_nonces', 'Spent nonces in memory', () => sources.gate().nonces);
+  const { nodes } = sources;
+  if (nodes !== undefined) {
+    const count = (of: (node: NodeCounted) => boolean) => nodes().filter(of).length;
+    gauge('lemma_nodes_leased', 'Processes of decision nodes that may allow', () =>
+      count(({ leased_for_ms }) => leased_for_ms > 0),
+    );
+    gauge('lemma_nodes_duplicate', 'Of those, processes whose name another one bears too', () =>
+      count(({ duplicate }) => duplicate),
+    );
+  }
   gauge('lemma_store_writable', '1 when the last write to the store succeeded', sources.storeWritable);
   addTotal('lemma_log_written_total', 'Records written', () => sources.log().written, registers);
   addTotal('lemma_log_lost_total', 'Records that were lost', () => sources.log().lost, registers);

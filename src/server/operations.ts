@@ -33,6 +33,7 @@ import {
   journalSchema,
   leaseRequestSchema,
   bundleParamsSchema as nodeBundleParamsSchema,
+  nodeLeaveSchema,
   nodeTaintSchema,
   snapshotQuerySchema,
 } from '../schema/api-nodes.ts';
@@ -556,7 +557,7 @@ export const OPERATIONS = {
     summary: 'The state that a decision node starts from, signed',
     query: snapshotQuerySchema,
     answer: answer.nodeSnapshot,
-    errors: ['invalid_request'],
+    errors: ['invalid_request', 'store_unavailable'],
   },
   nodeEvents: {
     method: 'GET',
@@ -576,6 +577,16 @@ export const OPERATIONS = {
     summary: 'Acknowledges what a node has applied, and says, signed, what there is',
     body: leaseRequestSchema,
     answer: answer.nodeLease,
+    errors: [...INPUT, 'conflict', 'store_unavailable'],
+  },
+  nodeLeave: {
+    method: 'POST',
+    path: `${NODES}/leave`,
+    on: ['control'],
+    needs: 'nodes.connect',
+    summary: 'A process of a node ends, and allows nothing any more: no stop waits for its lease',
+    body: nodeLeaveSchema,
+    answer: answer.nodeLeft,
     errors: [...INPUT, 'store_unavailable'],
   },
   nodeBundle: {

@@ -187,6 +187,20 @@ describe('alerts', () => {
     assert.deepEqual(world.found(), []);
   });
 
+  it('of a name that two processes bear, as long as they do', () => {
+    const world = scene();
+    const seen = (minute: number) =>
+      world.nodes.seen({ node: 'n2', at: START + minute * 60_000, fresh_ms: 90_000, duplicate: true });
+    seen(0);
+    world.at(1);
+    seen(1);
+    const [alert] = world.found();
+    assert.deepEqual([alert?.kind, alert?.facts.node, alert?.since], ['duplicate_node', 'n2', START]);
+    world.nodes.seen({ node: 'n2', at: START + 180_000, fresh_ms: 90_000 });
+    world.at(3);
+    assert.deepEqual(world.found(), []);
+  });
+
   it('of lost records, for an hour', () => {
     const world = scene();
     world.lose(3);

@@ -48,13 +48,16 @@ describe('the gate', () => {
   it('knows what the store remembers: nonces, budgets, revocations, its position', () => {
     const gate = loaded({
       nonces: [{ keyid: 'k', nonce: 'n', created: NOW }],
-      budgets: [{ lemma_id: 'run', used: 9, expires_at: NOW + 60 }],
+      budgets: [{ lemma_id: 'acme prod run', used: 9, expires_at: NOW + 60 }],
       revocations: [{ org: 'acme', env: 'prod', kind: 'key', value: keys.delegate.id }],
       position: { epoch: 4, seq: 17 },
     });
     denies('replay_detected', () => gate.spend({ keyid: 'k', nonce: 'n', created: NOW }, NOW));
     assert.equal(gate.nonces, 1);
-    assert.equal(gate.reserve([{ lemmaId: 'run', limit: 10, expires: NOW + 60 }], NOW)?.used, 10);
+    assert.equal(
+      gate.reserve([{ org: 'acme', env: 'prod', lemmaId: 'run', limit: 10, expires: NOW + 60 }], NOW)?.used,
+      10,
+    );
     denies('revoked', () => gate.admit(bound, ms), { ...ACTOR, value: keys.delegate.id });
     assert.deepEqual(gate.freshness(), { age_ms: 0, source: 'local', confirmed: true, epoch: 4, seq: 17 });
   });
@@ -184,8 +187,17 @@ describe('the gate', () => {
   });
 
   it('says how much of a budget is used', () => {
-    const gate = loaded({ budgets: [{ lemma_id: 'run', used: 9, expires_at: NOW + 60 }] });
-    assert.deepEqual([gate.budgetUsed('run'), gate.budgetUsed('other')], [9, 0]);
+    const gate = loaded({
+      budgets: [{ org: 'acme', env: 'prod', lemma_id: 'run', used: 9, expires_at: NOW + 60 }],
+    });
+    assert.deepEqual(
+      [
+        gate.budgetUsed('acme', 'prod', 'run'),
+        gate.budgetUsed('acme', 'prod', 'other'),
+        gate.budgetUsed('evil', 'prod', 'run'),
+      ],
+      [9, 0, 0],
+    );
   });
 
   it('goes back in no log, and anywhere in another', () => {
@@ -318,7 +330,9 @@ describe('the replay guard', () => {
 });
 
 describe('budgets', () => {
-  const line = (lemmaId: string, limit: number) => ({ lemmaId, limit, expires: NOW + 600 });
+  const line = (lemmaId: string, limit: number, org = 'acme') => ({
+    ...{ org, env: 'prod', lemmaId, limit, expires: NOW + 600 },
+  });
 
   it('count this request in', () => {
     assert.deepEqual(
@@ -329,8 +343,15 @@ describe('budgets', () => {
 
   it('speak for the one with the least left', () => {
     const b = createBudgets();
-    b.restore('run', 9, NOW + 600);
+    b.restore('acme prod run', 9, NOW + 600);
     assert.equal(b.reserve([line('runtime', 100), line('run', 10)], NOW)?.limit, 10);
+  });
+
+  it("count one tenant's lemma apart from another's of the same id", () => {
+    const b = createBudgets();
+    b.reserve([line('chosen', 100)], NOW);
+    assert.equal(b.reserve([line('chosen', 100, 'other')], NOW)?.used, 1);
+    assert.equal(b.reserve([line('chosen', 100)], NOW)?.used, 2);
   });
 
   it('count each lemma for itself', () => {
@@ -348,7 +369,7 @@ describe('budgets', () => {
       const lines = [line('runtime', 100), line('run', 10)];
       for (const asked of [lines, [...lines].reverse()]) {
         const b = createBudgets();
-        b.restore('runtime', runtimeUsed, NOW + 600);
+        b.restore('acme prod runtime', runtimeUsed, NOW + 600);
         assert.equal(b.reserve(asked, NOW)?.limit, speaks);
       }
     });

@@ -11,8 +11,8 @@ const run = { issued_at: NOW - 50, not_before: NOW - 40, claims: { budget: { ope
 const bound = verified({ runtime, run });
 const nonce = { keyid: 'k', nonce: 'n', created: NOW - 10 };
 const lines = [
-  { lemmaId: bound.runtime.id, limit: 5, expires: NOW + 3_000 },
-  { lemmaId: bound.run?.id ?? '', limit: 9, expires: NOW + 600 },
+  { org: 'acme', env: 'prod', lemmaId: bound.runtime.id, limit: 5, expires: NOW + 3_000 },
+  { org: 'acme', env: 'prod', lemmaId: bound.run?.id ?? '', limit: 9, expires: NOW + 600 },
 ];
 
 interface Case {
@@ -89,7 +89,13 @@ describe('the share of one request in what all nodes count', () => {
       [5, 9],
       [9, 5],
     ]) {
-      const counted = limits.map((limit) => ({ lemmaId: id, limit, expires: NOW + 600 }));
+      const counted = limits.map((limit) => ({
+        org: 'acme',
+        env: 'prod',
+        lemmaId: id,
+        limit,
+        expires: NOW + 600,
+      }));
       const { shares, asked } = share(taken([3]), { of, counted });
       assert.equal((await shares)?.limit, 5);
       assert.equal(asked[0]?.lines.length, 1);

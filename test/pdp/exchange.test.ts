@@ -217,7 +217,7 @@ describe('an exchange of a proof for a token', () => {
       assert.ok(like);
       const all = { ...settings.routes, routes: routes.map((over) => ({ ...like, ...over })) };
       const pdp = { ...world.pdp, policies, settings: () => ({ ...settings, routes: all }) };
-      return reasonOf(exchange(asked(bearing(chain())), {}, pdp, keyNamed('own').seed));
+      return reasonOf(exchange(asked(bearing(chain())), {}, pdp, keyNamed('own').seed, ends));
     };
     const routeAsked = async () => (await records())[0].route.id;
 

@@ -103,6 +103,7 @@ function world({ lease, snapshot = () => Promise.reject(new Error('not asked for
   const follower = createFollower({
     client,
     node: 'n1',
+    instance: 'i'.repeat(22),
     version: '0.1',
     gate,
     lease: createLeaseHolder(() => ({ ...now })),

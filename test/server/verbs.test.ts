@@ -222,6 +222,20 @@ describe('verbs of the control plane', () => {
       assert.equal((await renew(grant(key), { proof: body.header })).status, 200);
     });
 
+    it('ends 90 days after the operator had the first one issued, however often', async () => {
+      const day = 86_400;
+      const first = control.world.now / 1000;
+      let last = (await post('/issue-proof', { ...grant(key), ttl_s: day })).body;
+      let answer = { status: 200, body: last };
+      for (let renewals = 0; answer.status === 200 && renewals < 200; renewals += 1) {
+        last = answer.body;
+        control.world.now += (day - 100) * 1000;
+        answer = await renew(grant(key), { proof: last.header });
+      }
+      assert.deepEqual([answer.status, answer.body.error], [401, 'proof_expired']);
+      assert.equal(last.credential.expires_at, first + 90 * day);
+    });
+
     it('takes each PoP once', async () => {
       const headers = headersOf(grant(key), {});
       const first = await send(grant(key), headers);

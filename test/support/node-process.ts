@@ -15,6 +15,9 @@ const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
 export interface NodeProcess {
   readonly name: string;
   readonly notes: readonly string[];
+  readonly addresses: { readonly grpc: readonly string[]; readonly decision: string };
+  /** Writes its file anew, with these members in the place of those that it began with. */
+  configure(over: Record<string, unknown>): void;
   ask(request: WireRequest): Promise<Verdict>;
   signal(signal: NodeJS.Signals): void;
   /** Resolves with the first line of its log that matches, of those from `from` on. */
@@ -35,6 +38,8 @@ export interface NodeProcessOptions {
   readonly feed?: string;
   /** Where its spans go; default: nowhere. */
   readonly collector?: string;
+  /** Members of its file beside, or instead of, the usual ones. */
+  readonly config?: Record<string, unknown>;
 }
 
 /** @throws Error with what it said, when it ends before it is up */
@@ -46,6 +51,7 @@ export async function nodeProcess({
   pin,
   feed,
   collector,
+  config: own = {},
 }: NodeProcessOptions): Promise<NodeProcess> {
   const data = join(folder, name);
   mkdirSync(data, { recursive: true });
@@ -59,9 +65,11 @@ export async function nodeProcess({
     control: { url: control, keys: [pin], token_file: join(data, 'token') },
     ...(feed === undefined ? {} : { feed }),
     ...(collector === undefined ? {} : { telemetry: { traces: { endpoint: collector } } }),
+    ...own,
   };
   const file = join(data, 'lemma.yaml');
-  writeFileSync(file, stringify(config));
+  const configure = (over: Record<string, unknown>) => writeFileSync(file, stringify({ ...config, ...over }));
+  configure({});
   const child = spawn(process.execPath, [MAIN, 'pdp', '--config', file, '--json'], {
     env: { PATH: process.env.PATH },
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -76,12 +84,16 @@ export async function nodeProcess({
   });
   const [line] = await Promise.race([announced, gone]);
   gone.catch(() => undefined);
-  const { data: said } = JSON.parse(line) as { data?: { addresses: { grpc: string[] } } };
+  const { data: said } = JSON.parse(line) as {
+    data?: { addresses: { grpc: string[]; decision: string } };
+  };
   if (said === undefined) throw new Error(`pdp did not start: ${line}`);
   const client = connect(said.addresses.grpc[0] ?? '');
   return {
     name,
     notes,
+    addresses: said.addresses,
+    configure,
     ask: async (request) => verdictOf(await client.check(toCheckRequest(request))),
     signal: (signal) => void child.kill(signal),
     async noted(pattern, from = 0) {

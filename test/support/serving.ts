@@ -155,6 +155,12 @@ export async function serving(folder: string, flags?: readonly string[]): Promis
   };
 }
 
+/** Thumbprint of its authority's key, for nodes to pin. */
+export async function authorityPin({ control }: Serving): Promise<string> {
+  const { body } = await control('/api/wallet/keys');
+  return (body.keys as { use: string; kid: string }[]).find(({ use }) => use === 'authority')?.kid ?? '';
+}
+
 /** The configuration that `serving` writes. */
 export function servedConfig(): Record<string, unknown> {
   const listen = { grpc: '127.0.0.1:0', decision: '127.0.0.1:0', control: '127.0.0.1:0' };
