@@ -66,6 +66,8 @@ export function serveUnary(
   const began = timeout === null ? 0 : performance.now();
   const reader = messageReader(limit);
   let message: Message | null = null;
+  // Node keeps a stream that is over until its next major collection: what was said on it need not wait for that.
+  stream.once('close', () => stream.removeAllListeners());
   stream.on('data', (chunk: Buffer) => {
     if (ended(stream)) return;
     try {

@@ -39,7 +39,9 @@ export async function startLemma(
   const folder = mkdtempSync(join(tmpdir(), 'lemma-bench-'));
   const file = join(folder, 'lemma.yaml');
   const listen = { grpc: '127.0.0.1:0', decision: '127.0.0.1:0', control: '127.0.0.1:0' };
-  writeFileSync(file, JSON.stringify({ listen, data: folder, ...config }));
+  // As `lemma init` has it: in the folder of the configuration, which is watched, each page that is written would wake the loop.
+  const data = join(folder, '.lemma');
+  writeFileSync(file, JSON.stringify({ listen, data, ...config }));
   const [command, args] = onServerCore(process.execPath, [
     ...node,
     join(checkout, 'src/main.ts'),
