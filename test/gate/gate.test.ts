@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { createBudgets } from '../../src/gate/budget.ts';
+import { countedBy, createBudgets } from '../../src/gate/budget.ts';
 import { createGate } from '../../src/gate/gate.ts';
 import { createReplayGuard, NONCE_LIFE } from '../../src/gate/replay.ts';
 import type { LiveRuntime } from '../../src/gate/runtimes.ts';
@@ -188,7 +188,9 @@ describe('the gate', () => {
 
   it('says how much of a budget is used', () => {
     const gate = loaded({
-      budgets: [{ org: 'acme', env: 'prod', lemma_id: 'run', used: 9, expires_at: NOW + 60 }],
+      budgets: [
+        { lemma_id: countedBy({ org: 'acme', env: 'prod', lemmaId: 'run' }), used: 9, expires_at: NOW + 60 },
+      ],
     });
     assert.deepEqual(
       [
