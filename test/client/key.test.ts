@@ -71,7 +71,7 @@ describe('keys of an agent', () => {
 
   it('may be a pair that the caller keeps', async () => {
     const pair = await crypto.subtle.generateKey({ name: 'Ed25519' }, false, ['sign', 'verify']);
-    const key = await keyOf(pair as Parameters<typeof keyOf>[0]);
+    const key = await keyOf(pair as CryptoKey & Parameters<typeof keyOf>[0]);
     assert.ok(verifyEd25519(await key.sign(message), message, key.publicKey));
   });
 
@@ -80,7 +80,10 @@ describe('keys of an agent', () => {
       'sign',
       'verify',
     ]);
-    await assert.rejects(keyOf(pair as Parameters<typeof keyOf>[0]), /must be an Ed25519 key pair/);
+    await assert.rejects(
+      keyOf(pair as CryptoKey & Parameters<typeof keyOf>[0]),
+      /must be an Ed25519 key pair/,
+    );
   });
 });
 
