@@ -23,8 +23,10 @@ export interface Scene {
   close(): Promise<void>;
 }
 
-export async function openScene(): Promise<Scene> {
+/** `real`: on the machine's clock, for clients that have no other. */
+export async function openScene({ real = false } = {}): Promise<Scene> {
   let now = NOW;
+  const clock = () => (real ? Math.floor(Date.now() / 1000) : now);
   const upstream = await startUpstream();
   const api = { base_url: upstream.origin, path_prefixes: ['/v1'] };
   const apis = [
@@ -47,7 +49,7 @@ export async function openScene(): Promise<Scene> {
   ];
   const service = await running({
     config: { firewall: { listen: '127.0.0.1:0', apis } },
-    clock: () => now,
+    clock,
   });
   const gateway = `http://${service.app.addresses.firewall}`;
   return {
@@ -67,7 +69,7 @@ export async function openScene(): Promise<Scene> {
       assert.equal(issued.status, 200, JSON.stringify(issued.body));
       return issued.body.credential as Credential;
     },
-    now: () => now,
+    now: clock,
     forward(seconds) {
       now += seconds;
     },
