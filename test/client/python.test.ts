@@ -12,6 +12,7 @@ import type { Lemma } from '../../src/schema/lemma.ts';
 import { installFolder } from '../../tools/proxy/pypi.ts';
 import { needPart } from '../support/envoy-scene.ts';
 import { chain, credential, header, keys, NOW } from '../support/kit.ts';
+import { placed, programs } from './readme.ts';
 import { openScene, type Scene } from './scene.ts';
 
 const MODULE = fileURLToPath(new URL('../../tools/clients/python', import.meta.url));
@@ -216,6 +217,18 @@ print(json.dumps([other, renewed.request("PUT", job["write"], b"x", gateways=to)
       );
       assert.deepEqual([answer.code, answer.stdout], [0, '200 from the upstream\n'], answer.stderr);
       assert.match(scene.upstream.lines('x-lemma-pop').at(-1) ?? '', /^input=/);
+    });
+
+    it('is used in the README as it stands, but for where things are', async () => {
+      const { publicKey } = await keyFromSeed(seed);
+      const issued = await scene.onboard('python-4', publicKey);
+      writeFileSync(join(folder, 'my-runtime.proof.json'), JSON.stringify(issued));
+      writeFileSync(join(folder, 'my-runtime.key'), toBase64url(seed));
+      const [program = ''] = programs('python');
+      const places = { 'https://api.example.com': scene.upstream.origin, '.lemma': folder };
+      const lines = [placed(program, places), 'print(status, body, run.credential["claims"]["run_id"])'];
+      const answer = await run(['-c', lines.join('\n')]);
+      assert.equal(answer.stdout, "200 b'from the upstream' nightly\n", answer.stderr);
     });
 
     it('is denied after a kill', async () => {
