@@ -1,12 +1,17 @@
 import { Denial } from '../reason.ts';
 import { pathCovered } from '../schema/path.ts';
 import type { Route } from '../schema/request.ts';
+import { boundsOf } from './bounds.ts';
 import type { VerifiedChain } from './chain.ts';
-import { boundsOf } from './decode.ts';
 import { uncoveredScope } from './scope.ts';
 
 /** Step 12: whether a verified chain reaches this route, method and path. Throws audience_mismatch, scope_denied, bounds_exceeded. */
-export function checkReach(chain: VerifiedChain, route: Route, method: string, path: string): void {
+export function checkReach(
+  chain: VerifiedChain,
+  route: Pick<Route, 'org' | 'env' | 'audience' | 'scope'>,
+  method: string,
+  path: string,
+): void {
   const { org, env } = chain.root.claims;
   if (!chain.leaf.audience.includes(route.audience) || org !== route.org || env !== route.env) {
     throw new Denial(

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { cpSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -16,7 +16,17 @@ if (existsSync(backupPath))
   throw new Error(`${backupPath} is left from an interrupted pack: move it back to package.json`);
 rmSync(join(root, 'dist'), { recursive: true, force: true });
 const tsc = join(dirname(createRequire(import.meta.url).resolve('typescript/package.json')), 'bin', 'tsc');
-execFileSync(process.execPath, [tsc, '-p', join(root, 'tools/pack')], { stdio: 'inherit' });
+for (const project of ['tools/pack', 'tools/pack/types.json'])
+  execFileSync(process.execPath, [tsc, '-p', join(root, project)], { stdio: 'inherit' });
+// What tsc writes of a declaration names files as the source does.
+for (const name of readdirSync(join(root, 'dist'), { recursive: true, encoding: 'utf8' })) {
+  if (!name.endsWith('.d.ts')) continue;
+  const path = join(root, 'dist', name);
+  writeFileSync(
+    path,
+    readFileSync(path, 'utf8').replaceAll(/((?:from|import\()\s*'\.[^']+)\.ts'/g, "$1.js'"),
+  );
+}
 cpSync(join(root, 'src/docs'), join(root, 'dist/docs'), { recursive: true });
 
 const text = readFileSync(manifestPath, 'utf8');
@@ -32,5 +42,10 @@ const published = JSON.parse(
     .replaceAll('./src/', './dist/')
     .replaceAll('src/bin.js', 'dist/bin.js')
     .replaceAll(/(dist\/[\w/-]+)\.ts"/g, '$1.js"'),
-) as object;
-writeFileSync(manifestPath, `${JSON.stringify(published, null, 2)}\n`);
+) as { exports: Record<string, string> };
+const entries = Object.entries(published.exports).map(([name, path]) => [
+  name,
+  path.startsWith('./dist/') ? { types: path.replace(/\.js$/, '.d.ts'), default: path } : path,
+]);
+const complete = { ...published, exports: Object.fromEntries(entries) };
+writeFileSync(manifestPath, `${JSON.stringify(complete, null, 2)}\n`);
