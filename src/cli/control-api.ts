@@ -4,6 +4,7 @@ import type { Command } from 'commander';
 import { isLocal } from '../config/address.ts';
 import { type Call, textOption } from './command.ts';
 import { CliError, misuse } from './exit.ts';
+import { dataFolder } from './local/folder.ts';
 
 /** The control plane as an operator's command calls it. */
 export interface ControlApi {
@@ -26,7 +27,10 @@ const PATIENCE_MS = 15_000;
 /** `--api-base` and `--data`, which say where the control plane is and where its operator key. */
 export function defineControlOptions(command: Command): void {
   command.option('--api-base <url>', `The control plane (default: LEMMA_BASE_URL, else ${DEFAULT_BASE})`);
-  command.option('--data <folder>', 'Folder with operator.key, unless LEMMA_OPERATOR_KEY is set', './.lemma');
+  command.option(
+    '--data <folder>',
+    'Folder with keys and proofs (default: ./.lemma where it is, else ~/.lemma)',
+  );
 }
 
 /** Throws CliError when the base is no place for a key, or there is no key. */
@@ -62,11 +66,6 @@ export function controlApi(call: Call): ControlApi {
       return { body, bytes: Number(response.headers.get('content-length')) };
     },
   };
-}
-
-/** The folder that holds keys and proofs. */
-export function dataFolder(call: Call): string {
-  return resolve(call.folder, textOption(call.options, 'data') ?? './.lemma');
 }
 
 /** The operator key opens everything: it goes over TLS, or stays on this machine. */

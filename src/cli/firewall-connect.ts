@@ -1,5 +1,5 @@
-import { existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { resolve } from 'node:path';
+import { existsSync, mkdirSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { type Command, Option } from 'commander';
 import { publicKeyOf, randomBytes } from '#runtime';
 import { loadConfig } from '../config/load.ts';
@@ -7,8 +7,11 @@ import { toBase64url } from '../crypto/base64url.ts';
 import { ID_PATTERN, PROFILES } from '../schema/common.ts';
 import type { Config } from '../schema/config.ts';
 import { type Call, collect, listOption, type Result, textOption } from './command.ts';
-import { controlApi, dataFolder, defineControlOptions, member } from './control-api.ts';
+import { controlApi, defineControlOptions, member } from './control-api.ts';
 import { CliError, misuse } from './exit.ts';
+import { dataFolder } from './local/folder.ts';
+import { newPassphrase } from './local/passphrase.ts';
+import { type RuntimeFiles, runtimeFiles, writeRuntime } from './local/runtime-files.ts';
 import { checkCommand, shown } from './next-steps.ts';
 
 export function define(command: Command): void {
@@ -27,13 +30,14 @@ export function define(command: Command): void {
       '--audience <origin>',
       'What its proof is for; again for more (default: of low-risk routes)',
       collect,
-    );
+    )
+    .option('--seal-key', 'Seal its private key by a passphrase (LEMMA_KEY_PASSPHRASE, else asked for)');
 }
 
 /**
- * Registers the runtime and gets its proof. The private key is made here and stays here; written beside the operator
- * key, each 0600: `<runtime>.proof.json` (the credential), `<runtime>.credential` (its header's value) and
- * `<runtime>.key` (seed, base64url).
+ * Registers the runtime and gets its proof. The private key is made here and stays here; written to the data
+ * folder, each 0600: `<runtime>.proof.json` (the credential), `<runtime>.credential` (its header's value) and
+ * `<runtime>.key` (seed, base64url; sealed with `--seal-key`).
  */
 export async function run(call: Call): Promise<Result> {
   const identity = identityOf(call);
@@ -42,6 +46,7 @@ export async function run(call: Call): Promise<Result> {
   const grant = grantOf(call, config);
   const profile = textOption(call.options, 'profile');
   const api = controlApi(call);
+  const passphrase = call.options.sealKey === true ? await newPassphrase(call) : null;
 
   const seed = randomBytes(32);
   const key = toBase64url(publicKeyOf(seed));
@@ -53,10 +58,8 @@ export async function run(call: Call): Promise<Result> {
   const issued = await api.post('/api/wallet/runtimes/issue-proof', request);
   const credential = credentialFor(issued.credential, identity.runtime_id, key);
 
-  const json = JSON.stringify(credential);
-  writePrivate(files.key, toBase64url(seed));
-  writePrivate(files.proof, json);
-  writePrivate(files.credential, toBase64url(new TextEncoder().encode(json)));
+  mkdirSync(dirname(files.proof), { recursive: true, mode: 0o700 });
+  await writeRuntime(files, { seed, credential, passphrase });
   const steps = config === null ? null : { program: call.program, folder: call.folder, config };
   const next = steps === null ? null : checkCommand(steps, files.credential);
   return {
@@ -91,16 +94,9 @@ function idOption(call: Call, name: string, flag: string, fallback: string | und
   return id;
 }
 
-interface Files {
-  readonly key: string;
-  readonly proof: string;
-  readonly credential: string;
-}
-
 /** A key file without a proof beside it is somebody else's: `operator.key`, say. */
-function filesFor(folder: string, runtime: string): Files {
-  const file = (ending: string) => resolve(folder, `${runtime}.${ending}`);
-  const files = { key: file('key'), proof: file('proof.json'), credential: file('credential') };
+function filesFor(folder: string, runtime: string): RuntimeFiles {
+  const files = runtimeFiles(folder, runtime);
   if (existsSync(files.key) && !existsSync(files.proof)) {
     throw misuse(`${files.key} is no runtime's key and would be lost: choose another --runtime-id`);
   }
@@ -136,17 +132,4 @@ function credentialFor(credential: unknown, runtime: string, key: string): objec
     throw new CliError('answer_invalid', 'the control plane sent a credential for another key or runtime');
   }
   return credential;
-}
-
-/** Whole or not at all, and never readable by others, not even for a moment. */
-function writePrivate(file: string, text: string): void {
-  mkdirSync(resolve(file, '..'), { recursive: true, mode: 0o700 });
-  const draft = `${file}.${process.pid}.tmp`;
-  try {
-    writeFileSync(draft, text, { flag: 'wx', mode: 0o600 });
-    renameSync(draft, file);
-  } catch (error) {
-    rmSync(draft, { force: true });
-    throw error;
-  }
 }

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
+import { KeyFileError } from '../authority/secret-file.ts';
 import { type Environment, invocation, userFolder } from '../config/environment.ts';
 import { ConfigError } from '../config/error.ts';
 import type { Call, CommandFile, Options, Result } from './command.ts';
@@ -127,6 +128,15 @@ function failureOf(error: unknown): Failure | null {
   if (error instanceof CliError) {
     const { code, exit, message } = error;
     return { code, exit, data: { message, ...error.data }, lines: [`error: ${message}`] };
+  }
+  if (error instanceof KeyFileError) {
+    const { message, path } = error;
+    return {
+      code: 'file_unsafe',
+      exit: EXIT.failed,
+      data: { message, file: path },
+      lines: [`error: ${message}`],
+    };
   }
   const message = error instanceof Error ? error.message : String(error);
   const lines = [`error: ${message}`, ...(error instanceof Error && error.stack ? [error.stack] : [])];
