@@ -14,7 +14,8 @@ export async function runCli(argv: readonly string[], env: Environment): Promise
   const terminal = terminalOf(process.stdout, process.stderr);
   const { path, chosen } = choose(argv.filter((word) => !word.startsWith('-')));
   const say = (result: Result) => {
-    if (json) terminal.line(envelope(path, true, null, result.data));
+    const { failure = null, data } = result;
+    if (json) terminal.line(envelope(path, failure === null, failure, data));
     else for (const line of result.lines) terminal.line(line);
   };
   try {
@@ -28,7 +29,7 @@ export async function runCli(argv: readonly string[], env: Environment): Promise
     const call: Call = { args, options, env, folder, program, json, terminal, report: say, complain: sorry };
     const result = await file.run(call);
     if (result !== null) say(result);
-    return EXIT.done;
+    return result?.failure === undefined ? EXIT.done : EXIT.failed;
   } catch (error) {
     return complain(failureOf(error), path, json, terminal);
   }

@@ -97,9 +97,13 @@ export async function writeRuntime(
   files: RuntimeFiles,
   { seed, credential, passphrase }: { seed: Uint8Array; credential: object; passphrase: string | null },
 ): Promise<void> {
+  replaceFile(files.key, passphrase === null ? toBase64url(seed) : await sealKey(seed, passphrase));
+  replaceProof(files, credential);
+}
+
+/** Another proof for the key that is there already. */
+export function replaceProof(files: RuntimeFiles, credential: object): void {
   const json = JSON.stringify(credential);
-  const key = passphrase === null ? toBase64url(seed) : await sealKey(seed, passphrase);
-  replaceFile(files.key, key);
   replaceFile(files.proof, json);
   replaceFile(files.credential, toBase64url(new TextEncoder().encode(json)));
 }
