@@ -3,6 +3,7 @@ import { randomBytes } from '#runtime';
 import { createSecret, removeSecret } from '../authority/secret-file.ts';
 import { type LoadedConfig, loadConfig } from '../config/load.ts';
 import { toBase64url } from '../crypto/base64url.ts';
+import { InputError } from '../reason.ts';
 import type { FirewallState } from '../schema/local-state.ts';
 import type { Call, Result } from './command.ts';
 import { CliError, EXIT } from './exit.ts';
@@ -118,7 +119,9 @@ async function openControl(
     stop: () => stop('asked'),
     async reload() {
       const loaded = loadConfig(plan.options);
-      await reload(loaded);
+      await reload(loaded).catch((error: unknown) => {
+        throw error instanceof InputError ? loaded.locateError(error) : error;
+      });
       return { revision: loaded.revision };
     },
     decisions: recent.after,

@@ -1,6 +1,7 @@
 import { randomUUID, timingSafeEqual } from 'node:crypto';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { sha256 } from '#runtime';
+import { ConfigError } from '../../config/error.ts';
 import { InputError } from '../../reason.ts';
 import { bindSocket } from '../../server/socket.ts';
 import { CliError } from '../exit.ts';
@@ -130,6 +131,7 @@ function refusal(status: number, error: string, message: string): Answered {
 
 function failed(error: unknown): Answered {
   if (error instanceof InputError) return refusal(400, 'invalid_request', error.message);
+  if (error instanceof ConfigError) return refusal(400, 'config_invalid', error.message);
   if (error instanceof CliError) return refusal(502, error.code, error.message);
   return refusal(500, 'internal_error', error instanceof Error ? error.message : String(error));
 }
