@@ -25,13 +25,14 @@ export async function run(call: Call): Promise<null> {
   }).catch((error: unknown) => {
     throw error instanceof InputError ? loaded.locateError(error) : error;
   });
-  const { grpc, decision } = node.addresses;
+  const { grpc, decision, firewall } = node.addresses;
   call.report({
     data: { node: node.node, addresses: node.addresses, revision: loaded.revision },
     lines: [
       `${call.terminal.style('green', 'A decision node is up')}: ${node.node} (configuration ${loaded.revision})`,
       ...grpc.map((address) => `  gRPC      ${address}`),
       `  decision  ${decision}`,
+      ...(firewall === null ? [] : [`  firewall  ${firewall}`]),
     ],
   });
   await stopped;

@@ -3,7 +3,7 @@ import { PERMISSIONS } from '../schema/access.ts';
 import { type Call, collect, listOption, type Result } from './command.ts';
 import { misuse } from './exit.ts';
 import { openBrowser } from './local/browser.ts';
-import { askForCode, awaitApproval, clientName } from './local/device-flow.ts';
+import { askForCode, awaitApproval, clientName, type DeviceToken } from './local/device-flow.ts';
 import { openHome } from './local/folder.ts';
 import { baseFor, DEFAULT_BASE } from './local/place.ts';
 import { describe, LAPTOP_PERMISSIONS, sessionShown } from './local/sign-in.ts';
@@ -26,15 +26,7 @@ export async function run(call: Call): Promise<Result> {
   const asked = permissionsOf(call);
   const base = baseFor(call);
   const home = openHome(call);
-  const client = clientName();
-  const code = await askForCode(base, client, asked.join(' '));
-  const page = code.verification_uri_complete ?? code.verification_uri;
-  call.terminal.note(`To let this computer act for you at ${base}, open`);
-  call.terminal.note(`  ${page}`);
-  call.terminal.note(`and compare the code: ${call.terminal.styleNote('bold', code.user_code)}`);
-  if (call.terminal.interactive && !call.json && call.options.browser !== false) openBrowser(page);
-
-  const { token, expires_in } = await untilInterrupted((signal) => awaitApproval(base, client, code, signal));
+  const { token, expires_in } = await untilInterrupted((signal) => tokenFor(call, base, asked, signal));
   const expires_at = new Date(Date.now() + expires_in * 1000).toISOString();
   const session = await describe({ kind: 'device', base, token, expires_at }, call);
   writeSession(home, session);
@@ -48,6 +40,22 @@ export async function run(call: Call): Promise<Result> {
         : ['  note      without nodes.connect a local firewall cannot follow this control plane']),
     ],
   };
+}
+
+async function tokenFor(
+  call: Call,
+  base: string,
+  asked: readonly string[],
+  signal: AbortSignal,
+): Promise<DeviceToken> {
+  const client = clientName();
+  const code = await askForCode(base, client, asked.join(' '));
+  const page = code.verification_uri_complete ?? code.verification_uri;
+  call.terminal.note(`To let this computer act for you at ${base}, open`);
+  call.terminal.note(`  ${page}`);
+  call.terminal.note(`and compare the code: ${call.terminal.styleNote('bold', code.user_code)}`);
+  if (call.terminal.interactive && !call.json && call.options.browser !== false) openBrowser(page);
+  return awaitApproval(base, client, code, signal);
 }
 
 function permissionsOf(call: Call): string[] {

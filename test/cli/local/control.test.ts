@@ -6,7 +6,8 @@ import { apiAt, type Laptop, laptop, upstream } from './laptop.ts';
 describe('the control channel', () => {
   let computer: Laptop;
   let behind: Awaited<ReturnType<typeof upstream>>;
-  before(async () => {
+  before(async function () {
+    this.timeout(120_000);
     computer = laptop();
     behind = await upstream();
     const page = { id: 'page', taint_on_response: true, scope: ['page.read'], action: 'page.read' };
