@@ -31,6 +31,7 @@ import type { Feed } from './feed/feed.ts';
 import { createLocalFeed } from './feed/local.ts';
 import type { Shared } from './feed/shared.ts';
 import { type FeedKey, signStatement } from './feed/statement.ts';
+import type { Firewall, FirewallOptions } from './firewall/firewall.ts';
 import { headerSecret } from './firewall/secret.ts';
 import { createGate, type Freshness, type Gate } from './gate/gate.ts';
 import type { LiveRuntime } from './gate/runtimes.ts';
@@ -467,17 +468,7 @@ async function compose(
   stops.push(() => control.close());
   // Before that: whoever waits for a bundle is answered, and not waited for.
   stops.push(async () => served.close());
-  const firewall =
-    config.firewall === null
-      ? null
-      : await (await import('./firewall/firewall.ts')).startFirewall({
-          address: config.firewall.listen,
-          apis: config.firewall.apis,
-          decide: answer,
-          taint: (actor, { api, decision_id }) =>
-            taint(home, actor.runtime_id, `answer of ${api} (${decision_id})`),
-          log: logger,
-        });
+  const firewall = await firewallOf(config, { decide: answer, taint, log: logger });
   if (firewall !== null) stops.push(() => firewall.close());
 
   const secured = [
@@ -637,6 +628,23 @@ function settingsFrom({ config, revision }: LoadedConfig, ring: KeyRing): Settin
   const { org, env } = config;
   const apis = config.firewall?.apis ?? [];
   return settingsOf(config, revision, ring.trusted('authority'), apiRoutes(apis, { org, env }));
+}
+
+/** The configuration's firewall, or null where it has none. `taint` as the Pdp's. */
+export async function firewallOf(
+  { firewall, org, env }: Config,
+  { decide, taint, log }: Pick<FirewallOptions, 'decide' | 'log'> & Pick<Pdp, 'taint'>,
+): Promise<Firewall | null> {
+  if (firewall === null) return null;
+  const { startFirewall } = await import('./firewall/firewall.ts');
+  return startFirewall({
+    address: firewall.listen,
+    apis: firewall.apis,
+    decide,
+    taint: (actor, { api, decision_id }) =>
+      taint({ org, env }, actor.runtime_id, `answer of ${api} (${decision_id})`),
+    log,
+  });
 }
 
 export function runtimesOf(gate: Pick<Gate, 'runtimes'>, { org, env }: Tenant): LiveRuntime[] {

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { publicKeyOf, randomBytes, signEd25519 } from '#runtime';
 import {
   type AppOptions,
+  firewallOf,
   fixedProblems,
   type Live,
   listening,
@@ -264,17 +265,7 @@ async function compose(
       })
     : null;
   stops.push(async () => decision?.close());
-  const firewall =
-    config.firewall === null
-      ? null
-      : await (await import('./firewall/firewall.ts')).startFirewall({
-          address: config.firewall.listen,
-          apis: config.firewall.apis,
-          decide: answer,
-          taint: (actor, { api, decision_id }) =>
-            taint({ org, env }, actor.runtime_id, `answer of ${api} (${decision_id})`),
-          log: logger,
-        });
+  const firewall = await firewallOf(config, { decide: answer, taint, log: logger });
   if (firewall !== null) stops.push(() => firewall.close());
   return {
     node,
