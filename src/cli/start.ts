@@ -8,7 +8,7 @@ import type { FirewallState } from '../schema/local-state.ts';
 import type { Call, Result } from './command.ts';
 import { CliError, EXIT } from './exit.ts';
 import { findFirewall } from './local/control-channel.ts';
-import { serveControl } from './local/control-server.ts';
+import { type ControlTarget, serveControl } from './local/control-server.ts';
 import { startDetached } from './local/detach.ts';
 import { EXAMPLE_API } from './local/example.ts';
 import { controlChannelPath, homeFiles, openHome } from './local/folder.ts';
@@ -46,13 +46,14 @@ export async function run(call: Call): Promise<Result | null> {
   const plan = await planGateway(call);
   for (const warning of plan.loaded.warnings)
     call.terminal.note(call.terminal.styleNote('yellow', `warning: ${warning}`));
-  const ends: (() => unknown)[] = [() => plan.example?.close()];
+  const ends: Ends = [() => plan.example?.close()];
   try {
+    const channel = await holdChannel(home, ends);
     const output = (line: string) => call.terminal.note(line);
     const level = call.terminal.interactive ? 'warn' : 'info';
     const gateway = await startGateway(plan, { output, level }, call);
     ends.push(() => gateway.stop());
-    const { asked } = await openControl(call, home, { plan, gateway }, ends);
+    const { asked } = openChannel(call, home, { plan, gateway, channel }, ends);
     const ended = await Promise.race([signal.then(() => 'signal'), asked]);
     if (!call.json) call.terminal.note(ended === 'signal' ? 'Stopping' : 'Stopping, as `lemma stop` asked');
   } finally {
@@ -61,15 +62,22 @@ export async function run(call: Call): Promise<Result | null> {
   return null;
 }
 
-/** Whoever asks twice does not want to wait. */
-async function tidyUp(ends: (() => unknown)[]): Promise<void> {
+type Ends = (() => unknown)[];
+
+/** The last that was begun first. What fails keeps nothing else from being ended; whoever asks twice does not want to wait. */
+async function tidyUp(ends: Ends): Promise<void> {
   const hurry = () => process.exit(EXIT.failed);
   for (const signal of SIGNALS) process.once(signal, hurry);
-  try {
-    for (const end of ends.reverse()) await end();
-  } finally {
-    for (const signal of SIGNALS) process.off(signal, hurry);
+  const failures: unknown[] = [];
+  for (const end of ends.reverse()) {
+    try {
+      await end();
+    } catch (error) {
+      failures.push(error);
+    }
   }
+  for (const signal of SIGNALS) process.off(signal, hurry);
+  if (failures.length > 0) throw failures[0];
 }
 
 /** One local firewall of a user. What a killed one left behind is taken away, and said. Throws CliError `already_running`. */
@@ -90,21 +98,46 @@ async function refuseSecond(call: Call, home: string): Promise<void> {
   removeFirewallState(home);
 }
 
+interface Channel {
+  readonly path: string;
+  readonly secret: string;
+  /** From now on it is answered by this. */
+  serve(target: ControlTarget): void;
+}
+
+/** Before anything else is opened: of two that start at once, one gets the channel. */
+async function holdChannel(home: string, ends: Ends): Promise<Channel> {
+  const path = controlChannelPath(home);
+  const secret = toBase64url(randomBytes(32));
+  let target: ControlTarget | null = null;
+  const server = await serveControl(path, secret, () => target).catch((error: unknown) => {
+    throw error instanceof InputError ? new CliError('already_running', error.message) : error;
+  });
+  ends.push(() => server.close());
+  return {
+    path,
+    secret,
+    serve(now) {
+      target = now;
+    },
+  };
+}
+
 interface Parts {
   readonly plan: Plan;
   readonly gateway: Gateway;
+  readonly channel: Channel;
 }
 
 /** Opens the control channel, then says in `firewall.json` where. `asked` resolves when the channel is told to stop. */
-async function openControl(
+function openChannel(
   call: Call,
   home: string,
-  { plan, gateway }: Parts,
-  ends: (() => unknown)[],
-): Promise<{ asked: Promise<'asked'> }> {
-  const files = homeFiles(home);
-  const state = stateOf(home, plan, gateway);
-  const secret = toBase64url(randomBytes(32));
+  { plan, gateway, channel }: Parts,
+  ends: Ends,
+): { asked: Promise<'asked'> } {
+  const { secret: secretFile } = homeFiles(home);
+  const state = stateOf(channel.path, plan, gateway);
   const { promise: asked, resolve: stop } = Promise.withResolvers<'asked'>();
   let { config } = plan.loaded;
   const reload = async (loaded: LoadedConfig) => {
@@ -114,7 +147,7 @@ async function openControl(
   const watch = watchAll(call, { ...gateway, reload }, plan.loaded, plan.options);
   ends.push(() => watch.close());
   const recent = rememberDecisions(gateway.live);
-  const server = await serveControl(state.control_channel, secret, {
+  channel.serve({
     status: () => statusOf({ state, config, live: gateway.live, counts: recent.counts() }),
     stop: () => stop('asked'),
     async reload() {
@@ -127,11 +160,10 @@ async function openControl(
     decisions: recent.after,
     ask: (method, path, body) => askControlPlane(gateway, method, path, body),
   });
-  ends.push(() => server.close());
   // The last thing that goes: whoever waits for the end looks at it.
   ends.unshift(() => removeFirewallState(home, state.instance));
-  removeSecret(files.secret);
-  createSecret(files.secret, secret);
+  removeSecret(secretFile);
+  createSecret(secretFile, channel.secret);
   writeFirewallState(home, state);
   call.report(announcement(call, state, plan));
   return { asked };
@@ -157,14 +189,14 @@ async function askControlPlane(
   return { status: response.status, body: (await response.json()) as object };
 }
 
-function stateOf(home: string, { loaded }: Plan, gateway: Gateway): FirewallState {
+function stateOf(channel: string, { loaded }: Plan, gateway: Gateway): FirewallState {
   return {
     v: 1,
     pid: process.pid,
     instance: toBase64url(randomBytes(16)),
     mode: gateway.mode,
     listen: gateway.listen,
-    control_channel: controlChannelPath(home),
+    control_channel: channel,
     control_plane: gateway.controlPlane,
     operator_key_file: gateway.operatorKeyFile,
     data: loaded.config.data,

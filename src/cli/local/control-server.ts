@@ -34,11 +34,15 @@ export interface ControlServer {
 const LONGEST_BODY = 64 * 1024;
 const RUNTIME = /^\/runtimes\/([a-z0-9][a-z0-9._-]{0,63})(?:\/(approve|taint|kill))?$/;
 
-/** @throws InputError (`control_channel`) where something else is at the path, or listens there. */
+/**
+ * `target` null: it is held, and not ready yet. The path is held by one process alone.
+ *
+ * @throws InputError (`control_channel`) where something else is at the path, or listens there
+ */
 export async function serveControl(
   path: string,
   secret: string,
-  target: ControlTarget,
+  target: () => ControlTarget | null,
 ): Promise<ControlServer> {
   const expected = digestOf(secret);
   const server = createServer({ maxHeaderSize: 16 * 1024 }, (request, response) => {
@@ -64,7 +68,7 @@ export async function serveControl(
 
 interface Guarded {
   readonly expected: Uint8Array;
-  readonly target: ControlTarget;
+  readonly target: () => ControlTarget | null;
 }
 
 interface Answered {
@@ -85,15 +89,17 @@ async function answer(request: IncomingMessage, response: ServerResponse, guarde
   response.end(text, after);
 }
 
-async function answerTo(request: IncomingMessage, { expected, target }: Guarded): Promise<Answered> {
+async function answerTo(request: IncomingMessage, guarded: Guarded): Promise<Answered> {
   const { host, origin } = request.headers;
   if (host !== CONTROL_HOST) return refusal(403, 'forbidden', `Host must be ${CONTROL_HOST}`);
   if (origin !== undefined || request.headers['sec-fetch-site'] !== undefined)
     return refusal(403, 'forbidden', 'web pages are not served');
   const shown = request.headers[CONTROL_SECRET];
-  if (typeof shown !== 'string' || !timingSafeEqual(digestOf(shown), expected))
+  if (typeof shown !== 'string' || !timingSafeEqual(digestOf(shown), guarded.expected))
     return refusal(401, 'auth_required', `${CONTROL_SECRET} must be what control.secret holds`);
 
+  const target = guarded.target();
+  if (target === null) return refusal(503, 'state_not_ready', 'the firewall is starting: ask again');
   const url = new URL(request.url ?? '', `http://${CONTROL_HOST}`);
   const runtime = RUNTIME.exec(url.pathname);
   const asked = `${request.method} ${runtime === null ? url.pathname : `/runtimes/…/${runtime[2] ?? ''}`}`;

@@ -10,6 +10,7 @@ import type { BundleRef } from '../../schema/decision.ts';
 import type { SessionState } from '../../schema/local-state.ts';
 import { type Call, textOption } from '../command.ts';
 import { CliError, misuse } from '../exit.ts';
+import { httpBase } from '../next-steps.ts';
 import { type Example, startExample } from './example.ts';
 import { dataFolder, given, homeFolder } from './folder.ts';
 import { ended, plainBase } from './place.ts';
@@ -52,36 +53,29 @@ type Output = Pick<AppOptions, 'output' | 'level'>;
  * @throws CliError, ConfigError
  */
 export async function planGateway(call: Call): Promise<Plan> {
-  const example = await startExample();
+  const flags = {
+    'firewall.listen': textOption(call.options, 'listen'),
+    data: textOption(call.options, 'data'),
+  };
+  const named = { file: textOption(call.options, 'config'), flags, env: call.env, cwd: call.folder };
+  // Flags would make a `firewall` of their own.
+  const said = loadConfig({ ...named, flags: {} }).config;
+  const session = await sessionFor(call, said);
+  const mode =
+    session !== null || (said.control !== null && call.options.embedded !== true) ? 'node' : 'embedded';
+  const usual =
+    mode === 'node'
+      ? { data: join(homeFolder(call), 'node'), ...identityOf(session) }
+      : { data: dataFolder(call), 'listen.control': await controlAddress() };
+  const example = said.firewall === null ? await startExample() : null;
   try {
-    const flags = { 'firewall.listen': textOption(call.options, 'listen') };
-    const named = { file: textOption(call.options, 'config'), flags, env: call.env, cwd: call.folder };
-    const firewall = { 'firewall.apis': [example.api] };
-    const usual = { ...firewall, data: dataFolder(call), 'listen.control': await controlAddress() };
-    const first = loadConfig({ ...named, fallbacks: withoutFirewall(named, usual) });
-    const session = await sessionFor(call, first.config);
-    const follows = session !== null || first.config.control !== null;
-    const home = homeFolder(call);
-    const options: LoadOptions = {
-      ...named,
-      fallbacks: withoutFirewall(
-        named,
-        follows ? { ...firewall, data: join(home, 'node'), ...identityOf(session) } : usual,
-      ),
-    };
+    const apis = example === null ? {} : { 'firewall.apis': [example.api] };
+    const options: LoadOptions = { ...named, fallbacks: { ...usual, ...apis } };
     const loaded = loadConfig(options);
-    refuseOpen(loaded, follows);
-    const used = loaded.config.firewall?.apis.some(({ base_url }) => base_url === example.api.base_url);
-    if (used !== true) await example.close();
-    return {
-      loaded,
-      options,
-      mode: follows ? 'node' : 'embedded',
-      session,
-      example: used === true ? example : null,
-    };
+    refuseOpen(loaded, mode);
+    return { loaded, options, mode, session, example };
   } catch (error) {
-    await example.close();
+    await example?.close();
     throw error;
   }
 }
@@ -103,7 +97,7 @@ async function startEmbedded({ loaded }: Plan, output: Output): Promise<Gateway>
   return {
     mode: 'embedded',
     listen: app.addresses.firewall ?? '',
-    controlPlane: `http://${app.addresses.control}`,
+    controlPlane: httpBase(app.addresses.control, loaded.config.listen.control.tls !== null) ?? '',
     operatorKeyFile: app.operatorKeyFile,
     live: app.live,
     version: version(),
@@ -117,10 +111,11 @@ async function startEmbedded({ loaded }: Plan, output: Output): Promise<Gateway>
 async function startFollowing({ loaded, session }: Plan, output: Output, call: Call): Promise<Gateway> {
   const url = loaded.config.control?.url ?? '';
   const file = loaded.config.control?.token_file ?? '';
-  // A session that was renewed meanwhile is used from its next call on.
   const token = () => {
-    const stored = readSession(homeFolder(call));
-    return (stored?.api_base === session?.api_base ? stored : session)?.token ?? readSecret(file) ?? '';
+    if (session === null) return readSecret(file) ?? '';
+    // One that was renewed meanwhile is used from its next call on; what came by the environment is not stored.
+    const stored = call.env.LEMMA_API_KEY?.trim() === session.token ? null : readSession(homeFolder(call));
+    return (stored?.api_base === session.api_base ? stored : session).token;
   };
   const [{ startNode }, { version }] = await Promise.all([import('../../node.ts'), import('../../app.ts')]);
   const node = await startNode(loaded, {
@@ -183,27 +178,17 @@ function identityOf(session: SessionState | null): Readonly<Record<string, unkno
   return { org, env, 'control.url': api_base, 'control.keys': authority_keys };
 }
 
-/** A configuration with a `firewall` of its own has no need of the example. */
-function withoutFirewall(
-  options: Omit<LoadOptions, 'fallbacks'>,
-  fallbacks: Readonly<Record<string, unknown>>,
-): Readonly<Record<string, unknown>> {
-  const { firewall } = loadConfig({ ...options, flags: {} }).config;
-  const { 'firewall.apis': _, ...others } = fallbacks;
-  return firewall === null ? fallbacks : others;
-}
-
 /** Agents, and the operator key, stay on this machine. */
-function refuseOpen({ config }: LoadedConfig, follows: boolean): void {
+function refuseOpen({ config }: LoadedConfig, mode: Plan['mode']): void {
   const wanted = [
     ['firewall.listen', config.firewall?.listen ?? ''],
-    ...(follows ? [] : [['listen.control', config.listen.control.address] as const]),
+    ...(mode === 'node' ? [] : [['listen.control', config.listen.control.address] as const]),
   ] as const;
   for (const [field, text] of wanted) {
     const address = parseAddress(text);
-    if (address === null || !isLocal(address))
+    if (address?.kind !== 'tcp' || !isLocal(address))
       throw misuse(
-        `${field}: must be on loopback (127.0.0.1:8787), not ${text}; \`lemma serve\` is for others`,
+        `${field}: must be a port on loopback (127.0.0.1:8787), not ${text}; \`lemma serve\` is for others`,
       );
   }
 }
