@@ -76,7 +76,7 @@ describe('the local firewall', () => {
   it('listens on this machine alone', async () => {
     const { code, data } = await computer.json(['start', '--listen', '0.0.0.0:0']);
     assert.equal(code, 2);
-    assert.match(data.message, /^firewall\.listen: must be on loopback/);
+    assert.match(data.message, /^firewall\.listen: must be a port on loopback/);
   });
 
   it('says what is wrong with a configuration, and where, in the background too', async () => {
