@@ -22,7 +22,7 @@ import { createActivity } from './decision-log/activity.ts';
 import { createAlerts } from './decision-log/alerts.ts';
 import { exportItems, provenLines } from './decision-log/export.ts';
 import { createLags } from './decision-log/lags.ts';
-import { openLog } from './decision-log/log.ts';
+import { openLog, type RecordListener } from './decision-log/log.ts';
 import { createNodeWatch } from './decision-log/node-watch.ts';
 import { createRetention, type Retention } from './decision-log/retention.ts';
 import { createTail } from './decision-log/tail.ts';
@@ -32,8 +32,10 @@ import type { Feed } from './feed/feed.ts';
 import { createLocalFeed } from './feed/local.ts';
 import type { Shared } from './feed/shared.ts';
 import { type FeedKey, signStatement } from './feed/statement.ts';
+import type { Firewall, FirewallOptions } from './firewall/firewall.ts';
 import { headerLines, headerSecret } from './firewall/secret.ts';
-import { createGate, type Gate } from './gate/gate.ts';
+import { createGate, type Freshness, type Gate } from './gate/gate.ts';
+import type { LiveRuntime } from './gate/runtimes.ts';
 import { createAdmission } from './pdp/admission.ts';
 import { decide, type Pdp, type Settings } from './pdp/decide.ts';
 import { exchange } from './pdp/exchange.ts';
@@ -81,10 +83,24 @@ export interface AppOptions {
   readonly compiler?: CompilerOptions;
   /** The least that is logged; default: info. */
   readonly level?: 'info' | 'warn';
+  /** Nothing listens for enforcement points elsewhere, gRPC or REST: the firewall is the only one. */
+  readonly firewallOnly?: boolean;
+}
+
+/** What a process knows of itself at this moment, without asking anybody. */
+export interface Live {
+  freshness(): Freshness;
+  /** Whether the control plane answers; null: it is this process. */
+  connected(): boolean | null;
+  /** Of the deployment's own org and env. */
+  runtimes(): LiveRuntime[];
+  bundles(): BundleRef[];
+  /** Hears of each record once it is on disk. Gives a function that ends it. */
+  onRecord(listener: RecordListener): () => void;
 }
 
 export interface App {
-  /** As bound: a port 0 is replaced by the real one. */
+  /** As bound: a port 0 is replaced by the real one. With `firewallOnly` no gRPC, and `decision` is empty. */
   readonly addresses: {
     readonly grpc: readonly string[];
     readonly decision: string;
@@ -92,6 +108,7 @@ export interface App {
     readonly firewall: string | null;
   };
   readonly operatorKeyFile: string;
+  readonly live: Live;
   /** Takes a whole new configuration into use, or rejects (InputError) and goes on with the old one. */
   reload(loaded: LoadedConfig): Promise<void>;
   /**
@@ -367,7 +384,8 @@ async function compose(
     exchange(request, wish, pdp, ring.issuer(), authority.settings.sunset);
 
   const grpc: GrpcServer[] = [];
-  for (const listener of config.listen.grpc) {
+  const outside = options.firewallOnly !== true;
+  for (const listener of outside ? config.listen.grpc : []) {
     const bound = listening(listener, 'listen.grpc');
     const server = await startGrpc({
       ...bound,
@@ -392,15 +410,17 @@ async function compose(
   // What does not bear this deployment's tag is not even looked up: the store is not there for those who guess.
   const authenticate = async (key: string) =>
     operators.authenticate(key) ?? (access.tokens.genuine(key) ? access.apiKeys.authenticate(key) : null);
-  const decision = await startDecisionServer({
-    ...listening(config.listen.decision, 'listen.decision'),
-    decide: answer,
-    exchange: exchanges,
-    authzen: { routes: () => settled.settings.routes, authenticate },
-    ready,
-    log: logger,
-  });
-  stops.push(() => decision.close());
+  const decision = outside
+    ? await startDecisionServer({
+        ...listening(config.listen.decision, 'listen.decision'),
+        decide: answer,
+        exchange: exchanges,
+        authzen: { routes: () => settled.settings.routes, authenticate },
+        ready,
+        log: logger,
+      })
+    : null;
+  stops.push(async () => decision?.close());
   const tracer = createTracer(options.compiler === undefined ? {} : { compiler: options.compiler });
   stops.push(() => tracer.close());
   const opaKey = opaKeyOf(ring.bundleSeed);
@@ -479,32 +499,29 @@ async function compose(
   stops.push(() => control.close());
   // Before that: whoever waits for a bundle is answered, and not waited for.
   stops.push(async () => served.close());
-  const firewall =
-    config.firewall === null
-      ? null
-      : await (await import('./firewall/firewall.ts')).startFirewall({
-          address: config.firewall.listen,
-          apis: config.firewall.apis,
-          decide: answer,
-          taint: (actor, { api, decision_id }) =>
-            taint(home, actor.runtime_id, `answer of ${api} (${decision_id})`),
-          log: logger,
-        });
+  const firewall = await firewallOf(config, { decide: answer, taint, log: logger });
   if (firewall !== null) stops.push(() => firewall.close());
 
   const secured = [
     ...config.listen.grpc.map((one, i) => securedBy(one, 'listen.grpc', grpc[i]?.tls ?? null)),
-    securedBy(config.listen.decision, 'listen.decision', decision.tls),
+    securedBy(config.listen.decision, 'listen.decision', decision?.tls ?? null),
     securedBy(config.listen.control, 'listen.control', control.tls),
   ];
   return {
     addresses: {
       grpc: grpc.map((server) => server.address),
-      decision: decision.address,
+      decision: decision?.address ?? '',
       control: control.address,
       firewall: firewall?.address ?? null,
     },
     operatorKeyFile: operatorKeyFile(config.data),
+    live: {
+      freshness: gate.freshness,
+      connected: () => null,
+      runtimes: () => runtimesOf(gate, home),
+      bundles: () => activeOf(policies),
+      onRecord: log.onRecord,
+    },
     reload: async (next) => {
       const problems = fixedProblems(FIXED, running.config, next.config);
       if (problems.length > 0) throw new InputError(problems);
@@ -682,6 +699,27 @@ function settingsFrom({ config, revision }: LoadedConfig, ring: KeyRing): Settin
   const { org, env } = config;
   const apis = config.firewall?.apis ?? [];
   return settingsOf(config, revision, ring.trusted('authority'), apiRoutes(apis, { org, env }));
+}
+
+/** The configuration's firewall, or null where it has none. `taint` as the Pdp's. */
+export async function firewallOf(
+  { firewall, org, env }: Config,
+  { decide, taint, log }: Pick<FirewallOptions, 'decide' | 'log'> & Pick<Pdp, 'taint'>,
+): Promise<Firewall | null> {
+  if (firewall === null) return null;
+  const { startFirewall } = await import('./firewall/firewall.ts');
+  return startFirewall({
+    address: firewall.listen,
+    apis: firewall.apis,
+    decide,
+    taint: (actor, { api, decision_id }) =>
+      taint({ org, env }, actor.runtime_id, `answer of ${api} (${decision_id})`),
+    log,
+  });
+}
+
+export function runtimesOf(gate: Pick<Gate, 'runtimes'>, { org, env }: Tenant): LiveRuntime[] {
+  return [...gate.runtimes()].filter((runtime) => runtime.org === org && runtime.env === env);
 }
 
 /** Those that decisions can be about. */

@@ -2,17 +2,22 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { publicKeyOf, randomBytes, signEd25519 } from '#runtime';
 import {
+  type AppOptions,
+  firewallOf,
   fixedProblems,
+  type Live,
   listening,
   loggerTo,
   once,
   renewalsOf,
+  runtimesOf,
   type Secured,
   securedBy,
   sharedOf,
   tracesOf,
   version,
 } from './app.ts';
+import { tenantOf } from './authority/operators.ts';
 import { isLocal } from './config/address.ts';
 import type { LoadedConfig } from './config/load.ts';
 import { fromBase64url, toBase64url } from './crypto/base64url.ts';
@@ -33,6 +38,7 @@ import { createEvaluationThread } from './policy/evaluation-thread.ts';
 import { PolicyRegistry } from './policy/registry.ts';
 import { createChainCache } from './proof/cache.ts';
 import { InputError } from './reason.ts';
+import { apiRoutes } from './request/firewall.ts';
 import { PROFILES } from './schema/common.ts';
 import type { Config } from './schema/config.ts';
 import { startDecisionServer } from './server/decision-api.ts';
@@ -43,16 +49,21 @@ import { openStore } from './store/store.ts';
 
 export interface DecisionNode {
   readonly node: string;
-  /** As bound. */
-  readonly addresses: { readonly grpc: readonly string[]; readonly decision: string };
+  /** As bound. With `firewallOnly` no gRPC, and `decision` is empty. */
+  readonly addresses: {
+    readonly grpc: readonly string[];
+    readonly decision: string;
+    readonly firewall: string | null;
+  };
+  readonly live: Live;
   /** Takes a whole new configuration into use, certificates included, or rejects (InputError) and goes on with the old one. */
   reload(loaded: LoadedConfig): Promise<void>;
   stop(): Promise<void>;
 }
 
-export interface NodeOptions {
-  readonly output?: (line: string) => void;
-  readonly level?: 'info' | 'warn';
+export interface NodeOptions extends Pick<AppOptions, 'output' | 'level' | 'firewallOnly'> {
+  /** Asked for each call to the control plane; default: what is in `control.token_file`. */
+  readonly token?: () => string;
 }
 
 const JOURNAL = 'journal.db';
@@ -86,12 +97,12 @@ async function compose(
   stops: (() => Promise<void>)[],
 ): Promise<Omit<DecisionNode, 'stop'>> {
   const { config } = loaded;
-  const { node } = config;
+  const { node, org, env } = config;
   let running = loaded;
   const instance = toBase64url(randomBytes(16));
   const clock = Date.now;
   const logger = loggerTo(options);
-  const client = clientOf(config);
+  const client = clientOf(config, options.token ?? null);
   const onError = (error: unknown, doing: string) => logger.error({ err: error }, doing);
   const keys = new Map<string, Uint8Array>();
   const first = await firstSnapshot(client, keys, config);
@@ -122,7 +133,8 @@ async function compose(
   });
 
   let roots = first.keys;
-  const settle = ({ config: own, revision } = running) => settingsOf(own, revision, roots, []);
+  const settle = ({ config: own, revision } = running) =>
+    settingsOf(own, revision, roots, apiRoutes(own.firewall?.apis ?? [], { org, env }));
   let settings = settle();
 
   const thread = createEvaluationThread();
@@ -156,6 +168,7 @@ async function compose(
   log.onCommit(() => shipper.wake());
   shipper.wake();
 
+  let connected = false;
   const follower = createFollower({
     client,
     node,
@@ -177,8 +190,11 @@ async function compose(
       settings = settle();
       for (const { sha256 } of snapshot.bundles) activateSoon(sha256);
     },
-    onState: (connected, why) =>
-      connected ? logger.info(why) : logger.warn({ why }, 'the control plane is lost: the state grows old'),
+    onState(now, why) {
+      connected = now;
+      if (now) logger.info(why);
+      else logger.warn({ why }, 'the control plane is lost: the state grows old');
+    },
     onError,
   });
   stops.push(async () => {
@@ -189,7 +205,7 @@ async function compose(
   await follower.confirm();
 
   if (config.feed !== null) {
-    const { org, env, feed: server } = config;
+    const { feed: server } = config;
     const feed = (await import('./feed/redis.ts')).createRedisFeed({ server, org, env });
     stops.push(() => feed.close());
     feed.subscribe(follower.hint);
@@ -205,6 +221,11 @@ async function compose(
   if (shared !== null) stops.push(() => shared.close());
   const traces = await tracesOf(config, logger);
   if (traces !== null) stops.push(() => traces.close());
+  const taint: Pdp['taint'] = async (tenant, runtime_id, why) => {
+    const answer = await client.post('/taint', { ...tenantOf(tenant), runtime_id, reason: why }, TAINT_MS);
+    const seq = Number((answer as { seq?: unknown }).seq);
+    if (!(await follower.applied(seq, TAINT_MS))) throw new Error(`the taint (event ${seq}) did not come`);
+  };
   const pdp: Pdp = {
     node: chain,
     clock,
@@ -217,12 +238,7 @@ async function compose(
     log,
     confirm: follower.confirm,
     slept: follower.slept,
-    async taint(tenant, runtime_id, why) {
-      const { org, env } = tenant;
-      const answer = await client.post('/taint', { org, env, runtime_id, reason: why }, TAINT_MS);
-      const seq = Number((answer as { seq?: unknown }).seq);
-      if (!(await follower.applied(seq, TAINT_MS))) throw new Error(`the taint (event ${seq}) did not come`);
-    },
+    taint,
     onError: (error, decision_id) =>
       logger.error({ err: error, decision_id }, 'a decision failed, and was denied'),
   };
@@ -242,9 +258,11 @@ async function compose(
   });
   log.onRecord(metrics.recorded);
   const ready = () => gate.ready;
+  const outside = options.firewallOnly !== true;
+  const answer = metrics.timed(admission.decide);
   const grpc: string[] = [];
   const secured: (Secured | null)[] = [];
-  for (const listener of config.listen.grpc) {
+  for (const listener of outside ? config.listen.grpc : []) {
     const server = await startGrpc({
       ...listening(listener, 'listen.grpc'),
       decide: metrics.timed(admission.admitted),
@@ -256,18 +274,29 @@ async function compose(
     grpc.push(server.address);
     secured.push(securedBy(listener, 'listen.grpc', server.tls));
   }
-  const decision = await startDecisionServer({
-    ...listening(config.listen.decision, 'listen.decision'),
-    decide: metrics.timed(admission.decide),
-    ready,
-    metrics,
-    log: logger,
-  });
-  stops.push(() => decision.close());
-  secured.push(securedBy(config.listen.decision, 'listen.decision', decision.tls));
+  const decision = outside
+    ? await startDecisionServer({
+        ...listening(config.listen.decision, 'listen.decision'),
+        decide: answer,
+        ready,
+        metrics,
+        log: logger,
+      })
+    : null;
+  stops.push(async () => decision?.close());
+  secured.push(securedBy(config.listen.decision, 'listen.decision', decision?.tls ?? null));
+  const firewall = await firewallOf(config, { decide: answer, taint, log: logger });
+  if (firewall !== null) stops.push(() => firewall.close());
   return {
     node,
-    addresses: { grpc, decision: decision.address },
+    addresses: { grpc, decision: decision?.address ?? '', firewall: firewall?.address ?? null },
+    live: {
+      freshness: gate.freshness,
+      connected: () => connected,
+      runtimes: () => runtimesOf(gate, { org, env }),
+      bundles: () => PROFILES.map((profile) => policies.active(profile).ref),
+      onRecord: log.onRecord,
+    },
     async reload(next) {
       const problems = fixedProblems(FIXED, running.config, next.config);
       if (problems.length > 0) throw new InputError(problems);
@@ -275,6 +304,7 @@ async function compose(
       const renewals = renewalsOf(secured);
       settle(next);
       await store.limit(next.config.log.max_bytes);
+      firewall?.replace(next.config.firewall?.apis ?? []);
       for (const { guard, tls } of renewals) guard.renew(tls);
       running = next;
       // Made anew: a key may have come in the meantime.
@@ -286,15 +316,15 @@ async function compose(
 /** What can't change while a node runs: it is bound, opened, or what it is known by. The token in its file is read at each call. */
 const FIXED = ['listen', 'data', 'feed', 'org', 'env', 'node', 'control'] as const;
 
-/** Throws InputError for what is missing, or would send the key in the clear. */
-function clientOf({ control }: Config): ControlClient {
+/** `given`: a token that is in no file. Throws InputError for what is missing, or would send the key in the clear. */
+function clientOf({ control }: Config, given: (() => string) | null): ControlClient {
   const { url = '', keys = [], token_file = '' } = control ?? {};
   const problems = [
     ...(url === '' ? [{ field: 'control.url', message: 'name the control plane: --control <url>' }] : []),
     ...(keys.length === 0
       ? [{ field: 'control.keys', message: 'pin its authority key: see `lemma keys list` there' }]
       : []),
-    ...(token_file === ''
+    ...(token_file === '' && given === null
       ? [{ field: 'control.token_file', message: 'name the file with the API key of this node' }]
       : []),
   ];
@@ -311,7 +341,7 @@ function clientOf({ control }: Config): ControlClient {
         message: 'must be an https origin, or http on this machine: its key goes there',
       },
     ]);
-  return createControlClient(parsed.origin, () => tokenIn(token_file));
+  return createControlClient(parsed.origin, given ?? (() => tokenIn(token_file)));
 }
 
 function tokenIn(file: string): string {

@@ -27,13 +27,14 @@ export async function run(call: Call): Promise<null> {
     throw error instanceof InputError ? loaded.locateError(error) : error;
   });
   const watch = reloads(call, node, loaded, wishes);
-  const { grpc, decision } = node.addresses;
+  const { grpc, decision, firewall } = node.addresses;
   call.report({
     data: { node: node.node, addresses: node.addresses, revision: loaded.revision },
     lines: [
       `${call.terminal.style('green', 'A decision node is up')}: ${node.node} (configuration ${loaded.revision})`,
       ...grpc.map((address) => `  gRPC      ${address}`),
       `  decision  ${decision}`,
+      ...(firewall === null ? [] : [`  firewall  ${firewall}`]),
     ],
   });
   await stopped;
