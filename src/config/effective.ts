@@ -215,6 +215,8 @@ function api(entry: ApiEntry, path: (text: string) => string): FirewallApi {
     taint_on_response: entry.taint_on_response ?? false,
     body: entry.body ?? 'none',
     forward_headers: entry.forward_headers?.map((name) => name.toLowerCase()) ?? null,
+    allow_private: entry.allow_private ?? false,
+    upgrade: entry.upgrade ?? 'deny',
     inject:
       entry.inject === undefined
         ? null

@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import type { Problem } from '../reason.ts';
 import { FRAMING, HOP_BY_HOP } from '../schema/header.ts';
 import { isOrigin } from '../schema/origin.ts';
@@ -5,6 +6,7 @@ import { pathProblem } from '../schema/path.ts';
 import { hostPatternProblem, OVERRIDE_HEADERS, pathPatternProblem } from '../schema/route.ts';
 import { addressProblem, isLocal } from './address.ts';
 import { feedProblem } from './feed-url.ts';
+import { rangeOf } from './ip-range.ts';
 import { hint } from './nearest.ts';
 import { parseDuration, parseSize } from './quantity.ts';
 import { parseStoreUrl } from './store-url.ts';
@@ -157,8 +159,17 @@ function baseUrlProblem(value: string): string | null {
     return 'must be an http or https URL';
   if (url.username !== '' || url.password !== '') return 'must hold no credentials: use inject';
   if (url.search !== '' || url.hash !== '' || /[?#]/.test(value)) return 'must have no query and no fragment';
+  const unreachable = neverReached(url.hostname.replace(/^\[|\]$/g, ''));
+  if (unreachable !== null) return unreachable;
   const path = pathProblem(url.pathname);
   return path === null ? null : `has an ambiguous path: ${path.problem}`;
+}
+
+/** What is wrong with a host that is an address, or null. */
+function neverReached(host: string): string | null {
+  if (isIP(host) === 0) return null;
+  const { reach, name } = rangeOf(host);
+  return reach === 'never' ? `is ${host}, which is ${name}: it is never connected to` : null;
 }
 
 function prefixProblem(value: string): string | null {

@@ -7,6 +7,8 @@ export const FAILURES = {
   /** A request that is not decided on. */
   header_ambiguous: 403,
   route_unknown: 403,
+  /** The address is none that the firewall connects to. */
+  upstream_refused: 502,
   upstream_unavailable: 502,
   upstream_timeout: 504,
   state_not_ready: 503,

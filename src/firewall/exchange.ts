@@ -3,10 +3,11 @@ import { pipeline } from 'node:stream/promises';
 import { type Destination, type FirewallAnswer, toRequest, toResponse } from '../request/firewall.ts';
 import type { Actor, Decision } from '../schema/decision.ts';
 import type { AuthzRequest, HeaderLine } from '../schema/request.ts';
-import { sendDenial, sendFailure } from './answer.ts';
+import { type Failure, sendDenial, sendFailure } from './answer.ts';
 import { refusalOf } from './guard.ts';
 import { downstreamHeaders, linesOf, upstreamHeaders } from './headers.ts';
 import { type Head, readHead } from './read-head.ts';
+import { UpstreamRefused } from './resolve.ts';
 import { type Upstreams, UpstreamTimeout } from './upstream.ts';
 
 /** Why a runtime is tainted. */
@@ -142,6 +143,7 @@ async function ask(
   try {
     return await firewall.upstreams.send({
       origin: destination.origin,
+      allowPrivate: destination.api.allow_private,
       method: request.method,
       target: request.target,
       headers: headersOf(permit),
@@ -153,14 +155,19 @@ async function ask(
     if (signal.aborted) return null;
     const api = destination.api.id;
     firewall.log.error({ err: error, api, decision_id: decision.decision_id }, 'an upstream did not answer');
-    const late = error instanceof UpstreamTimeout;
-    sendFailure(outgoing, {
-      error: late ? 'upstream_timeout' : 'upstream_unavailable',
-      message: `the request was allowed, and ${api} ${late ? 'did not answer in time' : 'cannot be reached'}`,
-      decisionId: decision.decision_id,
-    });
+    sendFailure(outgoing, { ...unreached(error, api), decisionId: decision.decision_id });
     return null;
   }
+}
+
+/** Where it was refused, the address is for operators: an agent has no use for the network's inside. */
+function unreached(error: unknown, upstream: string): Pick<Failure, 'error' | 'message'> {
+  const told = (what: string) => `the request was allowed, and ${upstream} ${what}`;
+  if (error instanceof UpstreamRefused)
+    return { error: 'upstream_refused', message: told('is where the firewall does not connect to') };
+  if (error instanceof UpstreamTimeout)
+    return { error: 'upstream_timeout', message: told('did not answer in time') };
+  return { error: 'upstream_unavailable', message: told('cannot be reached') };
 }
 
 function headersOf({ lines, head, destination, secret, decision, answer }: Permit) {

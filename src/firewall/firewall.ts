@@ -6,6 +6,7 @@ import type { FirewallApi } from '../schema/config.ts';
 import type { Actor, Decision } from '../schema/decision.ts';
 import type { AuthzRequest } from '../schema/request.ts';
 import { type Apis, exchange, type TaintCause } from './exchange.ts';
+import type { Resolve } from './resolve.ts';
 import { headerSecret } from './secret.ts';
 import { openUpstreams } from './upstream.ts';
 
@@ -26,6 +27,8 @@ export interface FirewallOptions {
     error(facts: object, message: string): void;
   };
   readonly limits?: Partial<FirewallLimits>;
+  /** Addresses of upstreams' names; default: the system's resolver. */
+  readonly resolve?: Resolve;
 }
 
 export interface FirewallLimits {
@@ -65,7 +68,7 @@ export async function startFirewall(options: FirewallOptions): Promise<Firewall>
   const { decide, taint, log } = options;
   const limits = { ...LIMITS, ...options.limits };
   let apis = usable(options.apis);
-  const upstreams = openUpstreams(limits);
+  const upstreams = openUpstreams(limits, options.resolve);
   let port = 0;
   const server = createServer({ maxHeaderSize: 64 * 1024 }, (incoming, outgoing) => {
     const firewall = {

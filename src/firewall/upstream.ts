@@ -5,12 +5,15 @@ import {
   type OutgoingHttpHeaders,
 } from 'node:http';
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
-import type { Socket } from 'node:net';
+import type { LookupFunction, Socket } from 'node:net';
 import type { Readable } from 'node:stream';
 import type { Head } from './read-head.ts';
+import { checkedLookup, checkLiteral, type Resolve, systemResolve } from './resolve.ts';
 
 export interface UpstreamRequest {
   readonly origin: string;
+  /** Whether a name may stand for this machine, or one of a private network. */
+  readonly allowPrivate: boolean;
   readonly method: string;
   /** Sent as it is, in origin form. */
   readonly target: string;
@@ -29,7 +32,7 @@ export interface Patience {
 }
 
 export interface Upstreams {
-  /** Resolves with the response's head. Rejects with UpstreamTimeout, or with the connection's error. */
+  /** Resolves with the response's head. Rejects with UpstreamTimeout, UpstreamRefused, or the connection's error. */
   send(request: UpstreamRequest): Promise<IncomingMessage>;
   close(): void;
 }
@@ -38,27 +41,40 @@ export class UpstreamTimeout extends Error {
   override readonly name = 'UpstreamTimeout';
 }
 
-/** Connections to upstreams, kept alive between requests. */
-export function openUpstreams(patience: Patience): Upstreams {
-  const options = { keepAlive: true, maxFreeSockets: 64 };
-  const agents = { http: new HttpAgent(options), https: new HttpsAgent(options) };
+/** Connections to upstreams, kept alive between requests, each to an address that was checked. */
+export function openUpstreams(patience: Patience, resolve: Resolve = systemResolve): Upstreams {
+  // A kept connection serves those alone who might have made it.
+  const ways = { open: wayOf(true, resolve), narrow: wayOf(false, resolve) };
   return {
     async send(request) {
+      const way = request.allowPrivate ? ways.open : ways.narrow;
       try {
-        return await attempt(request, agents, patience);
+        return await attempt(request, way, patience);
       } catch (error) {
         if (!(error instanceof StaleConnection) || !repeatable(request)) throw causeOf(error);
-        return attempt(request, null, patience);
+        return attempt(request, { ...way, agents: null }, patience);
       }
     },
     close() {
-      agents.http.destroy();
-      agents.https.destroy();
+      for (const { agents } of Object.values(ways)) {
+        agents.http.destroy();
+        agents.https.destroy();
+      }
     },
   };
 }
 
-type Agents = { readonly http: HttpAgent; readonly https: HttpsAgent };
+interface Way {
+  /** Null: on a connection of its own. */
+  readonly agents: { readonly http: HttpAgent; readonly https: HttpsAgent } | null;
+  readonly lookup: LookupFunction;
+}
+
+function wayOf(allowPrivate: boolean, resolve: Resolve) {
+  const options = { keepAlive: true, maxFreeSockets: 64 };
+  const agents = { http: new HttpAgent(options), https: new HttpsAgent(options) };
+  return { agents, lookup: checkedLookup(resolve, allowPrivate) };
+}
 
 /** A kept connection that the upstream had closed, as it may at any time, before it answered. */
 class StaleConnection extends Error {}
@@ -72,20 +88,22 @@ function repeatable({ method, head }: UpstreamRequest): boolean {
   return head.complete && ['GET', 'HEAD', 'OPTIONS'].includes(method);
 }
 
-/** `agents` null: on a connection of its own. */
 function attempt(
   request: UpstreamRequest,
-  agents: Agents | null,
+  { agents, lookup }: Way,
   patience: Patience,
 ): Promise<IncomingMessage> {
   const { origin, method, target, headers, head, rest, signal } = request;
   const secure = origin.startsWith('https:');
   const { hostname, port } = new URL(origin);
+  const host = hostname.replace(/^\[|\]$/g, '');
   const start = secure ? httpsRequest : httpRequest;
   return new Promise((resolve, reject) => {
+    checkLiteral(host);
     const outgoing = start({
       agent: agents === null ? false : secure ? agents.https : agents.http,
-      hostname: hostname.replace(/^\[|\]$/g, ''),
+      hostname: host,
+      lookup,
       port: port === '' ? undefined : port,
       method,
       path: target,

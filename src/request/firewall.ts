@@ -70,7 +70,7 @@ function routeOf(
     mode: 'enforce',
     public: false,
     encoded_slash: 'deny',
-    upgrade: 'deny',
+    upgrade: api.upgrade,
   };
 }
 

@@ -88,6 +88,18 @@ const apiSchema = {
       items: { type: 'string', pattern: HEADER_PATTERN },
       description: 'Request headers to forward; default: a fixed list of harmless ones',
     },
+    allow_private: {
+      type: 'boolean',
+      default: false,
+      description:
+        'Whether the name in base_url may stand for this machine or a private network; an address, or localhost, says so itself. Link-local, multicast and cloud metadata are never connected to',
+    },
+    upgrade: {
+      enum: ['deny', 'allow'],
+      default: 'deny',
+      description:
+        'Whether WebSockets are let through: decided on once, ended when the runtime is stopped or tainted',
+    },
     inject: {
       type: 'object',
       additionalProperties: false,
@@ -436,6 +448,8 @@ export interface FirewallApi {
   readonly body: Route['body'];
   /** Null: the firewall's own list. */
   readonly forward_headers: readonly string[] | null;
+  readonly allow_private: boolean;
+  readonly upgrade: Route['upgrade'];
   readonly inject: { readonly header: string; readonly value_file: string } | null;
 }
 

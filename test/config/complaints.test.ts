@@ -231,6 +231,20 @@ const CASES: readonly Case[] = [
     ],
   },
   {
+    name: 'an upstream where a cloud keeps its secrets, however it is written',
+    files: main(`firewall:
+  apis:
+    - {id: a, base_url: "http://169.254.169.254/latest", methods: [GET], path_prefixes: [/], scope: [], risk: low, action: a}
+    - {id: b, base_url: "http://2852039166", methods: [GET], path_prefixes: [/], scope: [], risk: low, action: a}
+    - {id: c, base_url: "http://[::ffff:a9fe:a9fe]", methods: [GET], path_prefixes: [/], scope: [], risk: low, action: a}
+`),
+    lines: [
+      'lemma.yaml:3: firewall.apis[0].base_url: is 169.254.169.254, which is link-local: it is never connected to',
+      'lemma.yaml:4: firewall.apis[1].base_url: is 169.254.169.254, which is link-local: it is never connected to',
+      'lemma.yaml:5: firewall.apis[2].base_url: is ::ffff:a9fe:a9fe, which is link-local: it is never connected to',
+    ],
+  },
+  {
     name: 'TLS, which is not there yet',
     files: main('listen:\n  grpc: 127.0.0.1:0\n  tls: {cert: a}\n'),
     lines: ['lemma.yaml:3: listen.tls: unknown key; known here: grpc, decision, control'],

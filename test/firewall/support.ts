@@ -26,6 +26,8 @@ export function api(changes: Partial<FirewallApi> = {}): FirewallApi {
     taint_on_response: false,
     body: 'none',
     forward_headers: null,
+    allow_private: false,
+    upgrade: 'deny',
     inject: null,
     ...changes,
   };
