@@ -7,6 +7,7 @@ import { type Failure, sendDenial, sendFailure } from './answer.ts';
 import { refusalOf } from './guard.ts';
 import { downstreamHeaders, linesOf, upstreamHeaders } from './headers.ts';
 import { type Head, readHead } from './read-head.ts';
+import type { Redirects } from './redirect.ts';
 import { UpstreamRefused } from './resolve.ts';
 import { type Upstreams, UpstreamTimeout } from './upstream.ts';
 
@@ -74,8 +75,9 @@ async function serve(
     return sendFailure(outgoing, { error: 'route_unknown', message, decisionId: decision.decision_id });
   }
   const secret = apis.secrets.get(destination.api.id) ?? null;
+  const { destinations } = apis;
   await forward(
-    { incoming, outgoing, lines, head, request, destination, secret, decision, answer },
+    { incoming, outgoing, lines, head, request, destination, destinations, secret, decision, answer },
     firewall,
   );
 }
@@ -105,6 +107,7 @@ interface Permit {
   readonly head: Head;
   readonly request: AuthzRequest;
   readonly destination: Destination;
+  readonly destinations: ReadonlyMap<string, Destination>;
   readonly secret: string | null;
   readonly decision: Decision;
   readonly answer: Allowed;
@@ -127,11 +130,15 @@ async function forward(permit: Permit, firewall: Exchanges): Promise<void> {
     response.destroy();
     return;
   }
-  const headers = downstreamHeaders(response.rawHeaders, answer, decision.decision_id);
+  const headers = downstreamHeaders(response.rawHeaders, answer, decision.decision_id, redirectsOf(permit));
   outgoing.writeHead(response.statusCode ?? 502, response.statusMessage ?? '', headers);
   outgoing.flushHeaders(); // an event stream may keep its first event back for long
   // A broken answer is passed on as broken: `pipeline` resets the agent's connection.
   await pipeline(response, outgoing).catch(() => undefined);
+}
+
+function redirectsOf({ request, destination, destinations }: Permit): Redirects {
+  return { base: destination.origin + request.target, own: destination, destinations };
 }
 
 async function ask(
