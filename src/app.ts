@@ -457,6 +457,7 @@ async function compose(
           decide: answer,
           taint: (actor, { api, decision_id }) =>
             taint(home, actor.runtime_id, `answer of ${api} (${decision_id})`),
+          watch: gate.changed,
           log: logger,
         });
   if (firewall !== null) stops.push(() => firewall.close());

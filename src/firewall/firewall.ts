@@ -1,13 +1,16 @@
 import { createServer, type Server } from 'node:http';
+import type { Socket } from 'node:net';
 import { parseAddress } from '../config/address.ts';
 import { InputError, type Problem } from '../reason.ts';
 import { destinationsOf } from '../request/firewall.ts';
 import type { FirewallApi } from '../schema/config.ts';
 import type { Actor, Decision } from '../schema/decision.ts';
 import type { AuthzRequest } from '../schema/request.ts';
-import { type Apis, exchange, type TaintCause } from './exchange.ts';
+import { type Apis, type Exchanges, exchange, type TaintCause } from './exchange.ts';
 import type { Resolve } from './resolve.ts';
 import { headerSecret } from './secret.ts';
+import { createUnderWay } from './under-way.ts';
+import { upgrade } from './upgrade.ts';
 import { openUpstreams } from './upstream.ts';
 
 export type { TaintCause } from './exchange.ts';
@@ -27,6 +30,8 @@ export interface FirewallOptions {
     error(facts: object, message: string): void;
   };
   readonly limits?: Partial<FirewallLimits>;
+  /** Calls back whenever what `Decision.stopped` says may be another than before. Gives what ends that. */
+  readonly watch?: (changed: () => void) => () => void;
   /** Addresses of upstreams' names; default: the system's resolver. */
   readonly resolve?: Resolve;
 }
@@ -36,7 +41,7 @@ export interface FirewallLimits {
   readonly bodyBytes: number;
   /** Milliseconds to connect to an upstream; default 10,000. */
   readonly connectMs: number;
-  /** Milliseconds that an upstream may be silent; default 300,000: models think long. */
+  /** Milliseconds that an upstream, or a tunnel, may be silent; default 300,000: models think long. */
   readonly idleMs: number;
   /** Milliseconds that `close` waits for requests under way; default 10,000. */
   readonly drainMs: number;
@@ -54,7 +59,7 @@ export interface Firewall {
   readonly address: string;
   /** Takes other apis, whole, for requests from now on. Throws InputError and keeps the running ones. */
   replace(apis: readonly FirewallApi[]): void;
-  /** Takes no new requests, lets those under way finish, then closes. Idempotent. */
+  /** Takes no new requests, ends tunnels, lets other requests under way finish, then closes. Idempotent. */
   close(): Promise<void>;
 }
 
@@ -70,19 +75,26 @@ export async function startFirewall(options: FirewallOptions): Promise<Firewall>
   let apis = usable(options.apis);
   const upstreams = openUpstreams(limits, options.resolve);
   let port = 0;
+  const underWay = createUnderWay();
+  const unwatch = options.watch?.(underWay.look);
+  const firewall: Exchanges = {
+    port: () => port,
+    apis: () => apis,
+    decide,
+    taint,
+    upstreams,
+    underWay,
+    bodyLimit: limits.bodyBytes,
+    idleMs: limits.idleMs,
+    log,
+  };
   const server = createServer({ maxHeaderSize: 64 * 1024 }, (incoming, outgoing) => {
-    const firewall = {
-      port: () => port,
-      apis: () => apis,
-      decide,
-      taint,
-      upstreams,
-      bodyLimit: limits.bodyBytes,
-      log,
-    };
     void exchange(incoming, outgoing, firewall);
     // A connection that is kept alive would keep a closing server open.
     outgoing.once('close', () => setImmediate(() => server.listening || server.closeIdleConnections()));
+  });
+  server.on('upgrade', (incoming, socket, ahead) => {
+    void upgrade(incoming, socket as Socket, ahead, firewall);
   });
   // Node drops what is over it without a word; the size of all headers is limited anyway.
   server.maxHeadersCount = 0;
@@ -97,7 +109,11 @@ export async function startFirewall(options: FirewallOptions): Promise<Firewall>
       apis = usable(next);
     },
     close() {
-      closing ??= drain(server, limits.drainMs).finally(() => upstreams.close());
+      closing ??= drain(server, limits.drainMs).finally(() => {
+        unwatch?.();
+        upstreams.close();
+      });
+      underWay.close();
       return closing;
     },
   };

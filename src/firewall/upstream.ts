@@ -5,7 +5,7 @@ import {
   type OutgoingHttpHeaders,
 } from 'node:http';
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
-import type { LookupFunction, Socket } from 'node:net';
+import { connect, type LookupFunction, type Socket } from 'node:net';
 import type { Readable } from 'node:stream';
 import type { Head } from './read-head.ts';
 import { checkedLookup, checkLiteral, type Resolve, systemResolve } from './resolve.ts';
@@ -34,7 +34,25 @@ export interface Patience {
 export interface Upstreams {
   /** Resolves with the response's head. Rejects with UpstreamTimeout, UpstreamRefused, or the connection's error. */
   send(request: UpstreamRequest): Promise<IncomingMessage>;
+  /** The same on a connection of its own, for a request that asks for another protocol. `socket` null: it was not granted. */
+  upgrade(request: UpstreamRequest): Promise<Upgraded>;
+  /** A connection alone. Rejects as `send`. */
+  connect(wanted: Wanted): Promise<Socket>;
   close(): void;
+}
+
+export interface Upgraded {
+  readonly response: IncomingMessage;
+  /** What the upstream has said behind its answer is still to be read from it. */
+  readonly socket: Socket | null;
+}
+
+export interface Wanted {
+  /** Name or address, without brackets. */
+  readonly host: string;
+  readonly port: number;
+  readonly allowPrivate: boolean;
+  readonly signal: AbortSignal;
 }
 
 export class UpstreamTimeout extends Error {
@@ -49,12 +67,18 @@ export function openUpstreams(patience: Patience, resolve: Resolve = systemResol
     async send(request) {
       const way = request.allowPrivate ? ways.open : ways.narrow;
       try {
-        return await attempt(request, way, patience);
+        return (await attempt(request, way, patience)).response;
       } catch (error) {
         if (!(error instanceof StaleConnection) || !repeatable(request)) throw causeOf(error);
-        return attempt(request, { ...way, agents: null }, patience);
+        return (await attempt(request, { ...way, agents: null }, patience)).response;
       }
     },
+    upgrade(request) {
+      const { lookup } = request.allowPrivate ? ways.open : ways.narrow;
+      return attempt(request, { agents: null, lookup }, patience, true);
+    },
+    connect: (wanted) =>
+      connected(wanted, (wanted.allowPrivate ? ways.open : ways.narrow).lookup, patience.connectMs),
     close() {
       for (const { agents } of Object.values(ways)) {
         agents.http.destroy();
@@ -92,7 +116,8 @@ function attempt(
   request: UpstreamRequest,
   { agents, lookup }: Way,
   patience: Patience,
-): Promise<IncomingMessage> {
+  upgrades = false,
+): Promise<Upgraded> {
   const { origin, method, target, headers, head, rest, signal } = request;
   const secure = origin.startsWith('https:');
   const { hostname, port } = new URL(origin);
@@ -119,13 +144,39 @@ function attempt(
       const stale = outgoing.reusedSocket && ['ECONNRESET', 'EPIPE'].includes(error.code ?? '');
       reject(stale ? new StaleConnection('stale connection', { cause: error }) : error);
     });
-    outgoing.once('response', resolve);
+    outgoing.once('response', (response) => resolve({ response, socket: null }));
+    if (upgrades) {
+      outgoing.once('upgrade', (response, socket, ahead) => {
+        socket.on('error', ignore);
+        if (ahead.length > 0) socket.unshift(ahead);
+        resolve({ response, socket: socket as Socket });
+      });
+    }
     if (head.complete) {
       outgoing.end(head.bytes);
     } else {
       outgoing.write(head.bytes);
       rest.pipe(outgoing);
     }
+  });
+}
+
+/** Whoever takes the connection on sees it closed. */
+function ignore(): void {}
+
+function connected(
+  { host, port, allowPrivate: _, signal }: Wanted,
+  lookup: LookupFunction,
+  limitMs: number,
+): Promise<Socket> {
+  return new Promise((resolve, reject) => {
+    checkLiteral(host);
+    // Either side may have said all and still listen.
+    const socket = connect({ host, port, lookup, signal, allowHalfOpen: true, noDelay: true });
+    limitConnecting(socket, false, limitMs);
+    // Stays: it may break before anybody has taken it on.
+    socket.on('error', reject);
+    socket.once('connect', () => resolve(socket));
   });
 }
 

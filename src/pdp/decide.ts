@@ -24,6 +24,7 @@ import type { AuthzRequest, Presented, Route } from '../schema/request.ts';
 import type { BudgetUse, Tenant } from '../store/model.ts';
 import { type Draft, decisionOf, enter, openDraft, recordOf, refuse, taints } from './draft.ts';
 import { buildInput, effectiveProfile, type InputFacts } from './input.ts';
+import { standing } from './standing.ts';
 
 /** What a reload replaces, whole. */
 export interface Settings {
@@ -303,7 +304,9 @@ export async function conclude(draft: Draft, pdp: Pdp, settings: Settings): Prom
       pdp.onError(error, draft.id);
     }
   }
-  return decisionOf(draft);
+  const { chain, request } = draft;
+  if (chain === null || request.border !== 'firewall' || !leaves(draft)) return decisionOf(draft);
+  return { ...decisionOf(draft), stopped: () => standing(chain, pdp) };
 }
 
 function textsOf({ inputJson, resultJson }: Draft): { inputJson?: string; resultJson?: string } {

@@ -157,3 +157,14 @@ export async function bytesOf(stream: AsyncIterable<Buffer>): Promise<Buffer> {
   for await (const chunk of stream) chunks.push(chunk);
   return Buffer.concat(chunks);
 }
+
+/** The value once it stays the same for a while. */
+export async function settled(value: () => number): Promise<number> {
+  for (let last = -1, same = 0; ; ) {
+    const now = value();
+    same = now === last ? same + 1 : 0;
+    if (same === 10) return now;
+    last = now;
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}
