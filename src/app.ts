@@ -48,7 +48,7 @@ import { createServedBundles } from './policy/served.ts';
 import { createTracer } from './policy/tracer.ts';
 import { createChainCache } from './proof/cache.ts';
 import { Denial, InputError, type Problem } from './reason.ts';
-import { apiRoutes } from './request/firewall.ts';
+import { firewallRoutes } from './request/firewall.ts';
 import { PROFILES, type Profile } from './schema/common.ts';
 import type { Config, Listener, TlsFiles } from './schema/config.ts';
 import type { BundleRef } from './schema/decision.ts';
@@ -101,6 +101,8 @@ export interface App {
 }
 
 const DATABASE = 'lemma.db';
+/** Of a firewall that the configuration has no more: it listens until the restart, and lets nothing through. */
+const NOTHING = { apis: [], proxy: null };
 /** Records grow old without a new one coming. */
 const RETENTION_MS = 600_000;
 const FULL =
@@ -454,6 +456,7 @@ async function compose(
       : await (await import('./firewall/firewall.ts')).startFirewall({
           address: config.firewall.listen,
           apis: config.firewall.apis,
+          proxy: config.firewall.proxy,
           decide: answer,
           taint: (actor, { api, decision_id }) =>
             taint(home, actor.runtime_id, `answer of ${api} (${decision_id})`),
@@ -483,12 +486,12 @@ async function compose(
       settingsFrom(next, ring);
       const bundles = await configuredBundles(next.config, ring, clock);
       await store.limit(next.config.log.max_bytes);
-      firewall?.replace(next.config.firewall?.apis ?? []);
+      firewall?.replace(next.config.firewall ?? NOTHING);
       try {
         authority.registerFromFile(next.config.runtimes);
         await policyVerbs.take(bundles);
       } catch (error) {
-        firewall?.replace(running.config.firewall?.apis ?? []);
+        firewall?.replace(running.config.firewall ?? NOTHING);
         authority.registerFromFile(running.config.runtimes);
         await store.limit(running.config.log.max_bytes);
         throw refusedBundle(error);
@@ -610,8 +613,8 @@ function securedBy({ tls: files }: Listener, field: string, guard: TlsGuard | nu
 
 function settingsFrom({ config, revision }: LoadedConfig, ring: KeyRing): Settings {
   const { org, env } = config;
-  const apis = config.firewall?.apis ?? [];
-  return settingsOf(config, revision, ring.trusted('authority'), apiRoutes(apis, { org, env }));
+  const routes = firewallRoutes(config.firewall, { org, env });
+  return settingsOf(config, revision, ring.trusted('authority'), routes);
 }
 
 /** Those that decisions can be about. */

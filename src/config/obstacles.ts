@@ -61,6 +61,11 @@ function missingFiles(config: Config): Problem[] {
     tokenFile === null || kindOf(tokenFile) === 'file'
       ? []
       : [{ field: 'decision_logs.token_file', message: `no such file: ${tokenFile}` }];
+  const credentialFile = config.firewall?.proxy?.credential_file ?? null;
+  const credential =
+    credentialFile === null || kindOf(credentialFile) === 'file'
+      ? []
+      : [{ field: 'firewall.proxy.credential_file', message: `no such file: ${credentialFile}` }];
   const certificates = listeners(config).flatMap(([field, { tls }]) =>
     (['cert', 'key', 'client_ca'] as const).flatMap((member) => {
       const path = tls?.[member] ?? null;
@@ -68,7 +73,7 @@ function missingFiles(config: Config): Problem[] {
       return [{ field: `${field}.tls.${member}`, message: `no such file: ${path}` }];
     }),
   );
-  return [...folder, ...secrets, ...token, ...certificates];
+  return [...folder, ...secrets, ...credential, ...token, ...certificates];
 }
 
 function kindOf(path: string): 'file' | 'folder' | null {

@@ -3,6 +3,7 @@ import type { Problem } from '../reason.ts';
 import { FRAMING, HOP_BY_HOP } from '../schema/header.ts';
 import { isOrigin } from '../schema/origin.ts';
 import { pathProblem } from '../schema/path.ts';
+import { parseAllowed } from '../schema/proxy.ts';
 import { hostPatternProblem, OVERRIDE_HEADERS, pathPatternProblem } from '../schema/route.ts';
 import { addressProblem, isLocal } from './address.ts';
 import { feedProblem } from './feed-url.ts';
@@ -45,6 +46,9 @@ const RULES: ReadonlyMap<string, Rule> = new Map<string, Rule>([
   ['firewall.apis[].path_prefixes[]', text(prefixProblem)],
   ['firewall.apis[].forward_headers[]', text(forwardProblem)],
   ['firewall.apis[].inject.header', text(forwardProblem)],
+  ['firewall.proxy', suffixNeedsAudience],
+  ['firewall.proxy.allow[]', text(allowedProblem)],
+  ['firewall.proxy.audience', text(originProblem)],
 ]);
 
 /** Of an address in its long form. */
@@ -176,6 +180,19 @@ function prefixProblem(value: string): string | null {
   const path = pathProblem(value);
   if (path !== null) return `must be a plain path: ${path.problem}`;
   return value !== '/' && value.endsWith('/') ? `must have no trailing slash: ${value.slice(0, -1)}` : null;
+}
+
+function allowedProblem(value: string): string | null {
+  const to = parseAllowed(value);
+  return typeof to === 'string' ? to : neverReached(to.host.replace(/^\[|\]$/g, ''));
+}
+
+/** Many hosts have no one origin that a proof could be for. */
+function suffixNeedsAudience(value: unknown): Problem[] {
+  if (!isRecord(value) || !Array.isArray(value.allow) || value.audience !== undefined) return [];
+  const suffix = value.allow.find((one) => typeof one === 'string' && one.startsWith('*.'));
+  const message = `must be said for ${suffix}: the origin that a proof must be for, such as https://egress.example`;
+  return suffix === undefined ? [] : [{ field: 'audience', message }];
 }
 
 function forwardProblem(value: string): string | null {

@@ -33,8 +33,13 @@ export function sendDenial(
   response: ServerResponse,
   answer: Extract<FirewallAnswer, { verdict: 'deny' }>,
   decisionId: string,
+  proxied = false,
 ): void {
-  send(response, answer.status, answer.headers, answer.body, decisionId);
+  // To a client of a proxy, 401 is what the upstream says: the proxy asks for its own credential by 407.
+  const asks = proxied && answer.status === 401;
+  const challenge = ['proxy-authenticate', 'Basic realm="lemma"'] as const;
+  const headers = asks ? [...answer.headers, challenge] : answer.headers;
+  send(response, asks ? 407 : answer.status, headers, answer.body, decisionId);
 }
 
 /** What was allowed, and is so no more before anything of it was answered. */

@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { pipeline } from 'node:stream/promises';
 import type { Destination } from '../request/firewall.ts';
+import type { Allowed } from '../request/proxy.ts';
 import type { Actor, Decision } from '../schema/decision.ts';
 import type { AuthzRequest } from '../schema/request.ts';
 import { sendFailure, sendStop } from './answer.ts';
@@ -40,6 +41,10 @@ export interface Apis {
   readonly destinations: ReadonlyMap<string, Destination>;
   /** Injected header values by api. */
   readonly secrets: ReadonlyMap<string, string>;
+  /** Null: it is no forward proxy. */
+  readonly proxy: { readonly allowed: readonly Allowed[]; readonly allowPrivate: boolean } | null;
+  /** The credential of local clients of the proxy that show none. */
+  readonly fallback: () => string | null;
 }
 
 /** One request from the agent, from its head to the last byte of its answer. Never rejects. */
@@ -100,7 +105,8 @@ export function hangingUp(
 ): Waiting {
   const hangUp = new AbortController();
   const release = underWay.answer(decision, (why) => {
-    if (outgoing.headersSent) outgoing.destroy();
+    // Reset: nothing of what was still to be sent arrives.
+    if (outgoing.headersSent) outgoing.socket?.resetAndDestroy();
     else sendStop(outgoing, why, decision.decision_id);
     hangUp.abort();
   });
@@ -136,7 +142,9 @@ export async function passBack(
   await pipeline(response, outgoing).catch(() => undefined);
 }
 
-function redirectsOf({ request, destination, destinations }: Permit): Redirects {
+/** A client of a proxy knows the upstream by its own name: what it is told there comes back here by itself. */
+function redirectsOf({ request, destination, destinations, proxied }: Permit): Redirects | null {
+  if (proxied) return null;
   return { base: destination.origin + request.target, own: destination, destinations };
 }
 

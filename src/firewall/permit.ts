@@ -1,5 +1,12 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { type Destination, type FirewallAnswer, toRequest, toResponse } from '../request/firewall.ts';
+import { rangeOf } from '../config/ip-range.ts';
+import {
+  type Destination,
+  type FirewallAnswer,
+  type Received,
+  toRequest,
+  toResponse,
+} from '../request/firewall.ts';
 import type { Decision } from '../schema/decision.ts';
 import type { AuthzRequest, HeaderLine } from '../schema/request.ts';
 import { type Failure, sendDenial, sendFailure } from './answer.ts';
@@ -19,6 +26,8 @@ export interface Permit {
   readonly request: AuthzRequest;
   readonly destination: Destination;
   readonly destinations: ReadonlyMap<string, Destination>;
+  /** Asked of the firewall as of a proxy, by the upstream's own URL. */
+  readonly proxied: boolean;
   readonly secret: string | null;
   readonly decision: Decision;
   readonly answer: Extract<FirewallAnswer, { verdict: 'allow' }>;
@@ -31,7 +40,7 @@ export function guarded(
   firewall: Exchanges,
 ): readonly HeaderLine[] | null {
   const lines = linesOf(incoming.rawHeaders);
-  const refusal = refusalOf(lines, firewall.port());
+  const refusal = refusalOf(lines, incoming, firewall.port());
   if (refusal === null) return lines;
   sendFailure(outgoing, { error: 'header_ambiguous', message: refusal });
   return null;
@@ -42,12 +51,17 @@ export async function permitOf(
   { incoming, outgoing, lines, head }: Pick<Permit, 'incoming' | 'outgoing' | 'lines' | 'head'>,
   firewall: Exchanges,
 ): Promise<Permit | null> {
-  const { destinations, secrets } = firewall.apis();
-  const { request, destination } = toRequest(receivedOf(incoming, lines, head), destinations);
+  const { destinations, secrets, proxy, fallback } = firewall.apis();
+  const received = receivedOf(incoming, lines, head);
+  const { request, destination, proxied } = toRequest(received, {
+    destinations,
+    proxies: proxy !== null,
+    fallback: proxy !== null && isHere(received.address) ? fallback : () => null,
+  });
   const decision = await firewall.decide(request);
   const answer = toResponse(decision, request);
   if (answer.verdict === 'deny') {
-    sendDenial(outgoing, answer, decision.decision_id);
+    sendDenial(outgoing, answer, decision.decision_id, proxied);
     return null;
   }
   if (destination === null) {
@@ -64,13 +78,19 @@ export async function permitOf(
     request,
     destination,
     destinations,
+    proxied,
     secret,
     decision,
     answer,
   };
 }
 
-function receivedOf(incoming: IncomingMessage, lines: readonly HeaderLine[], head: Head) {
+/** What came on a connection from this machine itself. */
+export function isHere(address: string): boolean {
+  return rangeOf(address).reach === 'loopback';
+}
+
+export function receivedOf(incoming: IncomingMessage, lines: readonly HeaderLine[], head: Head): Received {
   const length = Number(incoming.headers['content-length'] ?? Number.NaN);
   const sizeSaid = Number.isSafeInteger(length) ? length : null;
   return {

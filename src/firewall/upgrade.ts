@@ -123,8 +123,9 @@ export function openTunnel(
   log.info(facts, 'a tunnel is open');
   over = underWay.tunnel(decision, (why) => {
     log.info({ ...facts, why }, 'a tunnel was ended');
-    agent.destroy();
-    upstream.destroy();
+    // Reset: nothing of what was still to be sent arrives.
+    agent.resetAndDestroy();
+    upstream.resetAndDestroy();
   });
 }
 

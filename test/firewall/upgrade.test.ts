@@ -5,7 +5,7 @@ import { connect, type Socket } from 'node:net';
 import { WebSocket as Client, type WebSocket as Peer, WebSocketServer } from 'ws';
 import type { ReasonCode } from '../../src/reason.ts';
 import { allowed, denied } from '../support/envoy.ts';
-import { api, send, settled, start, startUpstream, stopAll } from './support.ts';
+import { api, closed, send, settled, start, startUpstream, stopAll } from './support.ts';
 
 const PATH = '/firewall/docs/live?a=1';
 /** RFC 6455, section 1.3. */
@@ -26,7 +26,7 @@ async function echoing() {
   const peers: Peer[] = [];
   server.on('connection', (peer, request) => {
     handshakes.push(request);
-    peers.push(peer);
+    peers.push(peer.on('error', () => undefined));
     peer.on('message', (data, binary) => peer.send(data, { binary }));
   });
   return { ...upstream, handshakes, peers };
@@ -57,7 +57,8 @@ async function refused(port: number, headers: Record<string, string> = HANDSHAKE
 async function opened(port: number): Promise<Client> {
   const client = new Client(url(port));
   await once(client, 'open');
-  return client;
+  // One that is reset has its say by `close`, too.
+  return client.on('error', () => undefined);
 }
 
 describe('firewall: a WebSocket', () => {
@@ -130,9 +131,9 @@ describe('firewall: a WebSocket', () => {
     const client = await opened(port);
     const [peer] = upstream.peers;
     ok(peer !== undefined);
-    const closed = once(peer, 'close');
+    const gone = once(peer, 'close');
     client.terminate();
-    await closed;
+    await gone;
   });
 
   it('has to wait where the agent does not read', async () => {
@@ -173,8 +174,7 @@ describe('firewall: a WebSocket', () => {
   it('ends with the firewall', async () => {
     const upstream = await echoing();
     const { port, firewall } = await start([api({ base_url: upstream.url })]);
-    const closed = once(await opened(port), 'close');
-    await Promise.all([firewall.close(), closed]);
+    await Promise.all([closed(await opened(port)), firewall.close()]);
   });
 
   it('begins with what the agent sent too early', async () => {
@@ -302,7 +302,7 @@ describe('firewall: a runtime that is stopped', () => {
       const upstream = await echoing();
       const { port, stop } = await stoppable(upstream.url);
       const client = await opened(port);
-      const ends = Promise.all([client, ...upstream.peers].map((end) => once(end, 'close')));
+      const ends = Promise.all([client, ...upstream.peers].map(closed));
       stop(why);
       await ends;
     });
@@ -325,10 +325,10 @@ describe('firewall: a runtime that is stopped', () => {
     const { port, stop } = await stoppable(upstream.url);
     const answer = refused(port);
     const [, socket] = (await asked) as [IncomingMessage, Socket];
-    const closed = once(socket, 'close');
+    const gone = closed(socket);
     stop('runtime_killed');
     const { status, error } = await answer;
-    await closed;
+    await gone;
     deepEqual([status, error], [403, 'runtime_killed']);
   });
 
@@ -336,6 +336,7 @@ describe('firewall: a runtime that is stopped', () => {
     const upstream = await startUpstream((_, response) => void response.write('begun'));
     const { port, stop } = await stoppable(upstream.url);
     const outgoing = httpRequest({ port, path: '/firewall/docs/a', agent: false }).end();
+    outgoing.on('error', () => undefined);
     const [response] = (await once(outgoing, 'response')) as [IncomingMessage];
     await once(response, 'data');
     const broken = once(response, 'error');
