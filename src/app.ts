@@ -51,7 +51,7 @@ import { createServedBundles } from './policy/served.ts';
 import { createTracer } from './policy/tracer.ts';
 import { createChainCache } from './proof/cache.ts';
 import { Denial, InputError, type Problem } from './reason.ts';
-import { apiRoutes } from './request/firewall.ts';
+import { firewallRoutes } from './request/firewall.ts';
 import { PROFILES, type Profile } from './schema/common.ts';
 import type { Config, Listener, TlsFiles } from './schema/config.ts';
 import type { BundleRef } from './schema/decision.ts';
@@ -125,6 +125,8 @@ const DATABASE = 'lemma.db';
 const SEEN = 'store-seen';
 const WENT_BACK =
   'the database is older than what this control plane has seen of it (a dump that was put back, a replica that lagged): kills, revocations and taints since then are not known. It is fenced: every proof issued until now is denied (revoked), and a new epoch begins. Kill and revoke again what was since then, then issue new proofs';
+/** Of a firewall that the configuration has no more: it listens until the restart, and lets nothing through. */
+export const NOTHING = { apis: [], proxy: null };
 /** Records grow old without a new one coming. */
 const RETENTION_MS = 600_000;
 const FULL =
@@ -499,7 +501,7 @@ async function compose(
   stops.push(() => control.close());
   // Before that: whoever waits for a bundle is answered, and not waited for.
   stops.push(async () => served.close());
-  const firewall = await firewallOf(config, { decide: answer, taint, log: logger });
+  const firewall = await firewallOf(config, { decide: answer, taint, watch: gate.changed, log: logger });
   if (firewall !== null) stops.push(() => firewall.close());
 
   const secured = [
@@ -530,12 +532,12 @@ async function compose(
       settingsFrom(next, ring);
       const bundles = await configuredBundles(next.config, ring, clock);
       await store.limit(next.config.log.max_bytes);
-      firewall?.replace(next.config.firewall?.apis ?? []);
+      firewall?.replace(next.config.firewall ?? NOTHING);
       try {
         authority.registerFromFile(next.config.runtimes);
         await policyVerbs.take(bundles);
       } catch (error) {
-        firewall?.replace(running.config.firewall?.apis ?? []);
+        firewall?.replace(running.config.firewall ?? NOTHING);
         authority.registerFromFile(running.config.runtimes);
         await store.limit(running.config.log.max_bytes);
         throw refusedBundle(error);
@@ -697,23 +699,30 @@ export function renewalsOf(
 
 function settingsFrom({ config, revision }: LoadedConfig, ring: KeyRing): Settings {
   const { org, env } = config;
-  const apis = config.firewall?.apis ?? [];
-  return settingsOf(config, revision, ring.trusted('authority'), apiRoutes(apis, { org, env }));
+  const routes = firewallRoutes(config.firewall, { org, env });
+  return settingsOf(config, revision, ring.trusted('authority'), routes);
 }
 
 /** The configuration's firewall, or null where it has none. `taint` as the Pdp's. */
 export async function firewallOf(
   { firewall, org, env }: Config,
-  { decide, taint, log }: Pick<FirewallOptions, 'decide' | 'log'> & Pick<Pdp, 'taint'>,
+  {
+    decide,
+    taint,
+    watch,
+    log,
+  }: Required<Pick<FirewallOptions, 'decide' | 'watch' | 'log'>> & Pick<Pdp, 'taint'>,
 ): Promise<Firewall | null> {
   if (firewall === null) return null;
   const { startFirewall } = await import('./firewall/firewall.ts');
   return startFirewall({
     address: firewall.listen,
     apis: firewall.apis,
+    proxy: firewall.proxy,
     decide,
     taint: (actor, { api, decision_id }) =>
       taint({ org, env }, actor.runtime_id, `answer of ${api} (${decision_id})`),
+    watch,
     log,
   });
 }

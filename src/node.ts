@@ -8,6 +8,7 @@ import {
   type Live,
   listening,
   loggerTo,
+  NOTHING,
   once,
   renewalsOf,
   runtimesOf,
@@ -38,7 +39,7 @@ import { createEvaluationThread } from './policy/evaluation-thread.ts';
 import { PolicyRegistry } from './policy/registry.ts';
 import { createChainCache } from './proof/cache.ts';
 import { InputError } from './reason.ts';
-import { apiRoutes } from './request/firewall.ts';
+import { firewallRoutes } from './request/firewall.ts';
 import { PROFILES } from './schema/common.ts';
 import type { Config } from './schema/config.ts';
 import { startDecisionServer } from './server/decision-api.ts';
@@ -134,7 +135,7 @@ async function compose(
 
   let roots = first.keys;
   const settle = ({ config: own, revision } = running) =>
-    settingsOf(own, revision, roots, apiRoutes(own.firewall?.apis ?? [], { org, env }));
+    settingsOf(own, revision, roots, firewallRoutes(own.firewall, { org, env }));
   let settings = settle();
 
   const thread = createEvaluationThread();
@@ -285,7 +286,7 @@ async function compose(
     : null;
   stops.push(async () => decision?.close());
   secured.push(securedBy(config.listen.decision, 'listen.decision', decision?.tls ?? null));
-  const firewall = await firewallOf(config, { decide: answer, taint, log: logger });
+  const firewall = await firewallOf(config, { decide: answer, taint, watch: gate.changed, log: logger });
   if (firewall !== null) stops.push(() => firewall.close());
   return {
     node,
@@ -304,7 +305,7 @@ async function compose(
       const renewals = renewalsOf(secured);
       settle(next);
       await store.limit(next.config.log.max_bytes);
-      firewall?.replace(next.config.firewall?.apis ?? []);
+      firewall?.replace(next.config.firewall ?? NOTHING);
       for (const { guard, tls } of renewals) guard.renew(tls);
       running = next;
       // Made anew: a key may have come in the meantime.

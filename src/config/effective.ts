@@ -6,8 +6,10 @@ import type {
   ConfigFile,
   DecisionLogs,
   FirewallApi,
+  FirewallProxy,
   Limits,
   Listener,
+  ProxyEntry,
   RuntimeEntry,
   StoreSetting,
   Traces,
@@ -89,6 +91,10 @@ export function effective(file: ConfigFile, around: Surroundings): Config {
             apis: (file.firewall.apis ?? []).map((entry) =>
               api(entry, (text) => path('firewall.apis', text)),
             ),
+            proxy:
+              file.firewall.proxy === undefined
+                ? null
+                : proxy(file.firewall.proxy, (text) => path('firewall.proxy', text)),
           },
   };
 }
@@ -233,10 +239,25 @@ function api(entry: ApiEntry, path: (text: string) => string): FirewallApi {
     taint_on_response: entry.taint_on_response ?? false,
     body: entry.body ?? 'none',
     forward_headers: entry.forward_headers?.map((name) => name.toLowerCase()) ?? null,
+    allow_private: entry.allow_private ?? false,
+    upgrade: entry.upgrade ?? 'deny',
     inject:
       entry.inject === undefined
         ? null
         : { header: entry.inject.header.toLowerCase(), value_file: path(entry.inject.value_file) },
+  };
+}
+
+function proxy(entry: ProxyEntry, path: (text: string) => string): FirewallProxy {
+  return {
+    allow: entry.allow,
+    scope: entry.scope,
+    risk: entry.risk,
+    action: entry.action ?? 'proxy.connect',
+    audience: entry.audience ?? null,
+    taint_on_response: entry.taint_on_response ?? false,
+    allow_private: entry.allow_private ?? false,
+    credential_file: entry.credential_file === undefined ? null : path(entry.credential_file),
   };
 }
 

@@ -201,6 +201,13 @@ function revisionOf({
   ...decisive
 }: Config): string {
   const apis = firewall?.apis.map(({ inject, ...api }) => ({ ...api, inject: inject?.header ?? null })) ?? [];
-  const content = { ...decisive, keys: bundles.keys, apis };
+  const { credential_file: _credential, ...proxy } = firewall?.proxy ?? { credential_file: null };
+  // Without a proxy the revision is what it was before there was one to configure.
+  const content = {
+    ...decisive,
+    keys: bundles.keys,
+    apis,
+    ...(Object.keys(proxy).length === 0 ? {} : { proxy }),
+  };
   return createHash('sha256').update(JSON.stringify(content)).digest('hex').slice(0, 12);
 }

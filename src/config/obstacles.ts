@@ -59,6 +59,7 @@ function missingFiles(config: Config): Problem[] {
   const named = [
     ['decision_logs.token_file', config.decision_logs?.token_file ?? null],
     ['telemetry.traces.headers_file', config.telemetry.traces?.headers_file ?? null],
+    ['firewall.proxy.credential_file', config.firewall?.proxy?.credential_file ?? null],
   ] as const;
   const receivers = named.flatMap(([field, path]) =>
     path === null || kindOf(path) === 'file' ? [] : [{ field, message: `no such file: ${path}` }],

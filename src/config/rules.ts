@@ -1,10 +1,13 @@
+import { isIP } from 'node:net';
 import type { Problem } from '../reason.ts';
 import { FRAMING, HOP_BY_HOP } from '../schema/header.ts';
 import { isOrigin } from '../schema/origin.ts';
 import { pathProblem } from '../schema/path.ts';
+import { parseAllowed } from '../schema/proxy.ts';
 import { hostPatternProblem, OVERRIDE_HEADERS, pathPatternProblem } from '../schema/route.ts';
 import { addressProblem, isLocal } from './address.ts';
 import { feedProblem } from './feed-url.ts';
+import { rangeOf } from './ip-range.ts';
 import { hint } from './nearest.ts';
 import { parseDuration, parseSize } from './quantity.ts';
 import { parseStoreUrl } from './store-url.ts';
@@ -45,6 +48,9 @@ const RULES: ReadonlyMap<string, Rule> = new Map<string, Rule>([
   ['firewall.apis[].path_prefixes[]', text(prefixProblem)],
   ['firewall.apis[].forward_headers[]', text(forwardProblem)],
   ['firewall.apis[].inject.header', text(forwardProblem)],
+  ['firewall.proxy', suffixNeedsAudience],
+  ['firewall.proxy.allow[]', text(allowedProblem)],
+  ['firewall.proxy.audience', text(originProblem)],
 ]);
 
 /** Of an address in its long form. */
@@ -162,14 +168,36 @@ function baseUrlProblem(value: string): string | null {
     return 'must be an http or https URL';
   if (url.username !== '' || url.password !== '') return 'must hold no credentials: use inject';
   if (url.search !== '' || url.hash !== '' || /[?#]/.test(value)) return 'must have no query and no fragment';
+  const unreachable = neverReached(url.hostname.replace(/^\[|\]$/g, ''));
+  if (unreachable !== null) return unreachable;
   const path = pathProblem(url.pathname);
   return path === null ? null : `has an ambiguous path: ${path.problem}`;
+}
+
+/** What is wrong with a host that is an address, or null. */
+function neverReached(host: string): string | null {
+  if (isIP(host) === 0) return null;
+  const { reach, name } = rangeOf(host);
+  return reach === 'never' ? `is ${host}, which is ${name}: it is never connected to` : null;
 }
 
 function prefixProblem(value: string): string | null {
   const path = pathProblem(value);
   if (path !== null) return `must be a plain path: ${path.problem}`;
   return value !== '/' && value.endsWith('/') ? `must have no trailing slash: ${value.slice(0, -1)}` : null;
+}
+
+function allowedProblem(value: string): string | null {
+  const to = parseAllowed(value);
+  return typeof to === 'string' ? to : neverReached(to.host.replace(/^\[|\]$/g, ''));
+}
+
+/** Many hosts have no one origin that a proof could be for. */
+function suffixNeedsAudience(value: unknown): Problem[] {
+  if (!isRecord(value) || !Array.isArray(value.allow) || value.audience !== undefined) return [];
+  const suffix = value.allow.find((one) => typeof one === 'string' && one.startsWith('*.'));
+  const message = `must be said for ${suffix}: the origin that a proof must be for, such as https://egress.example`;
+  return suffix === undefined ? [] : [{ field: 'audience', message }];
 }
 
 function forwardProblem(value: string): string | null {

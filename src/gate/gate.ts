@@ -70,6 +70,8 @@ export interface Gate {
   replace(state: GateReplacement): void;
   /** The log was followed up to here. */
   advance(position: { epoch: number; seq: number }): void;
+  /** Tells whenever a runtime or a revocation is another than before, as soon as that is in force. Gives what ends it. */
+  changed(listener: () => void): () => void;
   readonly position: { readonly epoch: number; readonly seq: number };
   /** Step 13 up to `revoked`: the runtime that acts. Throws state_not_ready, clock_untrusted, runtime_unknown, runtime_killed, runtime_inactive, revoked, freshness_stale (its lease has ended). */
   admit(chain: Bound, nowMs: number): LiveRuntime;
@@ -101,6 +103,11 @@ export function createGate(options: GateOptions = {}): Gate {
   let position = { epoch: 0, seq: 0 };
   let latest = 0;
   let fencedAt: number | null = null;
+
+  const listeners = new Set<() => void>();
+  const tell = () => {
+    for (const listener of listeners) listener();
+  };
 
   const { lease } = options;
 
@@ -226,12 +233,14 @@ export function createGate(options: GateOptions = {}): Gate {
     putRuntime(runtime, at) {
       put(runtime);
       advance(at);
+      tell();
     },
     revoked: (org, env, value) => revoked.has(key(org, env, value)),
     budgetUsed: (org, env, lemmaId) => budgets.used(countedBy({ org, env, lemmaId })),
     revoke(revocation, at) {
       revoked.set(key(revocation.org, revocation.env, revocation.value), revocation);
       advance(at);
+      tell();
     },
     replace(state) {
       const listed = new Set(state.runtimes.map((r) => key(r.org, r.env, r.runtime_id)));
@@ -243,8 +252,13 @@ export function createGate(options: GateOptions = {}): Gate {
       for (const r of state.revocations) revoked.set(key(r.org, r.env, r.value), r);
       fencedAt = Math.max(fencedAt ?? 0, state.fencedAt ?? 0) || null;
       position = placeOf(state.position);
+      tell();
     },
     advance,
+    changed(listener) {
+      listeners.add(listener);
+      return () => void listeners.delete(listener);
+    },
     get position() {
       return position;
     },

@@ -24,6 +24,7 @@ import type { AuthzRequest, Presented, Route } from '../schema/request.ts';
 import type { BudgetUse, Tenant } from '../store/model.ts';
 import { type Draft, decisionOf, enter, type Follow, openDraft, recordOf, refuse, taints } from './draft.ts';
 import { buildInput, effectiveProfile, type InputFacts } from './input.ts';
+import { standing } from './standing.ts';
 
 /** What a reload replaces, whole. */
 export interface Settings {
@@ -292,7 +293,7 @@ export async function conclude(draft: Draft, pdp: Pdp, settings: Settings): Prom
     draft.observed = false;
     refuse(draft, unrecorded(error));
     pdp.onError(error, draft.id);
-    return answered(draft);
+    return answered(draft, pdp);
   }
   const late = lateStop(draft, pdp);
   if (late !== null) {
@@ -306,12 +307,14 @@ export async function conclude(draft: Draft, pdp: Pdp, settings: Settings): Prom
       pdp.onError(error, draft.id);
     }
   }
-  return answered(draft);
+  return answered(draft, pdp);
 }
 
-function answered(draft: Draft): Decision {
+function answered(draft: Draft, pdp: Pdp): Decision {
   draft.trace?.end(draft);
-  return decisionOf(draft);
+  const { chain, request } = draft;
+  if (chain === null || request.border !== 'firewall' || !leaves(draft)) return decisionOf(draft);
+  return { ...decisionOf(draft), stopped: () => standing(chain, pdp) };
 }
 
 function textsOf({ inputJson, resultJson }: Draft): { inputJson?: string; resultJson?: string } {
