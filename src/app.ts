@@ -31,6 +31,7 @@ import type { Feed } from './feed/feed.ts';
 import { createLocalFeed } from './feed/local.ts';
 import type { Shared } from './feed/shared.ts';
 import { type FeedKey, signStatement } from './feed/statement.ts';
+import { PIN_FILE } from './firewall/mcp/pin-file.ts';
 import { headerSecret } from './firewall/secret.ts';
 import { createGate, type Gate } from './gate/gate.ts';
 import { createAdmission } from './pdp/admission.ts';
@@ -49,6 +50,7 @@ import { createTracer } from './policy/tracer.ts';
 import { createChainCache } from './proof/cache.ts';
 import { Denial, InputError, type Problem } from './reason.ts';
 import { apiRoutes } from './request/firewall.ts';
+import { mcpRoutes } from './request/mcp.ts';
 import { PROFILES, type Profile } from './schema/common.ts';
 import type { Config, Listener, TlsFiles } from './schema/config.ts';
 import type { BundleRef } from './schema/decision.ts';
@@ -454,6 +456,7 @@ async function compose(
       : await (await import('./firewall/firewall.ts')).startFirewall({
           address: config.firewall.listen,
           apis: config.firewall.apis,
+          mcp: { servers: config.firewall.mcp, pinFile: join(config.data, PIN_FILE), clock },
           decide: answer,
           taint: (actor, { api, decision_id }) =>
             taint(home, actor.runtime_id, `answer of ${api} (${decision_id})`),
@@ -482,12 +485,12 @@ async function compose(
       settingsFrom(next, ring);
       const bundles = await configuredBundles(next.config, ring, clock);
       await store.limit(next.config.log.max_bytes);
-      firewall?.replace(next.config.firewall?.apis ?? []);
+      await firewall?.replace(next.config.firewall?.apis ?? [], next.config.firewall?.mcp);
       try {
         authority.registerFromFile(next.config.runtimes);
         await policyVerbs.take(bundles);
       } catch (error) {
-        firewall?.replace(running.config.firewall?.apis ?? []);
+        await firewall?.replace(running.config.firewall?.apis ?? [], running.config.firewall?.mcp);
         authority.registerFromFile(running.config.runtimes);
         await store.limit(running.config.log.max_bytes);
         throw refusedBundle(error);
@@ -609,8 +612,9 @@ function securedBy({ tls: files }: Listener, field: string, guard: TlsGuard | nu
 
 function settingsFrom({ config, revision }: LoadedConfig, ring: KeyRing): Settings {
   const { org, env } = config;
-  const apis = config.firewall?.apis ?? [];
-  return settingsOf(config, revision, ring.trusted('authority'), apiRoutes(apis, { org, env }));
+  const { apis, mcp } = config.firewall ?? { apis: [], mcp: [] };
+  const named = [...apiRoutes(apis, { org, env }), ...mcpRoutes(mcp, { org, env })];
+  return settingsOf(config, revision, ring.trusted('authority'), named);
 }
 
 /** Those that decisions can be about. */

@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import { type LoadedConfig, loadConfig } from '../config/load.ts';
 import { InputError } from '../reason.ts';
 import { apiRoutes } from '../request/firewall.ts';
+import { mcpRoutes } from '../request/mcp.ts';
 import { buildRouteMap } from '../request/route-map.ts';
 import type { Config } from '../schema/config.ts';
 import type { Call, Result } from './command.ts';
@@ -36,11 +37,10 @@ function withoutSecrets(config: Config): Config {
 function refuseTies(loaded: LoadedConfig): void {
   try {
     const { config } = loaded;
-    buildRouteMap(
-      config.routes,
-      config.permit_method_override,
-      apiRoutes(config.firewall?.apis ?? [], config),
-    );
+    buildRouteMap(config.routes, config.permit_method_override, [
+      ...apiRoutes(config.firewall?.apis ?? [], config),
+      ...mcpRoutes(config.firewall?.mcp ?? [], config),
+    ]);
   } catch (error) {
     throw error instanceof InputError ? loaded.locateError(error) : error;
   }

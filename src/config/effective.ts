@@ -16,6 +16,7 @@ import type { Route } from '../schema/request.ts';
 import type { RouteEntry } from '../schema/route.ts';
 import type { RoutesFile } from './check.ts';
 import { parseFeedUrl } from './feed-url.ts';
+import { mcpServer } from './mcp-servers.ts';
 import { parseDuration, parseSize } from './quantity.ts';
 import { parseStoreUrl, shownStoreUrl } from './store-url.ts';
 
@@ -84,6 +85,9 @@ export function effective(file: ConfigFile, around: Surroundings): Config {
             listen: file.firewall.listen ?? '127.0.0.1:8787',
             apis: (file.firewall.apis ?? []).map((entry) =>
               api(entry, (text) => path('firewall.apis', text)),
+            ),
+            mcp: (file.firewall.mcp ?? []).map((entry) =>
+              mcpServer(entry, (text) => path('firewall.mcp', text)),
             ),
           },
   };

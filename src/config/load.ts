@@ -185,6 +185,7 @@ function revisionOf({
   ...decisive
 }: Config): string {
   const apis = firewall?.apis.map(({ inject, ...api }) => ({ ...api, inject: inject?.header ?? null })) ?? [];
-  const content = { ...decisive, keys: bundles.keys, apis };
+  const mcp = firewall?.mcp.map(({ place: _place, timeout_ms: _timeout, ...server }) => server) ?? [];
+  const content = { ...decisive, keys: bundles.keys, apis, ...(mcp.length === 0 ? {} : { mcp }) };
   return createHash('sha256').update(JSON.stringify(content)).digest('hex').slice(0, 12);
 }

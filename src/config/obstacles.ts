@@ -56,6 +56,17 @@ function missingFiles(config: Config): Problem[] {
           },
         ],
   );
+  const mcpFiles = (config.firewall?.mcp ?? []).flatMap(({ place }, i) => {
+    const files =
+      place.kind === 'http'
+        ? [['inject.value_file', place.inject?.value_file ?? null] as const]
+        : Object.entries(place.env_files).map(([name, file]) => [`env_files.${name}`, file] as const);
+    return files.flatMap(([field, file]) =>
+      file === null || kindOf(file) === 'file'
+        ? []
+        : [{ field: `firewall.mcp[${i}].${field}`, message: `no such file: ${file}` }],
+    );
+  });
   const tokenFile = config.decision_logs?.token_file ?? null;
   const token =
     tokenFile === null || kindOf(tokenFile) === 'file'
@@ -68,7 +79,7 @@ function missingFiles(config: Config): Problem[] {
       return [{ field: `${field}.tls.${member}`, message: `no such file: ${path}` }];
     }),
   );
-  return [...folder, ...secrets, ...token, ...certificates];
+  return [...folder, ...secrets, ...mcpFiles, ...token, ...certificates];
 }
 
 function kindOf(path: string): 'file' | 'folder' | null {

@@ -6,6 +6,7 @@ import type { AuthzRequest, HeaderLine } from '../schema/request.ts';
 import { sendDenial, sendFailure } from './answer.ts';
 import { refusalOf } from './guard.ts';
 import { downstreamHeaders, linesOf, upstreamHeaders } from './headers.ts';
+import type { McpFront } from './mcp/front.ts';
 import { type Head, readHead } from './read-head.ts';
 import { type Upstreams, UpstreamTimeout } from './upstream.ts';
 
@@ -19,6 +20,8 @@ export interface TaintCause {
 export interface Exchanges {
   readonly port: () => number;
   readonly apis: () => Apis;
+  /** Answers what is for `/mcp/`; null where no MCP server is configured. */
+  readonly mcp: () => McpFront | null;
   readonly decide: (request: AuthzRequest) => Promise<Decision>;
   /** Resolves when the runtime's new taint epoch is durable and in force. */
   readonly taint: (actor: Actor, cause: TaintCause) => Promise<void>;
@@ -59,6 +62,9 @@ async function serve(
   const lines = linesOf(incoming.rawHeaders);
   const refusal = refusalOf(lines, firewall.port());
   if (refusal !== null) return sendFailure(outgoing, { error: 'header_ambiguous', message: refusal });
+
+  const mcp = firewall.mcp();
+  if (mcp !== null && incoming.url?.startsWith('/mcp/') === true) return mcp.serve(incoming, outgoing, lines);
 
   const head = await readHead(incoming, firewall.bodyLimit).catch(() => null);
   if (head === null) return; // nobody is left to answer, and nothing was asked for whole

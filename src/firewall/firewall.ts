@@ -4,8 +4,10 @@ import { InputError, type Problem } from '../reason.ts';
 import { destinationsOf } from '../request/firewall.ts';
 import type { FirewallApi } from '../schema/config.ts';
 import type { Actor, Decision } from '../schema/decision.ts';
+import type { McpServer } from '../schema/mcp.ts';
 import type { AuthzRequest } from '../schema/request.ts';
 import { type Apis, exchange, type TaintCause } from './exchange.ts';
+import type { McpFront } from './mcp/front.ts';
 import { headerSecret } from './secret.ts';
 import { openUpstreams } from './upstream.ts';
 
@@ -15,6 +17,7 @@ export interface FirewallOptions {
   /** `host:port`; port 0 takes a free one. */
   readonly address: string;
   readonly apis: readonly FirewallApi[];
+  readonly mcp?: McpOptions;
   readonly decide: (request: AuthzRequest) => Promise<Decision>;
   /**
    * Awaited before the first byte of a tainting answer goes out: it must resolve only when the runtime's new taint
@@ -26,6 +29,14 @@ export interface FirewallOptions {
     error(facts: object, message: string): void;
   };
   readonly limits?: Partial<FirewallLimits>;
+}
+
+export interface McpOptions {
+  readonly servers: readonly McpServer[];
+  /** Where the pins of tool descriptions are kept. */
+  readonly pinFile: string;
+  /** Milliseconds since 1970. */
+  readonly clock: () => number;
 }
 
 export interface FirewallLimits {
@@ -49,8 +60,8 @@ const LIMITS: FirewallLimits = {
 export interface Firewall {
   /** As bound: a port 0 is replaced by the real one. */
   readonly address: string;
-  /** Takes other apis, whole, for requests from now on. Throws InputError and keeps the running ones. */
-  replace(apis: readonly FirewallApi[]): void;
+  /** Takes other apis and MCP servers, whole, for requests from now on. Rejects (InputError) and keeps the running ones. */
+  replace(apis: readonly FirewallApi[], servers?: readonly McpServer[]): Promise<void>;
   /** Takes no new requests, lets those under way finish, then closes. Idempotent. */
   close(): Promise<void>;
 }
@@ -66,11 +77,13 @@ export async function startFirewall(options: FirewallOptions): Promise<Firewall>
   const limits = { ...LIMITS, ...options.limits };
   let apis = usable(options.apis);
   const upstreams = openUpstreams(limits);
+  let mcp = await frontFor(options, options.mcp?.servers ?? []);
   let port = 0;
   const server = createServer({ maxHeaderSize: 64 * 1024 }, (incoming, outgoing) => {
     const firewall = {
       port: () => port,
       apis: () => apis,
+      mcp: () => mcp,
       decide,
       taint,
       upstreams,
@@ -90,14 +103,31 @@ export async function startFirewall(options: FirewallOptions): Promise<Firewall>
   let closing: Promise<void> | undefined;
   return {
     address,
-    replace(next) {
-      apis = usable(next);
+    async replace(next, servers = []) {
+      const checked = usable(next);
+      const before = mcp;
+      mcp = await frontFor(options, servers);
+      apis = checked;
+      await before?.close();
     },
     close() {
-      closing ??= drain(server, limits.drainMs).finally(() => upstreams.close());
+      closing ??= drain(server, limits.drainMs).finally(async () => {
+        upstreams.close();
+        await mcp?.close();
+      });
       return closing;
     },
   };
+}
+
+/** Loaded only where there is a server: the SDK takes a quarter of a second. */
+async function frontFor(
+  { mcp, decide, taint, log }: FirewallOptions,
+  servers: readonly McpServer[],
+): Promise<McpFront | null> {
+  if (mcp === undefined || servers.length === 0) return null;
+  const { createMcpFront } = await import('./mcp/front.ts');
+  return createMcpFront({ ...mcp, servers, decide, taint, log });
 }
 
 /** Throws InputError with everything that is wrong with them. */

@@ -145,7 +145,7 @@ export function toRequest(
     destination === null
       ? { scheme: 'http', host: received.host, target: received.target, routeId: NO_ROUTE }
       : addressed(destination, rest);
-  const { headers, traceId } = linesOf(received);
+  const { headers, traceId } = receivedHeaders(received);
   const request: AuthzRequest = {
     border: 'firewall',
     method: received.method,
@@ -171,7 +171,7 @@ function addressed(destination: Destination, rest: string) {
 }
 
 /** Header lines and trace id by the rules of Envoy's border. The firewall's own Host is not the upstream's. */
-function linesOf(received: Received): Pick<AuthzRequest, 'headers' | 'traceId'> {
+export function receivedHeaders(received: Received): Pick<AuthzRequest, 'headers' | 'traceId'> {
   const lines = received.headers.filter(([name]) => name.toLowerCase() !== 'host');
   const headers = lines.map(([key, value]) => ({ key, raw_value: Buffer.from(value, 'latin1') }));
   return fromEnvoy({ attributes: { request: { http: { header_map: { headers } } } } });

@@ -1,5 +1,6 @@
 import type { FromSchema } from 'json-schema-to-ts';
 import { BYTES32_PATTERN, ID_PATTERN, jwkSchema, PROFILES, SUBJECT_PATTERN } from './common.ts';
+import { type McpServer, mcpServerSchema } from './mcp.ts';
 import type { Route } from './request.ts';
 import { methodsSchema, permitMethodOverrideSchema, routeSchema, scopeSchema } from './route.ts';
 
@@ -404,6 +405,7 @@ export const configSchema = {
       properties: {
         listen: { type: 'string', default: '127.0.0.1:8787', description: `Where it listens (${address})` },
         apis: { type: 'array', items: apiSchema, description: 'What may be reached through it' },
+        mcp: { type: 'array', items: mcpServerSchema, description: 'MCP servers behind it, and their tools' },
       },
     },
   },
@@ -552,5 +554,9 @@ export interface Config {
     readonly keys: readonly (string | { readonly x?: unknown })[];
     readonly token_file: string;
   } | null;
-  readonly firewall: { readonly listen: string; readonly apis: readonly FirewallApi[] } | null;
+  readonly firewall: {
+    readonly listen: string;
+    readonly apis: readonly FirewallApi[];
+    readonly mcp: readonly McpServer[];
+  } | null;
 }
