@@ -21,7 +21,7 @@ import { createActivity } from './decision-log/activity.ts';
 import { createAlerts } from './decision-log/alerts.ts';
 import { exportItems, provenLines } from './decision-log/export.ts';
 import { createLags } from './decision-log/lags.ts';
-import { openLog } from './decision-log/log.ts';
+import { openLog, type RecordListener } from './decision-log/log.ts';
 import { createNodeWatch } from './decision-log/node-watch.ts';
 import { createRetention, type Retention } from './decision-log/retention.ts';
 import { createTail } from './decision-log/tail.ts';
@@ -33,7 +33,8 @@ import type { Shared } from './feed/shared.ts';
 import { type FeedKey, signStatement } from './feed/statement.ts';
 import { PIN_FILE } from './firewall/mcp/pin-file.ts';
 import { headerSecret } from './firewall/secret.ts';
-import { createGate, type Gate } from './gate/gate.ts';
+import { createGate, type Freshness, type Gate } from './gate/gate.ts';
+import type { LiveRuntime } from './gate/runtimes.ts';
 import { createAdmission } from './pdp/admission.ts';
 import { decide, type Pdp, type Settings } from './pdp/decide.ts';
 import { exchange } from './pdp/exchange.ts';
@@ -80,10 +81,24 @@ export interface AppOptions {
   readonly compiler?: CompilerOptions;
   /** The least that is logged; default: info. */
   readonly level?: 'info' | 'warn';
+  /** Nothing listens for enforcement points elsewhere, gRPC or REST: the firewall is the only one. */
+  readonly firewallOnly?: boolean;
+}
+
+/** What a process knows of itself at this moment, without asking anybody. */
+export interface Live {
+  freshness(): Freshness;
+  /** Whether the control plane answers; null: it is this process. */
+  connected(): boolean | null;
+  /** Of the deployment's own org and env. */
+  runtimes(): LiveRuntime[];
+  bundles(): BundleRef[];
+  /** Hears of each record once it is on disk. Gives a function that ends it. */
+  onRecord(listener: RecordListener): () => void;
 }
 
 export interface App {
-  /** As bound: a port 0 is replaced by the real one. */
+  /** As bound: a port 0 is replaced by the real one. With `firewallOnly` no gRPC, and `decision` is empty. */
   readonly addresses: {
     readonly grpc: readonly string[];
     readonly decision: string;
@@ -91,6 +106,7 @@ export interface App {
     readonly firewall: string | null;
   };
   readonly operatorKeyFile: string;
+  readonly live: Live;
   /** Takes a whole new configuration into use, or rejects (InputError) and goes on with the old one. */
   reload(loaded: LoadedConfig): Promise<void>;
   /**
@@ -339,7 +355,8 @@ async function compose(
   const exchanges: Exchange = (request, wish) => exchange(request, wish, pdp, ring.issuer());
 
   const grpc: GrpcServer[] = [];
-  for (const listener of config.listen.grpc) {
+  const outside = options.firewallOnly !== true;
+  for (const listener of outside ? config.listen.grpc : []) {
     const bound = listening(listener, 'listen.grpc');
     const server = await startGrpc({
       ...bound,
@@ -364,15 +381,17 @@ async function compose(
   // What does not bear this deployment's tag is not even looked up: the store is not there for those who guess.
   const authenticate = async (key: string) =>
     operators.authenticate(key) ?? (access.tokens.genuine(key) ? access.apiKeys.authenticate(key) : null);
-  const decision = await startDecisionServer({
-    ...listening(config.listen.decision, 'listen.decision'),
-    decide: answer,
-    exchange: exchanges,
-    authzen: { routes: () => settled.settings.routes, authenticate },
-    ready,
-    log: logger,
-  });
-  stops.push(() => decision.close());
+  const decision = outside
+    ? await startDecisionServer({
+        ...listening(config.listen.decision, 'listen.decision'),
+        decide: answer,
+        exchange: exchanges,
+        authzen: { routes: () => settled.settings.routes, authenticate },
+        ready,
+        log: logger,
+      })
+    : null;
+  stops.push(async () => decision?.close());
   const tracer = createTracer(options.compiler === undefined ? {} : { compiler: options.compiler });
   stops.push(() => tracer.close());
   const opaKey = opaKeyOf(ring.bundleSeed);
@@ -466,17 +485,24 @@ async function compose(
 
   const secured = [
     ...config.listen.grpc.map((one, i) => securedBy(one, 'listen.grpc', grpc[i]?.tls ?? null)),
-    securedBy(config.listen.decision, 'listen.decision', decision.tls),
+    securedBy(config.listen.decision, 'listen.decision', decision?.tls ?? null),
     securedBy(config.listen.control, 'listen.control', control.tls),
   ].filter((one) => one !== null);
   return {
     addresses: {
       grpc: grpc.map((server) => server.address),
-      decision: decision.address,
+      decision: decision?.address ?? '',
       control: control.address,
       firewall: firewall?.address ?? null,
     },
     operatorKeyFile: operatorKeyFile(config.data),
+    live: {
+      freshness: gate.freshness,
+      connected: () => null,
+      runtimes: () => runtimesOf(gate, home),
+      bundles: () => activeOf(policies),
+      onRecord: log.onRecord,
+    },
     reload: async (next) => {
       const problems = fixedProblems(running.config, next.config);
       if (problems.length > 0) throw new InputError(problems);
@@ -617,6 +643,10 @@ function settingsFrom({ config, revision }: LoadedConfig, ring: KeyRing): Settin
   return settingsOf(config, revision, ring.trusted('authority'), named);
 }
 
+export function runtimesOf(gate: Pick<Gate, 'runtimes'>, { org, env }: Tenant): LiveRuntime[] {
+  return [...gate.runtimes()].filter((runtime) => runtime.org === org && runtime.env === env);
+}
+
 /** Those that decisions can be about. */
 function tenantsOf({ org, env, trust }: Config): Tenant[] {
   const known = [{ org, env }, ...trust].map((tenant) => [`${tenant.org}/${tenant.env}`, tenant] as const);
@@ -745,7 +775,7 @@ const FIXED = [
   'decision_logs',
 ] as const;
 
-function fixedProblems(running: Config, next: Config): Problem[] {
+export function fixedProblems(running: Config, next: Config): Problem[] {
   const problems: Problem[] = FIXED.filter(
     (name) => JSON.stringify(running[name]) !== JSON.stringify(next[name]),
   ).map((field) => ({ field, message: 'takes effect at a restart only: restart, or put back what it was' }));

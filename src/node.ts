@@ -1,7 +1,18 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { publicKeyOf, randomBytes, signEd25519 } from '#runtime';
-import { listening, loggerTo, once, sharedOf, version } from './app.ts';
+import {
+  type AppOptions,
+  fixedProblems,
+  type Live,
+  listening,
+  loggerTo,
+  once,
+  runtimesOf,
+  sharedOf,
+  version,
+} from './app.ts';
+import { tenantOf } from './authority/operators.ts';
 import { isLocal } from './config/address.ts';
 import type { LoadedConfig } from './config/load.ts';
 import { fromBase64url, toBase64url } from './crypto/base64url.ts';
@@ -22,6 +33,7 @@ import { createEvaluationThread } from './policy/evaluation-thread.ts';
 import { PolicyRegistry } from './policy/registry.ts';
 import { createChainCache } from './proof/cache.ts';
 import { InputError } from './reason.ts';
+import { apiRoutes } from './request/firewall.ts';
 import { PROFILES } from './schema/common.ts';
 import type { Config } from './schema/config.ts';
 import { startDecisionServer } from './server/decision-api.ts';
@@ -32,14 +44,21 @@ import { openStore } from './store/store.ts';
 
 export interface DecisionNode {
   readonly node: string;
-  /** As bound. */
-  readonly addresses: { readonly grpc: readonly string[]; readonly decision: string };
+  /** As bound. With `firewallOnly` no gRPC, and `decision` is empty. */
+  readonly addresses: {
+    readonly grpc: readonly string[];
+    readonly decision: string;
+    readonly firewall: string | null;
+  };
+  readonly live: Live;
+  /** Takes other routes and apis into use, or rejects (InputError) and goes on with the old ones. */
+  reload(loaded: LoadedConfig): Promise<void>;
   stop(): Promise<void>;
 }
 
-export interface NodeOptions {
-  readonly output?: (line: string) => void;
-  readonly level?: 'info' | 'warn';
+export interface NodeOptions extends Pick<AppOptions, 'output' | 'level' | 'firewallOnly'> {
+  /** Asked for each call to the control plane; default: what is in `control.token_file`. */
+  readonly token?: () => string;
 }
 
 const JOURNAL = 'journal.db';
@@ -67,14 +86,15 @@ export async function startNode(loaded: LoadedConfig, options: NodeOptions = {})
 }
 
 async function compose(
-  { config, revision }: LoadedConfig,
+  loaded: LoadedConfig,
   options: NodeOptions,
   stops: (() => Promise<void>)[],
 ): Promise<Omit<DecisionNode, 'stop'>> {
-  const { node } = config;
+  const { config } = loaded;
+  const { node, org, env } = config;
   const clock = Date.now;
   const logger = loggerTo(options);
-  const client = clientOf(config);
+  const client = clientOf(config, options.token ?? null);
   const onError = (error: unknown, doing: string) => logger.error({ err: error }, doing);
   const keys = new Map<string, Uint8Array>();
   const first = await firstSnapshot(client, keys, config);
@@ -99,7 +119,9 @@ async function compose(
   });
 
   let roots = first.keys;
-  const settle = () => settingsOf(config, revision, roots, []);
+  let running = loaded;
+  const settle = ({ config, revision } = running) =>
+    settingsOf(config, revision, roots, apiRoutes(config.firewall?.apis ?? [], { org, env }));
   let settings = settle();
 
   const thread = createEvaluationThread();
@@ -133,6 +155,7 @@ async function compose(
   log.onCommit(() => shipper.wake());
   shipper.wake();
 
+  let connected = false;
   const follower = createFollower({
     client,
     node,
@@ -153,8 +176,11 @@ async function compose(
       settings = settle();
       for (const { sha256 } of snapshot.bundles) activateSoon(sha256);
     },
-    onState: (connected, why) =>
-      connected ? logger.info(why) : logger.warn({ why }, 'the control plane is lost: the state grows old'),
+    onState(now, why) {
+      connected = now;
+      if (now) logger.info(why);
+      else logger.warn({ why }, 'the control plane is lost: the state grows old');
+    },
     onError,
   });
   stops.push(async () => {
@@ -165,7 +191,7 @@ async function compose(
   await follower.confirm();
 
   if (config.feed !== null) {
-    const { org, env, feed: server } = config;
+    const { feed: server } = config;
     const feed = (await import('./feed/redis.ts')).createRedisFeed({ server, org, env });
     stops.push(() => feed.close());
     feed.subscribe(follower.hint);
@@ -179,6 +205,11 @@ async function compose(
     logger,
   });
   if (shared !== null) stops.push(() => shared.close());
+  const taint: Pdp['taint'] = async (tenant, runtime_id, why) => {
+    const answer = await client.post('/taint', { ...tenantOf(tenant), runtime_id, reason: why }, TAINT_MS);
+    const seq = Number((answer as { seq?: unknown }).seq);
+    if (!(await follower.applied(seq, TAINT_MS))) throw new Error(`the taint (event ${seq}) did not come`);
+  };
   const pdp: Pdp = {
     node,
     clock,
@@ -190,12 +221,7 @@ async function compose(
     log,
     confirm: follower.confirm,
     slept: follower.slept,
-    async taint(tenant, runtime_id, why) {
-      const { org, env } = tenant;
-      const answer = await client.post('/taint', { org, env, runtime_id, reason: why }, TAINT_MS);
-      const seq = Number((answer as { seq?: unknown }).seq);
-      if (!(await follower.applied(seq, TAINT_MS))) throw new Error(`the taint (event ${seq}) did not come`);
-    },
+    taint,
     onError: (error, decision_id) =>
       logger.error({ err: error, decision_id }, 'a decision failed, and was denied'),
   };
@@ -214,8 +240,10 @@ async function compose(
   });
   log.onRecord(metrics.recorded);
   const ready = () => gate.ready;
+  const outside = options.firewallOnly !== true;
+  const answer = metrics.timed(admission.decide);
   const grpc: string[] = [];
-  for (const listener of config.listen.grpc) {
+  for (const listener of outside ? config.listen.grpc : []) {
     const server = await startGrpc({
       ...listening(listener, 'listen.grpc'),
       decide: metrics.timed(admission.admitted),
@@ -226,26 +254,60 @@ async function compose(
     stops.push(() => server.drain());
     grpc.push(server.address);
   }
-  const decision = await startDecisionServer({
-    ...listening(config.listen.decision, 'listen.decision'),
-    decide: metrics.timed(admission.decide),
-    ready,
-    metrics,
-    log: logger,
-  });
-  stops.push(() => decision.close());
-  return { node, addresses: { grpc, decision: decision.address } };
+  const decision = outside
+    ? await startDecisionServer({
+        ...listening(config.listen.decision, 'listen.decision'),
+        decide: answer,
+        ready,
+        metrics,
+        log: logger,
+      })
+    : null;
+  stops.push(async () => decision?.close());
+  const firewall =
+    config.firewall === null
+      ? null
+      : await (await import('./firewall/firewall.ts')).startFirewall({
+          address: config.firewall.listen,
+          apis: config.firewall.apis,
+          decide: answer,
+          taint: (actor, { api, decision_id }) =>
+            taint({ org, env }, actor.runtime_id, `answer of ${api} (${decision_id})`),
+          log: logger,
+        });
+  if (firewall !== null) stops.push(() => firewall.close());
+  return {
+    node,
+    addresses: { grpc, decision: decision?.address ?? '', firewall: firewall?.address ?? null },
+    live: {
+      freshness: gate.freshness,
+      connected: () => connected,
+      runtimes: () => runtimesOf(gate, { org, env }),
+      bundles: () => PROFILES.map((profile) => policies.active(profile).ref),
+      onRecord: log.onRecord,
+    },
+    async reload(next) {
+      const problems = fixedProblems(running.config, next.config);
+      if (JSON.stringify(running.config.control) !== JSON.stringify(next.config.control))
+        problems.push({ field: 'control', message: 'takes effect at a restart only' });
+      if (problems.length > 0) throw new InputError(problems);
+      const settled = settle(next);
+      firewall?.replace(next.config.firewall?.apis ?? []);
+      running = next;
+      settings = settled;
+    },
+  };
 }
 
-/** Throws InputError for what is missing, or would send the key in the clear. */
-function clientOf({ control }: Config): ControlClient {
+/** `given`: a token that is in no file. Throws InputError for what is missing, or would send the key in the clear. */
+function clientOf({ control }: Config, given: (() => string) | null): ControlClient {
   const { url = '', keys = [], token_file = '' } = control ?? {};
   const problems = [
     ...(url === '' ? [{ field: 'control.url', message: 'name the control plane: --control <url>' }] : []),
     ...(keys.length === 0
       ? [{ field: 'control.keys', message: 'pin its authority key: see `lemma keys list` there' }]
       : []),
-    ...(token_file === ''
+    ...(token_file === '' && given === null
       ? [{ field: 'control.token_file', message: 'name the file with the API key of this node' }]
       : []),
   ];
@@ -262,7 +324,7 @@ function clientOf({ control }: Config): ControlClient {
         message: 'must be an https origin, or http on this machine: its key goes there',
       },
     ]);
-  return createControlClient(parsed.origin, () => tokenIn(token_file));
+  return createControlClient(parsed.origin, given ?? (() => tokenIn(token_file)));
 }
 
 function tokenIn(file: string): string {

@@ -95,9 +95,9 @@ async function stop(call: Call, app: App, watch: Pick<ConfigWatch, 'close'>): Pr
 }
 
 /** One reload after the other, of the configuration or of the bundles; a bad one leaves what runs, and says so loudly. */
-function watchAll(
+export function watchAll(
   call: Call,
-  app: App,
+  app: Pick<App, 'reload' | 'reloadBundles'>,
   first: LoadedConfig,
   options: LoadOptions,
 ): Pick<ConfigWatch, 'close'> {

@@ -20,6 +20,8 @@ export interface LoadOptions {
   readonly env: Environment;
   /** The folder that paths in flags and variables are meant from, and the default file is looked for in. */
   readonly cwd: string;
+  /** By field, what counts where nothing else says anything, in place of the schema's defaults. Paths are absolute. */
+  readonly fallbacks?: Readonly<Record<string, unknown>>;
 }
 
 export interface LoadedConfig {
@@ -46,7 +48,8 @@ export function loadConfig(options: LoadOptions): LoadedConfig {
   const unread = main?.problems ?? [];
   if (unread.length > 0 && main?.value === null) throw new ConfigError(unread, files);
 
-  const { value, overridden } = overlay(main?.value ?? {}, overrides(options.flags, options.env));
+  const said = filled(main?.value ?? {}, options.fallbacks ?? {});
+  const { value, overridden } = overlay(said, overrides(options.flags, options.env));
   const folderOf = (field: string) => (file === null || overridden.has(field) ? options.cwd : dirname(file));
   const routesFile = routesFileOf(value, folderOf('routes'));
   if (routesFile !== null) files.push(routesFile);
@@ -128,6 +131,18 @@ function overlay(file: unknown, given: readonly Override[]) {
     overridden.set(setting.field, source);
   }
   return { value, overridden };
+}
+
+/** The file's data with what it leaves open; a mapping in the file is completed, anything else of it stays. */
+function filled(file: unknown, fallbacks: Readonly<Record<string, unknown>>): unknown {
+  const value: unknown = structuredClone(file);
+  for (const [field, fallback] of Object.entries(fallbacks)) {
+    const path = field.split('.');
+    const last = path.pop() ?? '';
+    const parent = path.reduce<unknown>(descend, value);
+    if (isRecord(parent) && !Object.hasOwn(parent, last)) parent[last] = fallback;
+  }
+  return value;
 }
 
 function descend(parent: unknown, name: string): unknown {
