@@ -2,7 +2,6 @@ import { fromBase64url } from '../crypto/base64url.ts';
 import { type Json, JsonError, readJson } from '../crypto/json.ts';
 import { Denial } from '../reason.ts';
 import {
-  type Bounds,
   delegationSchema,
   LEMMA_TYPES,
   type Lemma,
@@ -12,8 +11,8 @@ import {
   runtimeSchema,
 } from '../schema/lemma.ts';
 import { isOrigin } from '../schema/origin.ts';
-import { pathProblem } from '../schema/path.ts';
 import { type Checked, checkerOf } from '../schema/validate.ts';
+import { boundsOf, prefixProblem } from './bounds.ts';
 
 /** Nesting that a credential may have; the outermost object is 1. */
 const MAX_DEPTH = 8;
@@ -93,15 +92,8 @@ export function lemmaProblem(lemma: Lemma): string | null {
   const audience = lemma.audience.findIndex((entry) => !isOrigin(entry));
   if (audience >= 0) return `audience[${audience}]: not an origin in its normal form`;
   if (lemma.not_before >= lemma.expires_at) return 'expires_at: must be after not_before';
-  const prefixes = boundsOf(lemma)?.path_prefixes ?? [];
-  const path = prefixes.findIndex((p) => pathProblem(p) !== null || (p !== '/' && p.endsWith('/')));
-  if (path >= 0) return `claims.bounds.path_prefixes[${path}]: ambiguous, or ends with a slash`;
-  return null;
-}
-
-/** The bounds that a link sets; a root sets none. */
-export function boundsOf(lemma: Lemma): Bounds | null {
-  return lemma.type === 'root' ? null : (lemma.claims.bounds ?? null);
+  const path = prefixProblem(boundsOf(lemma)?.path_prefixes ?? []);
+  return path < 0 ? null : `claims.bounds.path_prefixes[${path}]: ambiguous, or ends with a slash`;
 }
 
 /** Step 7. Throws chain_too_deep, chain_incomplete, chain_order_invalid. */

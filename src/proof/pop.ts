@@ -6,7 +6,6 @@ import {
   type Item,
   parseDictionary,
   StructuredFieldError,
-  serializeInnerList,
 } from '../crypto/structured-field.ts';
 import { Denial } from '../reason.ts';
 import {
@@ -16,8 +15,9 @@ import {
   type Route,
   type SignedMessage,
 } from '../schema/request.ts';
+import { boundsOf } from './bounds.ts';
 import type { VerifiedChain } from './chain.ts';
-import { boundsOf } from './decode.ts';
+import { signatureBase } from './signature-base.ts';
 import { CLOCK_SKEW } from './time.ts';
 
 /** How old a PoP may be, seconds. */
@@ -163,24 +163,6 @@ function readParameters(input: InnerList): { created: number; nonce: string; key
   if (value('alg', 'string') !== 'ed25519') throw invalid('alg: must be "ed25519"');
   if (value('tag', 'string') !== POP_TAG) throw invalid(`tag: must be "${POP_TAG}"`);
   return { created, nonce, keyid };
-}
-
-/** RFC 9421 section 2.5, over the components in the order of the list. */
-export function signatureBase(
-  input: InnerList,
-  components: readonly string[],
-  message: Omit<SignedMessage, 'body'>,
-): string {
-  const values: Record<string, string> = {
-    '@method': message.method,
-    '@authority': message.authority,
-    '@path': message.path,
-    '@query': message.query,
-    'x-lemma-proof': message.proof,
-    'content-digest': message.contentDigest ?? '',
-  };
-  const lines = components.map((name) => `"${name}": ${values[name] ?? ''}`);
-  return [...lines, `"@signature-params": ${serializeInnerList(input)}`].join('\n');
 }
 
 function checkBody(pop: Pop, message: SignedMessage, route: Pick<Route, 'body'>): void {

@@ -1,8 +1,8 @@
 import { Denial } from '../reason.ts';
 import { pathCovered } from '../schema/path.ts';
 import type { Route } from '../schema/request.ts';
+import { boundsOf } from './bounds.ts';
 import type { VerifiedChain } from './chain.ts';
-import { boundsOf } from './decode.ts';
 import { uncoveredScope } from './scope.ts';
 
 /** Step 12: whether a verified chain reaches this route, method and path. Throws audience_mismatch, scope_denied, bounds_exceeded. */

@@ -6,7 +6,7 @@ import {
   serializeInnerList,
   serializeItem,
 } from '../../../src/crypto/structured-field.ts';
-import { signatureBase } from '../../../src/proof/pop.ts';
+import { signatureBase } from '../../../src/proof/signature-base.ts';
 import type { ReasonCode } from '../../../src/reason.ts';
 import type { Lemma } from '../../../src/schema/lemma.ts';
 import { authorityOf } from '../../../src/schema/origin.ts';
