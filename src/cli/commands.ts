@@ -131,6 +131,23 @@ export const COMMANDS: readonly (Entry | Group)[] = [
     ],
   },
   {
+    name: 'mcp',
+    summary: 'MCP servers behind the firewall',
+    entries: [
+      {
+        name: 'wrap',
+        summary: 'Stand for one over stdio, in the configuration of an MCP client',
+        load: () => import('./mcp-wrap.ts'),
+      },
+      {
+        name: 'tools',
+        summary: 'The descriptions of tools that were taken, and those that changed',
+        load: () => import('./mcp-tools.ts'),
+      },
+      { name: 'approve', summary: 'Take a changed description', load: () => import('./mcp-approve.ts') },
+    ],
+  },
+  {
     name: 'backup',
     summary: 'Copy the store of the running service to a file',
     load: () => import('./backup.ts'),

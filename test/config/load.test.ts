@@ -183,6 +183,7 @@ describe('the firewall', () => {
     assert.deepEqual(load({ 'lemma.yaml': 'firewall: {}' }).config.firewall, {
       listen: '127.0.0.1:8787',
       apis: [],
+      mcp: [],
     });
   });
 
