@@ -65,6 +65,11 @@ export const COMMANDS: readonly (Entry | Group)[] = [
     summary: 'End a containment, or let a killed runtime be bound anew',
     load: () => import('./resume.ts'),
   },
+  {
+    name: 'revoke',
+    summary: 'Take back one proof or one key of a runtime',
+    load: () => import('./revoke.ts'),
+  },
   { name: 'taint', summary: "Make a runtime's proofs stale", load: () => import('./taint.ts') },
   {
     name: 'approve',
@@ -128,6 +133,23 @@ export const COMMANDS: readonly (Entry | Group)[] = [
         load: () => import('./api-keys-list.ts'),
       },
       { name: 'revoke', summary: 'End one', load: () => import('./api-keys-revoke.ts') },
+    ],
+  },
+  {
+    name: 'proof',
+    summary: 'Proofs: what they say, whether they hold, and narrower ones',
+    entries: [
+      { name: 'inspect', summary: 'Show a chain link by link', load: () => import('./proof-inspect.ts') },
+      {
+        name: 'verify',
+        summary: 'Say whether it holds, and which link does not',
+        load: () => import('./proof-verify.ts'),
+      },
+      {
+        name: 'narrow',
+        summary: 'Make a run below it, for one job',
+        load: () => import('./proof-narrow.ts'),
+      },
     ],
   },
   {
@@ -224,5 +246,10 @@ export const COMMANDS: readonly (Entry | Group)[] = [
         load: () => import('./policy-schema.ts'),
       },
     ],
+  },
+  {
+    name: 'completion',
+    summary: 'Print completion for bash, zsh or fish',
+    load: () => import('./completion.ts'),
   },
 ];
