@@ -33,6 +33,7 @@ import { createLocalFeed } from './feed/local.ts';
 import type { Shared } from './feed/shared.ts';
 import { type FeedKey, signStatement } from './feed/statement.ts';
 import type { Firewall, FirewallOptions } from './firewall/firewall.ts';
+import { PIN_FILE } from './firewall/mcp/pin-file.ts';
 import { headerLines, headerSecret } from './firewall/secret.ts';
 import { createGate, type Freshness, type Gate } from './gate/gate.ts';
 import type { LiveRuntime } from './gate/runtimes.ts';
@@ -126,7 +127,7 @@ const SEEN = 'store-seen';
 const WENT_BACK =
   'the database is older than what this control plane has seen of it (a dump that was put back, a replica that lagged): kills, revocations and taints since then are not known. It is fenced: every proof issued until now is denied (revoked), and a new epoch begins. Kill and revoke again what was since then, then issue new proofs';
 /** Of a firewall that the configuration has no more: it listens until the restart, and lets nothing through. */
-export const NOTHING = { apis: [], proxy: null };
+export const NOTHING = { apis: [], proxy: null, mcp: [] };
 /** Records grow old without a new one coming. */
 const RETENTION_MS = 600_000;
 const FULL =
@@ -501,7 +502,13 @@ async function compose(
   stops.push(() => control.close());
   // Before that: whoever waits for a bundle is answered, and not waited for.
   stops.push(async () => served.close());
-  const firewall = await firewallOf(config, { decide: answer, taint, watch: gate.changed, log: logger });
+  const firewall = await firewallOf(config, {
+    decide: answer,
+    taint,
+    watch: gate.changed,
+    clock,
+    log: logger,
+  });
   if (firewall !== null) stops.push(() => firewall.close());
 
   const secured = [
@@ -532,12 +539,12 @@ async function compose(
       settingsFrom(next, ring);
       const bundles = await configuredBundles(next.config, ring, clock);
       await store.limit(next.config.log.max_bytes);
-      firewall?.replace(next.config.firewall ?? NOTHING);
+      await firewall?.replace(next.config.firewall ?? NOTHING);
       try {
         authority.registerFromFile(next.config.runtimes);
         await policyVerbs.take(bundles);
       } catch (error) {
-        firewall?.replace(running.config.firewall ?? NOTHING);
+        await firewall?.replace(running.config.firewall ?? NOTHING);
         authority.registerFromFile(running.config.runtimes);
         await store.limit(running.config.log.max_bytes);
         throw refusedBundle(error);
@@ -705,13 +712,14 @@ function settingsFrom({ config, revision }: LoadedConfig, ring: KeyRing): Settin
 
 /** The configuration's firewall, or null where it has none. `taint` as the Pdp's. */
 export async function firewallOf(
-  { firewall, org, env }: Config,
+  { firewall, org, env, data }: Config,
   {
     decide,
     taint,
     watch,
+    clock,
     log,
-  }: Required<Pick<FirewallOptions, 'decide' | 'watch' | 'log'>> & Pick<Pdp, 'taint'>,
+  }: Required<Pick<FirewallOptions, 'decide' | 'watch' | 'log'>> & Pick<Pdp, 'taint' | 'clock'>,
 ): Promise<Firewall | null> {
   if (firewall === null) return null;
   const { startFirewall } = await import('./firewall/firewall.ts');
@@ -719,6 +727,7 @@ export async function firewallOf(
     address: firewall.listen,
     apis: firewall.apis,
     proxy: firewall.proxy,
+    mcp: { servers: firewall.mcp, pinFile: join(data, PIN_FILE), clock },
     decide,
     taint: (actor, { api, decision_id }) =>
       taint({ org, env }, actor.runtime_id, `answer of ${api} (${decision_id})`),

@@ -286,7 +286,13 @@ async function compose(
     : null;
   stops.push(async () => decision?.close());
   secured.push(securedBy(config.listen.decision, 'listen.decision', decision?.tls ?? null));
-  const firewall = await firewallOf(config, { decide: answer, taint, watch: gate.changed, log: logger });
+  const firewall = await firewallOf(config, {
+    decide: answer,
+    taint,
+    watch: gate.changed,
+    clock,
+    log: logger,
+  });
   if (firewall !== null) stops.push(() => firewall.close());
   return {
     node,
@@ -305,7 +311,7 @@ async function compose(
       const renewals = renewalsOf(secured);
       settle(next);
       await store.limit(next.config.log.max_bytes);
-      firewall?.replace(next.config.firewall ?? NOTHING);
+      await firewall?.replace(next.config.firewall ?? NOTHING);
       for (const { guard, tls } of renewals) guard.renew(tls);
       running = next;
       // Made anew: a key may have come in the meantime.

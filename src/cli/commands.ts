@@ -65,6 +65,11 @@ export const COMMANDS: readonly (Entry | Group)[] = [
     summary: 'End a containment, or let a killed runtime be bound anew',
     load: () => import('./resume.ts'),
   },
+  {
+    name: 'revoke',
+    summary: 'Take back one proof or one key of a runtime',
+    load: () => import('./revoke.ts'),
+  },
   { name: 'taint', summary: "Make a runtime's proofs stale", load: () => import('./taint.ts') },
   {
     name: 'approve',
@@ -128,6 +133,40 @@ export const COMMANDS: readonly (Entry | Group)[] = [
         load: () => import('./api-keys-list.ts'),
       },
       { name: 'revoke', summary: 'End one', load: () => import('./api-keys-revoke.ts') },
+    ],
+  },
+  {
+    name: 'proof',
+    summary: 'Proofs: what they say, whether they hold, and narrower ones',
+    entries: [
+      { name: 'inspect', summary: 'Show a chain link by link', load: () => import('./proof-inspect.ts') },
+      {
+        name: 'verify',
+        summary: 'Say whether it holds, and which link does not',
+        load: () => import('./proof-verify.ts'),
+      },
+      {
+        name: 'narrow',
+        summary: 'Make a run below it, for one job',
+        load: () => import('./proof-narrow.ts'),
+      },
+    ],
+  },
+  {
+    name: 'mcp',
+    summary: 'MCP servers behind the firewall',
+    entries: [
+      {
+        name: 'wrap',
+        summary: 'Stand for one over stdio, in the configuration of an MCP client',
+        load: () => import('./mcp-wrap.ts'),
+      },
+      {
+        name: 'tools',
+        summary: 'The descriptions of tools that were taken, and those that changed',
+        load: () => import('./mcp-tools.ts'),
+      },
+      { name: 'approve', summary: 'Take a changed description', load: () => import('./mcp-approve.ts') },
     ],
   },
   {
@@ -207,5 +246,10 @@ export const COMMANDS: readonly (Entry | Group)[] = [
         load: () => import('./policy-schema.ts'),
       },
     ],
+  },
+  {
+    name: 'completion',
+    summary: 'Print completion for bash, zsh or fish',
+    load: () => import('./completion.ts'),
   },
 ];

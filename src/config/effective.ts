@@ -19,6 +19,7 @@ import type { Route } from '../schema/request.ts';
 import type { RouteEntry } from '../schema/route.ts';
 import type { RoutesFile } from './check.ts';
 import { parseFeedUrl } from './feed-url.ts';
+import { mcpServer } from './mcp-servers.ts';
 import { parseDuration, parseSize } from './quantity.ts';
 import { parseStoreUrl, shownStoreUrl } from './store-url.ts';
 
@@ -95,6 +96,9 @@ export function effective(file: ConfigFile, around: Surroundings): Config {
               file.firewall.proxy === undefined
                 ? null
                 : proxy(file.firewall.proxy, (text) => path('firewall.proxy', text)),
+            mcp: (file.firewall.mcp ?? []).map((entry) =>
+              mcpServer(entry, (text) => path('firewall.mcp', text)),
+            ),
           },
   };
 }

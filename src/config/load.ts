@@ -201,13 +201,15 @@ function revisionOf({
   ...decisive
 }: Config): string {
   const apis = firewall?.apis.map(({ inject, ...api }) => ({ ...api, inject: inject?.header ?? null })) ?? [];
+  const mcp = firewall?.mcp.map(({ place: _place, timeout_ms: _timeout, ...server }) => server) ?? [];
   const { credential_file: _credential, ...proxy } = firewall?.proxy ?? { credential_file: null };
-  // Without a proxy the revision is what it was before there was one to configure.
+  // Without a proxy or MCP servers the revision is what it was before there were any to configure.
   const content = {
     ...decisive,
     keys: bundles.keys,
     apis,
     ...(Object.keys(proxy).length === 0 ? {} : { proxy }),
+    ...(mcp.length === 0 ? {} : { mcp }),
   };
   return createHash('sha256').update(JSON.stringify(content)).digest('hex').slice(0, 12);
 }

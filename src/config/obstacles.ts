@@ -64,6 +64,17 @@ function missingFiles(config: Config): Problem[] {
   const receivers = named.flatMap(([field, path]) =>
     path === null || kindOf(path) === 'file' ? [] : [{ field, message: `no such file: ${path}` }],
   );
+  const mcpFiles = (config.firewall?.mcp ?? []).flatMap(({ place }, i) => {
+    const files =
+      place.kind === 'http'
+        ? [['inject.value_file', place.inject?.value_file ?? null] as const]
+        : Object.entries(place.env_files).map(([name, file]) => [`env_files.${name}`, file] as const);
+    return files.flatMap(([field, file]) =>
+      file === null || kindOf(file) === 'file'
+        ? []
+        : [{ field: `firewall.mcp[${i}].${field}`, message: `no such file: ${file}` }],
+    );
+  });
   const certificates = listeners(config).flatMap(([field, { tls }]) =>
     (['cert', 'key', 'client_ca'] as const).flatMap((member) => {
       const path = tls?.[member] ?? null;
@@ -71,7 +82,7 @@ function missingFiles(config: Config): Problem[] {
       return [{ field: `${field}.tls.${member}`, message: `no such file: ${path}` }];
     }),
   );
-  return [...folder, ...secrets, ...receivers, ...certificates];
+  return [...folder, ...secrets, ...receivers, ...mcpFiles, ...certificates];
 }
 
 function kindOf(path: string): 'file' | 'folder' | null {

@@ -1,5 +1,6 @@
 import { isIP } from 'node:net';
 import type { Problem } from '../reason.ts';
+import { ID_PATTERN } from '../schema/common.ts';
 import { FRAMING, HOP_BY_HOP } from '../schema/header.ts';
 import { isOrigin } from '../schema/origin.ts';
 import { pathProblem } from '../schema/path.ts';
@@ -8,6 +9,7 @@ import { hostPatternProblem, OVERRIDE_HEADERS, pathPatternProblem } from '../sch
 import { addressProblem, isLocal } from './address.ts';
 import { feedProblem } from './feed-url.ts';
 import { rangeOf } from './ip-range.ts';
+import { actionOf } from './mcp-servers.ts';
 import { hint } from './nearest.ts';
 import { parseDuration, parseSize } from './quantity.ts';
 import { parseStoreUrl } from './store-url.ts';
@@ -17,6 +19,8 @@ import { parseStoreUrl } from './store-url.ts';
  * types, which the schema checks; its problems' fields are relative to the value.
  */
 type Rule = (value: unknown) => readonly Problem[];
+
+const ID = new RegExp(ID_PATTERN);
 
 const RULES: ReadonlyMap<string, Rule> = new Map<string, Rule>([
   ['listen.grpc', text(addressProblem)],
@@ -51,6 +55,12 @@ const RULES: ReadonlyMap<string, Rule> = new Map<string, Rule>([
   ['firewall.proxy', suffixNeedsAudience],
   ['firewall.proxy.allow[]', text(allowedProblem)],
   ['firewall.proxy.audience', text(originProblem)],
+  ['firewall.mcp', unique(['id'], 'id')],
+  ['firewall.mcp[]', (value) => [...onePlace(value), ...unnamedActions(value)]],
+  ['firewall.mcp[].url', text(baseUrlProblem)],
+  ['firewall.mcp[].audience', text(originProblem)],
+  ['firewall.mcp[].inject.header', text(forwardProblem)],
+  ['firewall.mcp[].tools', unique(['name'], 'name')],
 ]);
 
 /** Of an address in its long form. */
@@ -64,6 +74,31 @@ function listenerRules(field: string): [string, Rule][] {
 function peersNeedAuthority(value: unknown): Problem[] {
   if (!isRecord(value) || value.peers === undefined || value.client_ca !== undefined) return [];
   return [{ field: 'peers', message: 'needs client_ca: without it no client shows who it is' }];
+}
+
+/** An MCP server is started here or reached there; what is for one place says nothing in the other. */
+function onePlace(value: unknown): Problem[] {
+  if (!isRecord(value)) return [];
+  const { command, url } = value;
+  if ((command === undefined) === (url === undefined))
+    return [{ field: '', message: 'must have a command (stdio) or a url (streamable HTTP), and not both' }];
+  const [here, others] =
+    command === undefined ? ['url', ['cwd', 'env', 'env_files']] : ['command', ['inject']];
+  return others
+    .filter((member) => value[member as string] !== undefined)
+    .map((member) => ({ field: String(member), message: `means nothing beside ${here}` }));
+}
+
+/** A tool whose own name makes too long an action must be given one. */
+function unnamedActions(value: unknown): Problem[] {
+  if (!isRecord(value) || typeof value.id !== 'string') return [];
+  const server = value.id;
+  return items(value.tools).flatMap(({ name, action: said }, i) => {
+    if (typeof name !== 'string' || said !== undefined || ID.test(actionOf(server, name))) return [];
+    return [
+      { field: `tools[${i}].action`, message: `is needed: ${actionOf(server, name)} is too long for one` },
+    ];
+  });
 }
 
 /** Deeper than any part of the schema: a value that goes on is refused there. */

@@ -6,6 +6,7 @@ import type { Actor, Decision } from '../schema/decision.ts';
 import type { AuthzRequest } from '../schema/request.ts';
 import { sendFailure, sendStop } from './answer.ts';
 import { downstreamHeaders } from './headers.ts';
+import type { McpFront } from './mcp/front.ts';
 import { guarded, type Permit, permitOf, tainted, unreached, upstreamRequest } from './permit.ts';
 import { readHead } from './read-head.ts';
 import type { Redirects } from './redirect.ts';
@@ -22,6 +23,8 @@ export interface TaintCause {
 export interface Exchanges {
   readonly port: () => number;
   readonly apis: () => Apis;
+  /** Answers what is for `/mcp/`; null where no MCP server is configured. */
+  readonly mcp: () => McpFront | null;
   readonly decide: (request: AuthzRequest) => Promise<Decision>;
   /** Resolves when the runtime's new taint epoch is durable and in force. */
   readonly taint: (actor: Actor, cause: TaintCause) => Promise<void>;
@@ -78,6 +81,9 @@ async function serve(
 ): Promise<void> {
   const lines = guarded(incoming, outgoing, firewall);
   if (lines === null) return;
+  const mcp = firewall.mcp();
+  if (mcp !== null && incoming.url?.startsWith('/mcp/') === true) return mcp.serve(incoming, outgoing, lines);
+
   const head = await readHead(incoming, firewall.bodyLimit).catch(() => null);
   if (head === null) return; // nobody is left to answer, and nothing was asked for whole
   const permit = await permitOf({ incoming, outgoing, lines, head }, firewall);

@@ -6,9 +6,11 @@ import { destinationsOf } from '../request/firewall.ts';
 import { allowedOf } from '../request/proxy.ts';
 import type { FirewallApi, FirewallProxy } from '../schema/config.ts';
 import type { Actor, Decision } from '../schema/decision.ts';
+import type { McpServer } from '../schema/mcp.ts';
 import type { AuthzRequest } from '../schema/request.ts';
 import { connectThrough } from './connect.ts';
 import { type Apis, type Exchanges, exchange, type TaintCause } from './exchange.ts';
+import type { McpFront } from './mcp/front.ts';
 import type { Resolve } from './resolve.ts';
 import { credentialSecret, headerSecret } from './secret.ts';
 import { createUnderWay } from './under-way.ts';
@@ -23,6 +25,7 @@ export interface FirewallOptions {
   readonly apis: readonly FirewallApi[];
   /** Null, or absent: it is no forward proxy. */
   readonly proxy?: FirewallProxy | null;
+  readonly mcp?: McpOptions;
   readonly decide: (request: AuthzRequest) => Promise<Decision>;
   /**
    * Awaited before the first byte of a tainting answer goes out: it must resolve only when the runtime's new taint
@@ -38,6 +41,14 @@ export interface FirewallOptions {
   readonly watch?: (changed: () => void) => () => void;
   /** Addresses of upstreams' names; default: the system's resolver. */
   readonly resolve?: Resolve;
+}
+
+export interface McpOptions {
+  readonly servers: readonly McpServer[];
+  /** Where the pins of tool descriptions are kept. */
+  readonly pinFile: string;
+  /** Milliseconds since 1970. */
+  readonly clock: () => number;
 }
 
 export interface FirewallLimits {
@@ -61,8 +72,10 @@ const LIMITS: FirewallLimits = {
 export interface Firewall {
   /** As bound: a port 0 is replaced by the real one. */
   readonly address: string;
-  /** Takes other apis and another proxy, whole, for requests from now on. Throws InputError and keeps the running ones. */
-  replace(next: Pick<FirewallOptions, 'apis' | 'proxy'>): void;
+  /** Takes other apis, MCP servers and another proxy, whole, for requests from now on. Rejects (InputError) and keeps the running ones. */
+  replace(
+    next: Pick<FirewallOptions, 'apis' | 'proxy'> & { readonly mcp?: readonly McpServer[] },
+  ): Promise<void>;
   /** Takes no new requests, ends tunnels, lets other requests under way finish, then closes. Idempotent. */
   close(): Promise<void>;
 }
@@ -79,12 +92,14 @@ export async function startFirewall(options: FirewallOptions): Promise<Firewall>
   const limits = { ...LIMITS, ...options.limits };
   let apis = usable(options, log);
   const upstreams = openUpstreams(limits, options.resolve);
+  let mcp = await frontFor(options, options.mcp?.servers ?? []);
   let port = 0;
   const underWay = createUnderWay();
   const unwatch = options.watch?.(underWay.look);
   const firewall: Exchanges = {
     port: () => port,
     apis: () => apis,
+    mcp: () => mcp,
     decide,
     taint,
     upstreams,
@@ -113,18 +128,33 @@ export async function startFirewall(options: FirewallOptions): Promise<Firewall>
   let closing: Promise<void> | undefined;
   return {
     address,
-    replace(next) {
-      apis = usable(next, log);
+    async replace(next) {
+      const checked = usable(next, log);
+      const before = mcp;
+      mcp = await frontFor(options, next.mcp ?? []);
+      apis = checked;
+      await before?.close();
     },
     close() {
-      closing ??= drain(server, limits.drainMs).finally(() => {
+      closing ??= drain(server, limits.drainMs).finally(async () => {
         unwatch?.();
         upstreams.close();
+        await mcp?.close();
       });
       underWay.close();
       return closing;
     },
   };
+}
+
+/** Loaded only where there is a server: the SDK takes a quarter of a second. */
+async function frontFor(
+  { mcp, decide, taint, log }: FirewallOptions,
+  servers: readonly McpServer[],
+): Promise<McpFront | null> {
+  if (mcp === undefined || servers.length === 0) return null;
+  const { createMcpFront } = await import('./mcp/front.ts');
+  return createMcpFront({ ...mcp, servers, decide, taint, log });
 }
 
 /** Throws InputError with everything that is wrong with them. */

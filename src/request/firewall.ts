@@ -7,6 +7,7 @@ import { pathCovered } from '../schema/path.ts';
 import type { AuthzRequest, BodySeen, HeaderLine, Route } from '../schema/request.ts';
 import { hostPatternProblem, pathPatternProblem } from '../schema/route.ts';
 import { toResponse as toEnvoy } from './envoy.ts';
+import { mcpRoutes } from './mcp.ts';
 import { absoluteTarget, apiOf, presented, proxyRoutes } from './proxy.ts';
 import { headersOf } from './received.ts';
 import { splitTarget } from './target.ts';
@@ -40,8 +41,9 @@ export function firewallRoutes(
   realm: { readonly org: string; readonly env: string },
 ): Route[] {
   if (firewall === null) return [];
-  const { apis, proxy } = firewall;
-  return [...apiRoutes(apis, realm), ...(proxy === null ? [] : proxyRoutes(proxy, realm))];
+  const { apis, proxy, mcp } = firewall;
+  const proxied = proxy === null ? [] : proxyRoutes(proxy, realm);
+  return [...apiRoutes(apis, realm), ...proxied, ...mcpRoutes(mcp, realm)];
 }
 
 /**

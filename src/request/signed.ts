@@ -14,6 +14,6 @@ export function signedMessage(request: AuthzRequest, presented: Presented, body:
     query: query === '' ? '?' : query,
     contentDigest: joined(request.headers, 'content-digest'),
     proof: presented.value,
-    body,
+    body: request.signed?.body ?? body,
   };
 }

@@ -1,5 +1,6 @@
 import type { FromSchema } from 'json-schema-to-ts';
 import { BYTES32_PATTERN, ID_PATTERN, jwkSchema, PROFILES, SUBJECT_PATTERN } from './common.ts';
+import { type McpServer, mcpServerSchema } from './mcp.ts';
 import type { Route } from './request.ts';
 import { methodsSchema, permitMethodOverrideSchema, routeSchema, scopeSchema } from './route.ts';
 
@@ -512,6 +513,7 @@ export const configSchema = {
         listen: { type: 'string', default: '127.0.0.1:8787', description: `Where it listens (${address})` },
         apis: { type: 'array', items: apiSchema, description: 'What may be reached through it' },
         proxy: proxySchema,
+        mcp: { type: 'array', items: mcpServerSchema, description: 'MCP servers behind it, and their tools' },
       },
     },
   },
@@ -694,5 +696,6 @@ export interface Config {
     readonly apis: readonly FirewallApi[];
     /** Null: it is no forward proxy. */
     readonly proxy: FirewallProxy | null;
+    readonly mcp: readonly McpServer[];
   } | null;
 }

@@ -39,7 +39,13 @@ export interface AuthzRequest {
   /** What AuthZEN was asked, for the policy; proofs are taken out. */
   readonly authzen?: Readonly<Record<'subject' | 'action' | 'resource' | 'context', object>>;
   /** What the agent signed, where a gateway decides on another target than it received (firewall). */
-  readonly signed?: { readonly scheme: string; readonly host: string; readonly target: string };
+  readonly signed?: {
+    readonly scheme: string;
+    readonly host: string;
+    readonly target: string;
+    /** Where the body that the agent sent is not the one that is decided about (MCP). */
+    readonly body?: BodyFacts;
+  };
   /** Why the border could not read it in one way only, for operators: it is denied `header_ambiguous`. */
   readonly ambiguous?: string;
   /** Who the client certificate of the enforcement point names (SPIFFE ID, DNS name or subject), or whose API key it showed; absent without either. */

@@ -230,6 +230,32 @@ const CASES: readonly Case[] = [
     ],
   },
   {
+    name: 'MCP servers that are nowhere, or in two places',
+    files: main(`firewall:
+  mcp:
+    - id: files
+      tools: []
+    - id: files
+      command: [node]
+      url: https://mcp.example.com
+      tools: []
+    - id: remote
+      url: https://mcp.example.com
+      env: {A: b}
+      tools:
+        - {name: read, scope: [], risk: low}
+        - {name: read, scope: [], risk: low}
+        - {name: ${'x'.repeat(64)}, scope: [], risk: low}`),
+    lines: [
+      'lemma.yaml:3: firewall.mcp[0]: must have a command (stdio) or a url (streamable HTTP), and not both',
+      'lemma.yaml:5: firewall.mcp[1].id: "files" is taken already, by item [0]',
+      'lemma.yaml:5: firewall.mcp[1]: must have a command (stdio) or a url (streamable HTTP), and not both',
+      'lemma.yaml:11: firewall.mcp[2].env: means nothing beside url',
+      'lemma.yaml:14: firewall.mcp[2].tools[1].name: "read" is taken already, by item [0]',
+      `lemma.yaml:15: firewall.mcp[2].tools[2].action: is needed: mcp.remote.${'x'.repeat(64)} is too long for one`,
+    ],
+  },
+  {
     name: "the firewall handing on the connection's own headers, or ours",
     files: main(`firewall:
   apis:

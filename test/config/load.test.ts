@@ -184,6 +184,7 @@ describe('the firewall', () => {
       listen: '127.0.0.1:8787',
       apis: [],
       proxy: null,
+      mcp: [],
     });
   });
 

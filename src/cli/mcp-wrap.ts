@@ -1,0 +1,94 @@
+import { StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
+import { isInitializeRequest, type JSONRPCMessage } from '@modelcontextprotocol/server';
+import { StdioServerTransport } from '@modelcontextprotocol/server/stdio';
+import type { Command } from 'commander';
+import { createLemmaFetch } from '../client/fetch.ts';
+import { keyFromSeed } from '../client/key.ts';
+import { type Call, textOption } from './command.ts';
+import { CliError } from './exit.ts';
+import { homeFolder } from './local/folder.ts';
+import { chosenRuntime, readProof, readRuntimeKey } from './local/runtime-files.ts';
+import { readFirewallState } from './local/state.ts';
+import { firstSignal } from './signals.ts';
+
+const DEFAULT_FIREWALL = '127.0.0.1:8787';
+
+export function define(command: Command): void {
+  command
+    .argument('<server>', 'The MCP server, as firewall.mcp names it')
+    .option(
+      '--firewall <host:port>',
+      `Where the firewall is (default: that of the one that runs, else ${DEFAULT_FIREWALL})`,
+    )
+    .option(
+      '--runtime-id <id>',
+      'Whose proof is shown (default: LEMMA_PROOF_FILE, LEMMA_RUNTIME_ID, the only one there is)',
+    )
+    .option('--data <folder>', 'Folder with its proof (default: ./.lemma where it is, else ~/.lemma)');
+}
+
+/**
+ * An MCP server over stdio, for a client to start in place of the real one: what it says goes to the firewall with the
+ * runtime's proof, and a PoP where its key is there. Runs until standard input ends.
+ */
+export async function run(call: Call): Promise<null> {
+  const [server = ''] = call.args;
+  const files = chosenRuntime(call);
+  const proof = files === null ? null : readProof(files);
+  if (files === null || proof === null)
+    throw new CliError(
+      'proof_missing',
+      `no proof to show: run \`${call.program} firewall-connect\` first, or set LEMMA_PROOF_FILE`,
+    );
+  const seed = await readRuntimeKey(files, call);
+  const origin = `http://${textOption(call.options, 'firewall') ?? readFirewallState(homeFolder(call))?.listen ?? DEFAULT_FIREWALL}`;
+  const lemmaFetch = createLemmaFetch({
+    credential: proof.credential,
+    ...(seed === null ? {} : { key: await keyFromSeed(seed) }),
+    gateways: [origin],
+    denials: 'return',
+  });
+
+  const here = new StdioServerTransport();
+  const there = new StreamableHTTPClientTransport(new URL(`${origin}/mcp/${encodeURIComponent(server)}`), {
+    fetch: (url, init) => lemmaFetch(url, init),
+  });
+  const ended = new Promise<void>((resolve) => {
+    here.onclose = () => resolve();
+    process.stdin.once('end', () => resolve());
+  });
+  relay(here, there);
+  await there.start();
+  await here.start();
+  await Promise.race([ended, firstSignal()]);
+  await there.close();
+  await here.close();
+  lemmaFetch.close();
+  return null;
+}
+
+/** Messages both ways. One that did not get through is answered, so that nobody waits for ever. */
+function relay(here: StdioServerTransport, there: StreamableHTTPClientTransport): void {
+  const opening = new Set<unknown>();
+  here.onmessage = (message: JSONRPCMessage) => {
+    if (isInitializeRequest(message)) opening.add(Reflect.get(message, 'id'));
+    there.send(message).catch((error: unknown) => {
+      const id: unknown = Reflect.get(message, 'id');
+      if (typeof id !== 'string' && typeof id !== 'number') return;
+      const said = error instanceof Error ? error.message : String(error);
+      void here.send({
+        jsonrpc: '2.0',
+        id,
+        error: { code: -32_000, message: `the firewall did not answer: ${said}` },
+      });
+    });
+  };
+  there.onmessage = (message: JSONRPCMessage) => {
+    if ('result' in message && opening.delete(message.id)) {
+      const version = Reflect.get(message.result, 'protocolVersion');
+      if (typeof version === 'string') there.setProtocolVersion(version);
+    }
+    void here.send(message);
+  };
+  there.onerror = () => undefined;
+}
