@@ -1,8 +1,8 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import { publicKeyOf } from '#runtime';
 import { thumbprint } from '../crypto/thumbprint.ts';
-import type { TokenFacts, VerifiedChain } from '../proof/chain.ts';
 import { boundsOf } from '../proof/bounds.ts';
+import type { TokenFacts, VerifiedChain } from '../proof/chain.ts';
 import { checkPop } from '../proof/pop.ts';
 import { uncoveredScope } from '../proof/scope.ts';
 import { checkTimes } from '../proof/time.ts';
