@@ -5,6 +5,7 @@ import { createAccess } from './authority/access.ts';
 import { createAnnouncer } from './authority/announce.ts';
 import { createAuthority } from './authority/authority.ts';
 import { createBackup, refuseBackup, removeLeftBackups } from './authority/backup.ts';
+import { createConfigured } from './authority/configured.ts';
 import { feedSnapshot } from './authority/feed-snapshot.ts';
 import { accessSecret, ownerAt, siteHost } from './authority/identity.ts';
 import { createJournal } from './authority/journal.ts';
@@ -21,7 +22,7 @@ import { createActivity } from './decision-log/activity.ts';
 import { createAlerts } from './decision-log/alerts.ts';
 import { exportItems, provenLines } from './decision-log/export.ts';
 import { createLags } from './decision-log/lags.ts';
-import { openLog } from './decision-log/log.ts';
+import { openLog, type RecordListener } from './decision-log/log.ts';
 import { createNodeWatch } from './decision-log/node-watch.ts';
 import { createRetention, type Retention } from './decision-log/retention.ts';
 import { createTail } from './decision-log/tail.ts';
@@ -31,8 +32,10 @@ import type { Feed } from './feed/feed.ts';
 import { createLocalFeed } from './feed/local.ts';
 import type { Shared } from './feed/shared.ts';
 import { type FeedKey, signStatement } from './feed/statement.ts';
-import { headerSecret } from './firewall/secret.ts';
-import { createGate, type Gate } from './gate/gate.ts';
+import type { Firewall, FirewallOptions } from './firewall/firewall.ts';
+import { headerLines, headerSecret } from './firewall/secret.ts';
+import { createGate, type Freshness, type Gate } from './gate/gate.ts';
+import type { LiveRuntime } from './gate/runtimes.ts';
 import { createAdmission } from './pdp/admission.ts';
 import { decide, type Pdp, type Settings } from './pdp/decide.ts';
 import { exchange } from './pdp/exchange.ts';
@@ -48,7 +51,7 @@ import { createServedBundles } from './policy/served.ts';
 import { createTracer } from './policy/tracer.ts';
 import { createChainCache } from './proof/cache.ts';
 import { Denial, InputError, type Problem } from './reason.ts';
-import { apiRoutes } from './request/firewall.ts';
+import { firewallRoutes } from './request/firewall.ts';
 import { PROFILES, type Profile } from './schema/common.ts';
 import type { Config, Listener, TlsFiles } from './schema/config.ts';
 import type { BundleRef } from './schema/decision.ts';
@@ -58,10 +61,12 @@ import { startDecisionServer } from './server/decision-api.ts';
 import { createEventStreams } from './server/event-streams.ts';
 import { type GrpcServer, startGrpc } from './server/grpc.ts';
 import { createMetrics } from './server/metrics.ts';
-import { readTls, type TlsGuard } from './server/tls.ts';
+import { readTls, type Tls, type TlsGuard } from './server/tls.ts';
 import type { Exchange } from './server/tokens-api.ts';
+import type { Traces } from './server/traces.ts';
 import { memoryBornAt, memoryLostAt } from './store/memory.ts';
 import type { Snapshot, Tenant } from './store/model.ts';
+import { openSeen, type SeenPlace } from './store/seen.ts';
 import { openStore, type Store } from './store/store.ts';
 
 export interface AppOptions {
@@ -78,10 +83,24 @@ export interface AppOptions {
   readonly compiler?: CompilerOptions;
   /** The least that is logged; default: info. */
   readonly level?: 'info' | 'warn';
+  /** Nothing listens for enforcement points elsewhere, gRPC or REST: the firewall is the only one. */
+  readonly firewallOnly?: boolean;
+}
+
+/** What a process knows of itself at this moment, without asking anybody. */
+export interface Live {
+  freshness(): Freshness;
+  /** Whether the control plane answers; null: it is this process. */
+  connected(): boolean | null;
+  /** Of the deployment's own org and env. */
+  runtimes(): LiveRuntime[];
+  bundles(): BundleRef[];
+  /** Hears of each record once it is on disk. Gives a function that ends it. */
+  onRecord(listener: RecordListener): () => void;
 }
 
 export interface App {
-  /** As bound: a port 0 is replaced by the real one. */
+  /** As bound: a port 0 is replaced by the real one. With `firewallOnly` no gRPC, and `decision` is empty. */
   readonly addresses: {
     readonly grpc: readonly string[];
     readonly decision: string;
@@ -89,6 +108,7 @@ export interface App {
     readonly firewall: string | null;
   };
   readonly operatorKeyFile: string;
+  readonly live: Live;
   /** Takes a whole new configuration into use, or rejects (InputError) and goes on with the old one. */
   reload(loaded: LoadedConfig): Promise<void>;
   /**
@@ -101,6 +121,12 @@ export interface App {
 }
 
 const DATABASE = 'lemma.db';
+/** What was seen of a database that is elsewhere: src/store/seen.ts. */
+const SEEN = 'store-seen';
+const WENT_BACK =
+  'the database is older than what this control plane has seen of it (a dump that was put back, a replica that lagged): kills, revocations and taints since then are not known. It is fenced: every proof issued until now is denied (revoked), and a new epoch begins. Kill and revoke again what was since then, then issue new proofs';
+/** Of a firewall that the configuration has no more: it listens until the restart, and lets nothing through. */
+export const NOTHING = { apis: [], proxy: null };
 /** Records grow old without a new one coming. */
 const RETENTION_MS = 600_000;
 const FULL =
@@ -140,7 +166,9 @@ async function compose(
   const keys = loadKeys(config.data);
   let running = loaded;
 
-  const { store, snapshot, lostAt } = await openState(config, !keys.created, clock, stops);
+  const { store, snapshot, lostAt } = await openState(config, !keys.created, clock, stops, (seen, found) =>
+    logger.error({ seen, found }, WENT_BACK),
+  );
   if (lostAt !== null)
     logger.warn({ lost_at: lostAt }, 'the database is new, the keys are not: spent nonces are not known');
   removeLeftBackups(config.data);
@@ -245,6 +273,8 @@ async function compose(
     nodes: nodeWatch,
     lost: () => log.stats().lost,
     upload: () => upload?.state() ?? null,
+    sharedSince: () => shared?.stats().knownFrom ?? null,
+    born: snapshot.birth,
     clock,
   });
   log.onCommit(alerts.look);
@@ -263,9 +293,11 @@ async function compose(
     position: announcer.position,
     onLag: lags.record,
     onLease: nodeWatch.seen,
+    onLeave: nodeWatch.gone,
   });
   const journal = createJournal({
     store,
+    home,
     chains: snapshot.chains,
     own: config.node,
     key: ring.logKey,
@@ -290,6 +322,17 @@ async function compose(
     onError: (error, doing) => logger.error({ err: error }, `${doing}: not durable`),
   });
   authority.registerFromFile(config.runtimes);
+  const configured = createConfigured({
+    home,
+    store: announced,
+    gate,
+    listed: authority.listed,
+    withdrawn: authority.withdrawn,
+    clock,
+    onError: (error, doing) => logger.error({ err: error }, doing),
+  });
+  stops.push(async () => configured.close());
+  void configured.tell();
 
   const taint = async (tenant: Tenant, runtimeId: string, why: string) => {
     const { durable } = await authority.taint(runtimeId, why, tenant);
@@ -302,9 +345,12 @@ async function compose(
     logger,
   });
   if (shared !== null) stops.push(() => shared.close());
+  const traces = await tracesOf(config, logger);
+  if (traces !== null) stops.push(() => traces.close());
   const pdp: Pdp = {
     node: config.node,
     clock,
+    follow: traces?.follow,
     settings: () => settled.settings,
     chains: createChainCache(),
     gate,
@@ -321,7 +367,9 @@ async function compose(
     gate: () => ({ ready: gate.ready, runtimes: [...gate.runtimes()].length, nonces: gate.nonces }),
     bundles: () => activeOf(policies),
     storeWritable: () => store.health().writable,
+    nodes: nodes.list,
     shared: shared === null ? null : shared.stats,
+    traces: traces === null ? null : traces.stats,
   });
   log.onRecord(metrics.recorded);
   const admission = createAdmission(
@@ -334,10 +382,12 @@ async function compose(
   const admitted = metrics.timed(admission.admitted);
   const ready = () => gate.ready;
   const operators = createOperators({ ...home, key: keys.operatorKey });
-  const exchanges: Exchange = (request, wish) => exchange(request, wish, pdp, ring.issuer());
+  const exchanges: Exchange = (request, wish) =>
+    exchange(request, wish, pdp, ring.issuer(), authority.settings.sunset);
 
   const grpc: GrpcServer[] = [];
-  for (const listener of config.listen.grpc) {
+  const outside = options.firewallOnly !== true;
+  for (const listener of outside ? config.listen.grpc : []) {
     const bound = listening(listener, 'listen.grpc');
     const server = await startGrpc({
       ...bound,
@@ -362,15 +412,17 @@ async function compose(
   // What does not bear this deployment's tag is not even looked up: the store is not there for those who guess.
   const authenticate = async (key: string) =>
     operators.authenticate(key) ?? (access.tokens.genuine(key) ? access.apiKeys.authenticate(key) : null);
-  const decision = await startDecisionServer({
-    ...listening(config.listen.decision, 'listen.decision'),
-    decide: answer,
-    exchange: exchanges,
-    authzen: { routes: () => settled.settings.routes, authenticate },
-    ready,
-    log: logger,
-  });
-  stops.push(() => decision.close());
+  const decision = outside
+    ? await startDecisionServer({
+        ...listening(config.listen.decision, 'listen.decision'),
+        decide: answer,
+        exchange: exchanges,
+        authzen: { routes: () => settled.settings.routes, authenticate },
+        ready,
+        log: logger,
+      })
+    : null;
+  stops.push(async () => decision?.close());
   const tracer = createTracer(options.compiler === undefined ? {} : { compiler: options.compiler });
   stops.push(() => tracer.close());
   const opaKey = opaKeyOf(ring.bundleSeed);
@@ -417,7 +469,8 @@ async function compose(
       journal,
       feed,
       announcer,
-      snapshot: (known) => {
+      snapshot: async (known) => {
+        await configured.remember();
         const state = feedSnapshot({
           home,
           gate,
@@ -448,46 +501,43 @@ async function compose(
   stops.push(() => control.close());
   // Before that: whoever waits for a bundle is answered, and not waited for.
   stops.push(async () => served.close());
-  const firewall =
-    config.firewall === null
-      ? null
-      : await (await import('./firewall/firewall.ts')).startFirewall({
-          address: config.firewall.listen,
-          apis: config.firewall.apis,
-          decide: answer,
-          taint: (actor, { api, decision_id }) =>
-            taint(home, actor.runtime_id, `answer of ${api} (${decision_id})`),
-          log: logger,
-        });
+  const firewall = await firewallOf(config, { decide: answer, taint, watch: gate.changed, log: logger });
   if (firewall !== null) stops.push(() => firewall.close());
 
   const secured = [
     ...config.listen.grpc.map((one, i) => securedBy(one, 'listen.grpc', grpc[i]?.tls ?? null)),
-    securedBy(config.listen.decision, 'listen.decision', decision.tls),
+    securedBy(config.listen.decision, 'listen.decision', decision?.tls ?? null),
     securedBy(config.listen.control, 'listen.control', control.tls),
-  ].filter((one) => one !== null);
+  ];
   return {
     addresses: {
       grpc: grpc.map((server) => server.address),
-      decision: decision.address,
+      decision: decision?.address ?? '',
       control: control.address,
       firewall: firewall?.address ?? null,
     },
     operatorKeyFile: operatorKeyFile(config.data),
+    live: {
+      freshness: gate.freshness,
+      connected: () => null,
+      runtimes: () => runtimesOf(gate, home),
+      bundles: () => activeOf(policies),
+      onRecord: log.onRecord,
+    },
     reload: async (next) => {
-      const problems = fixedProblems(running.config, next.config);
+      const problems = fixedProblems(FIXED, running.config, next.config);
       if (problems.length > 0) throw new InputError(problems);
-      const renewals = secured.map(({ files, field, guard }) => ({ guard, tls: readTls(files, field) }));
+      const renewals = renewalsOf(secured);
       // What can refuse comes first, so that a refused reload leaves all as it was.
       settingsFrom(next, ring);
       const bundles = await configuredBundles(next.config, ring, clock);
       await store.limit(next.config.log.max_bytes);
-      firewall?.replace(next.config.firewall?.apis ?? []);
+      firewall?.replace(next.config.firewall ?? NOTHING);
       try {
         authority.registerFromFile(next.config.runtimes);
         await policyVerbs.take(bundles);
       } catch (error) {
-        firewall?.replace(running.config.firewall?.apis ?? []);
+        firewall?.replace(running.config.firewall ?? NOTHING);
         authority.registerFromFile(running.config.runtimes);
         await store.limit(running.config.log.max_bytes);
         throw refusedBundle(error);
@@ -496,6 +546,7 @@ async function compose(
       // Made anew: a key may have been rotated in the meantime.
       settled.settings = settingsFrom(next, ring);
       running = next;
+      void configured.tell();
       void retention.run();
     },
     reloadBundles: async () => {
@@ -557,6 +608,25 @@ export async function sharedOf(
   return createRedisShared(link);
 }
 
+/** Null where no traces are configured: then nothing of them is loaded. */
+export async function tracesOf(
+  { telemetry: { traces: target }, node, org, env }: Config,
+  logger: Logger,
+): Promise<Traces | null> {
+  if (target === null) return null;
+  const headersFile = target.headers_file;
+  const { createTraces } = await import('./server/traces.ts');
+  return createTraces({
+    target,
+    headers: () => (headersFile === null ? {} : headerLines(headersFile)),
+    about: { node, org, env, version: version() },
+    onState: (up, why) =>
+      up
+        ? logger.info('the collector takes traces again')
+        : logger.warn({ why }, 'the collector takes no traces: spans are dropped, and counted'),
+  });
+}
+
 interface State {
   readonly store: Store;
   readonly snapshot: Snapshot;
@@ -566,10 +636,11 @@ interface State {
 
 /** Opens the database and reads what is in it. It is closed with the rest. Throws InputError (`store`), StoreOpenError. */
 async function openState(
-  { data, store: setting, node, log }: Config,
+  { data, store: setting, node, log, org, env }: Config,
   hadKeys: boolean,
   clock: () => number,
   stops: (() => Promise<void>)[],
+  onFenced: (seen: SeenPlace, found: SeenPlace) => void,
 ): Promise<State> {
   const path = join(data, DATABASE);
   const maxBytes = log.max_bytes;
@@ -586,10 +657,20 @@ async function openState(
   }
   // Only who says `store` loads its driver.
   const { openPostgres } = await import('./store/postgres/store.ts');
-  const store = await openPostgres({ address: setting.address(), node, clock, maxBytes });
+  const seen = openSeen(join(data, SEEN));
+  const before = seen.last();
+  const guard = { seen, home: { org, env }, onFenced };
+  const store = await openPostgres({ address: setting.address(), node, clock, maxBytes, guard }).catch(
+    (error: unknown) => {
+      seen.close();
+      throw error;
+    },
+  );
   stops.push(() => store.close());
   const snapshot = await store.load();
-  return { store, snapshot, lostAt: memoryBornAt(snapshot.birth, hadKeys, now()) };
+  // The database that this folder's keys were used with has not forgotten, however young it is.
+  const same = before?.store_id === snapshot.store_id;
+  return { store, snapshot, lostAt: same ? null : memoryBornAt(snapshot.birth, hadKeys, now()) };
 }
 
 /** A listener with its TLS files read. Throws InputError. */
@@ -597,20 +678,57 @@ export function listening({ address, mode, tls }: Listener, field: string) {
   return { address, mode, tls: tls === null ? null : readTls(tls, field) };
 }
 
-interface Secured {
+export interface Secured {
   readonly files: TlsFiles;
   readonly field: string;
   readonly guard: TlsGuard;
 }
 
-function securedBy({ tls: files }: Listener, field: string, guard: TlsGuard | null): Secured | null {
+export function securedBy({ tls: files }: Listener, field: string, guard: TlsGuard | null): Secured | null {
   return files === null || guard === null ? null : { files, field, guard };
+}
+
+/** Reads their files anew. Throws InputError. */
+export function renewalsOf(
+  secured: readonly (Secured | null)[],
+): { readonly guard: TlsGuard; readonly tls: Tls }[] {
+  return secured.flatMap((one) =>
+    one === null ? [] : [{ guard: one.guard, tls: readTls(one.files, one.field) }],
+  );
 }
 
 function settingsFrom({ config, revision }: LoadedConfig, ring: KeyRing): Settings {
   const { org, env } = config;
-  const apis = config.firewall?.apis ?? [];
-  return settingsOf(config, revision, ring.trusted('authority'), apiRoutes(apis, { org, env }));
+  const routes = firewallRoutes(config.firewall, { org, env });
+  return settingsOf(config, revision, ring.trusted('authority'), routes);
+}
+
+/** The configuration's firewall, or null where it has none. `taint` as the Pdp's. */
+export async function firewallOf(
+  { firewall, org, env }: Config,
+  {
+    decide,
+    taint,
+    watch,
+    log,
+  }: Required<Pick<FirewallOptions, 'decide' | 'watch' | 'log'>> & Pick<Pdp, 'taint'>,
+): Promise<Firewall | null> {
+  if (firewall === null) return null;
+  const { startFirewall } = await import('./firewall/firewall.ts');
+  return startFirewall({
+    address: firewall.listen,
+    apis: firewall.apis,
+    proxy: firewall.proxy,
+    decide,
+    taint: (actor, { api, decision_id }) =>
+      taint({ org, env }, actor.runtime_id, `answer of ${api} (${decision_id})`),
+    watch,
+    log,
+  });
+}
+
+export function runtimesOf(gate: Pick<Gate, 'runtimes'>, { org, env }: Tenant): LiveRuntime[] {
+  return [...gate.runtimes()].filter((runtime) => runtime.org === org && runtime.env === env);
 }
 
 /** Those that decisions can be about. */
@@ -739,12 +857,14 @@ const FIXED = [
   'node',
   'public_url',
   'decision_logs',
+  'telemetry',
 ] as const;
 
-function fixedProblems(running: Config, next: Config): Problem[] {
-  const problems: Problem[] = FIXED.filter(
-    (name) => JSON.stringify(running[name]) !== JSON.stringify(next[name]),
-  ).map((field) => ({ field, message: 'takes effect at a restart only: restart, or put back what it was' }));
+/** A reload that would change one of these is refused. */
+export function fixedProblems(names: readonly (keyof Config)[], running: Config, next: Config): Problem[] {
+  const problems: Problem[] = names
+    .filter((name) => JSON.stringify(running[name]) !== JSON.stringify(next[name]))
+    .map((field) => ({ field, message: 'takes effect at a restart only: restart, or put back what it was' }));
   if (running.firewall?.listen !== next.firewall?.listen) {
     problems.push({ field: 'firewall.listen', message: 'takes effect at a restart only' });
   }

@@ -1,14 +1,31 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { publicKeyOf, randomBytes, signEd25519 } from '#runtime';
-import { listening, loggerTo, once, sharedOf, version } from './app.ts';
+import {
+  type AppOptions,
+  firewallOf,
+  fixedProblems,
+  type Live,
+  listening,
+  loggerTo,
+  NOTHING,
+  once,
+  renewalsOf,
+  runtimesOf,
+  type Secured,
+  securedBy,
+  sharedOf,
+  tracesOf,
+  version,
+} from './app.ts';
+import { tenantOf } from './authority/operators.ts';
 import { isLocal } from './config/address.ts';
 import type { LoadedConfig } from './config/load.ts';
 import { fromBase64url, toBase64url } from './crypto/base64url.ts';
 import { thumbprint } from './crypto/thumbprint.ts';
 import { openLog } from './decision-log/log.ts';
 import { createShipper } from './decision-log/ship.ts';
-import { type ControlClient, ControlError, createControlClient } from './feed/control-client.ts';
+import { type ControlClient, ControlError, createControlClient, record } from './feed/control-client.ts';
 import type { FeedSnapshot } from './feed/snapshot.ts';
 import { FeedError } from './feed/statement.ts';
 import { createGate } from './gate/gate.ts';
@@ -22,6 +39,7 @@ import { createEvaluationThread } from './policy/evaluation-thread.ts';
 import { PolicyRegistry } from './policy/registry.ts';
 import { createChainCache } from './proof/cache.ts';
 import { InputError } from './reason.ts';
+import { firewallRoutes } from './request/firewall.ts';
 import { PROFILES } from './schema/common.ts';
 import type { Config } from './schema/config.ts';
 import { startDecisionServer } from './server/decision-api.ts';
@@ -32,19 +50,27 @@ import { openStore } from './store/store.ts';
 
 export interface DecisionNode {
   readonly node: string;
-  /** As bound. */
-  readonly addresses: { readonly grpc: readonly string[]; readonly decision: string };
+  /** As bound. With `firewallOnly` no gRPC, and `decision` is empty. */
+  readonly addresses: {
+    readonly grpc: readonly string[];
+    readonly decision: string;
+    readonly firewall: string | null;
+  };
+  readonly live: Live;
+  /** Takes a whole new configuration into use, certificates included, or rejects (InputError) and goes on with the old one. */
+  reload(loaded: LoadedConfig): Promise<void>;
   stop(): Promise<void>;
 }
 
-export interface NodeOptions {
-  readonly output?: (line: string) => void;
-  readonly level?: 'info' | 'warn';
+export interface NodeOptions extends Pick<AppOptions, 'output' | 'level' | 'firewallOnly'> {
+  /** Asked for each call to the control plane; default: what is in `control.token_file`. */
+  readonly token?: () => string;
 }
 
 const JOURNAL = 'journal.db';
 const BUNDLE_MS = 30_000;
 const TAINT_MS = 3000;
+const CHAIN_MS = 10_000;
 const RETRY_MS = 1000;
 
 /**
@@ -67,14 +93,17 @@ export async function startNode(loaded: LoadedConfig, options: NodeOptions = {})
 }
 
 async function compose(
-  { config, revision }: LoadedConfig,
+  loaded: LoadedConfig,
   options: NodeOptions,
   stops: (() => Promise<void>)[],
 ): Promise<Omit<DecisionNode, 'stop'>> {
-  const { node } = config;
+  const { config } = loaded;
+  const { node, org, env } = config;
+  let running = loaded;
+  const instance = toBase64url(randomBytes(16));
   const clock = Date.now;
   const logger = loggerTo(options);
-  const client = clientOf(config);
+  const client = clientOf(config, options.token ?? null);
   const onError = (error: unknown, doing: string) => logger.error({ err: error }, doing);
   const keys = new Map<string, Uint8Array>();
   const first = await firstSnapshot(client, keys, config);
@@ -84,6 +113,12 @@ async function compose(
   const store = await openStore({ path, clock, maxBytes: config.log.max_bytes });
   stops.push(() => store.close());
   const journal = await store.load();
+  const chain = await chainOf(client, node, journal.store_id);
+  if (chain !== node)
+    logger.warn(
+      { node, chain },
+      'another journal bears the name of this node: its records here bear this one',
+    );
 
   const lease = createLeaseHolder();
   const gate = createGate({ lease });
@@ -99,7 +134,8 @@ async function compose(
   });
 
   let roots = first.keys;
-  const settle = () => settingsOf(config, revision, roots, []);
+  const settle = ({ config: own, revision } = running) =>
+    settingsOf(own, revision, roots, firewallRoutes(own.firewall, { org, env }));
   let settings = settle();
 
   const thread = createEvaluationThread();
@@ -126,16 +162,18 @@ async function compose(
   const seed = randomBytes(32);
   const keyid = thumbprint(publicKeyOf(seed));
   const key = () => ({ keyid, sign: (bytes: Uint8Array) => toBase64url(signEd25519(bytes, seed)) });
-  const log = openLog({ store, node, key, clock });
+  const log = openLog({ store, node: chain, key, clock });
   stops.push(() => log.close());
-  const shipper = createShipper({ store, client, node, onError });
+  const shipper = createShipper({ store, client, node, journal: journal.store_id, chain, onError });
   stops.push(() => shipper.close());
   log.onCommit(() => shipper.wake());
   shipper.wake();
 
+  let connected = false;
   const follower = createFollower({
     client,
     node,
+    instance,
     version: version(),
     gate,
     lease,
@@ -153,19 +191,22 @@ async function compose(
       settings = settle();
       for (const { sha256 } of snapshot.bundles) activateSoon(sha256);
     },
-    onState: (connected, why) =>
-      connected ? logger.info(why) : logger.warn({ why }, 'the control plane is lost: the state grows old'),
+    onState(now, why) {
+      connected = now;
+      if (now) logger.info(why);
+      else logger.warn({ why }, 'the control plane is lost: the state grows old');
+    },
     onError,
   });
   stops.push(async () => {
     closing = true;
-    follower.close();
+    await follower.close();
   });
   follower.start();
   await follower.confirm();
 
   if (config.feed !== null) {
-    const { org, env, feed: server } = config;
+    const { feed: server } = config;
     const feed = (await import('./feed/redis.ts')).createRedisFeed({ server, org, env });
     stops.push(() => feed.close());
     feed.subscribe(follower.hint);
@@ -174,14 +215,22 @@ async function compose(
   }
   const shared = await sharedOf(config, {
     clock,
-    waitMs: () => config.limits.feed_ms,
+    waitMs: () => running.config.limits.feed_ms,
     onRoundTrip: (ms) => metrics.sharedRoundTrip(ms),
     logger,
   });
   if (shared !== null) stops.push(() => shared.close());
+  const traces = await tracesOf(config, logger);
+  if (traces !== null) stops.push(() => traces.close());
+  const taint: Pdp['taint'] = async (tenant, runtime_id, why) => {
+    const answer = await client.post('/taint', { ...tenantOf(tenant), runtime_id, reason: why }, TAINT_MS);
+    const seq = Number((answer as { seq?: unknown }).seq);
+    if (!(await follower.applied(seq, TAINT_MS))) throw new Error(`the taint (event ${seq}) did not come`);
+  };
   const pdp: Pdp = {
-    node,
+    node: chain,
     clock,
+    follow: traces?.follow,
     ...(shared === null ? {} : { shared }),
     settings: () => settings,
     chains: createChainCache(),
@@ -190,19 +239,14 @@ async function compose(
     log,
     confirm: follower.confirm,
     slept: follower.slept,
-    async taint(tenant, runtime_id, why) {
-      const { org, env } = tenant;
-      const answer = await client.post('/taint', { org, env, runtime_id, reason: why }, TAINT_MS);
-      const seq = Number((answer as { seq?: unknown }).seq);
-      if (!(await follower.applied(seq, TAINT_MS))) throw new Error(`the taint (event ${seq}) did not come`);
-    },
+    taint,
     onError: (error, decision_id) =>
       logger.error({ err: error, decision_id }, 'a decision failed, and was denied'),
   };
   const admission = createAdmission(
     pdp,
     (request) => decide(request, pdp),
-    () => config.limits,
+    () => running.config.limits,
   );
   stops.push(async () => admission.close());
   const metrics = createMetrics({
@@ -211,11 +255,15 @@ async function compose(
     gate: () => ({ ready: gate.ready, runtimes: [...gate.runtimes()].length, nonces: gate.nonces }),
     bundles: () => PROFILES.map((profile) => policies.active(profile).ref),
     storeWritable: () => store.health().writable,
+    traces: traces === null ? null : traces.stats,
   });
   log.onRecord(metrics.recorded);
   const ready = () => gate.ready;
+  const outside = options.firewallOnly !== true;
+  const answer = metrics.timed(admission.decide);
   const grpc: string[] = [];
-  for (const listener of config.listen.grpc) {
+  const secured: (Secured | null)[] = [];
+  for (const listener of outside ? config.listen.grpc : []) {
     const server = await startGrpc({
       ...listening(listener, 'listen.grpc'),
       decide: metrics.timed(admission.admitted),
@@ -225,27 +273,59 @@ async function compose(
     });
     stops.push(() => server.drain());
     grpc.push(server.address);
+    secured.push(securedBy(listener, 'listen.grpc', server.tls));
   }
-  const decision = await startDecisionServer({
-    ...listening(config.listen.decision, 'listen.decision'),
-    decide: metrics.timed(admission.decide),
-    ready,
-    metrics,
-    log: logger,
-  });
-  stops.push(() => decision.close());
-  return { node, addresses: { grpc, decision: decision.address } };
+  const decision = outside
+    ? await startDecisionServer({
+        ...listening(config.listen.decision, 'listen.decision'),
+        decide: answer,
+        ready,
+        metrics,
+        log: logger,
+      })
+    : null;
+  stops.push(async () => decision?.close());
+  secured.push(securedBy(config.listen.decision, 'listen.decision', decision?.tls ?? null));
+  const firewall = await firewallOf(config, { decide: answer, taint, watch: gate.changed, log: logger });
+  if (firewall !== null) stops.push(() => firewall.close());
+  return {
+    node,
+    addresses: { grpc, decision: decision?.address ?? '', firewall: firewall?.address ?? null },
+    live: {
+      freshness: gate.freshness,
+      connected: () => connected,
+      runtimes: () => runtimesOf(gate, { org, env }),
+      bundles: () => PROFILES.map((profile) => policies.active(profile).ref),
+      onRecord: log.onRecord,
+    },
+    async reload(next) {
+      const problems = fixedProblems(FIXED, running.config, next.config);
+      if (problems.length > 0) throw new InputError(problems);
+      // What can refuse comes first, so that a refused reload leaves all as it was.
+      const renewals = renewalsOf(secured);
+      settle(next);
+      await store.limit(next.config.log.max_bytes);
+      firewall?.replace(next.config.firewall ?? NOTHING);
+      for (const { guard, tls } of renewals) guard.renew(tls);
+      running = next;
+      // Made anew: a key may have come in the meantime.
+      settings = settle();
+    },
+  };
 }
 
-/** Throws InputError for what is missing, or would send the key in the clear. */
-function clientOf({ control }: Config): ControlClient {
+/** What can't change while a node runs: it is bound, opened, or what it is known by. The token in its file is read at each call. */
+const FIXED = ['listen', 'data', 'feed', 'org', 'env', 'node', 'control'] as const;
+
+/** `given`: a token that is in no file. Throws InputError for what is missing, or would send the key in the clear. */
+function clientOf({ control }: Config, given: (() => string) | null): ControlClient {
   const { url = '', keys = [], token_file = '' } = control ?? {};
   const problems = [
     ...(url === '' ? [{ field: 'control.url', message: 'name the control plane: --control <url>' }] : []),
     ...(keys.length === 0
       ? [{ field: 'control.keys', message: 'pin its authority key: see `lemma keys list` there' }]
       : []),
-    ...(token_file === ''
+    ...(token_file === '' && given === null
       ? [{ field: 'control.token_file', message: 'name the file with the API key of this node' }]
       : []),
   ];
@@ -262,7 +342,7 @@ function clientOf({ control }: Config): ControlClient {
         message: 'must be an https origin, or http on this machine: its key goes there',
       },
     ]);
-  return createControlClient(parsed.origin, () => tokenIn(token_file));
+  return createControlClient(parsed.origin, given ?? (() => tokenIn(token_file)));
 }
 
 function tokenIn(file: string): string {
@@ -299,6 +379,18 @@ async function firstSnapshot(
       },
     ]);
   return snapshot;
+}
+
+/** The name that records of this journal bear in the log of the control plane. */
+async function chainOf(client: ControlClient, node: string, journal: string): Promise<string> {
+  const taken = await client
+    .post('/journal', { node, journal, lines: [] }, CHAIN_MS)
+    .catch((error: unknown) => {
+      if (!(error instanceof ControlError)) throw error;
+      const field = error.code === 'conflict' ? 'node' : 'control';
+      throw new InputError([{ field, message: `${error.code}: ${error.message}` }]);
+    });
+  return String(record(taken).chain);
 }
 
 /** Thumbprints; a JWK that holds no key pins nothing. */

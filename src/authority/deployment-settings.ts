@@ -28,6 +28,8 @@ export interface SettingsVerbs {
   put(tenant: Tenant, level: Level, settings: Settings, version: number, who: Who): Promise<SettingsDocument>;
   /** Those of the env before those of the organisation. */
   effective(tenant: Tenant): Promise<Settings>;
+  /** When legacy tokens end, milliseconds; null: nobody has said so. */
+  sunset(tenant: Tenant): Promise<number | null>;
 }
 
 const KIND = 'settings';
@@ -43,8 +45,18 @@ export function createSettings(
     return { ...(found.body as Omit<SettingsDocument, 'version'>), version: found.version };
   }
 
+  async function effective(tenant: Tenant): Promise<Settings> {
+    const [org, env] = await Promise.all(LEVELS.map((level) => get(tenant, level)));
+    return { ...org?.settings, ...env?.settings };
+  }
+
   return {
     get,
+    effective,
+    async sunset(tenant) {
+      const { legacy_sunset } = await effective(tenant);
+      return legacy_sunset === undefined ? null : Date.parse(legacy_sunset);
+    },
     async put({ org, env }, level, settings, version, { by, reason }) {
       const at = clock();
       const id = idOf({ org, env }, level);
@@ -67,10 +79,6 @@ export function createSettings(
         if (!(error instanceof StoreConflict)) throw error;
         throw new Refusal('moved', `version ${version} is not the current one: read the settings again`);
       }
-    },
-    async effective(tenant) {
-      const [org, env] = await Promise.all(LEVELS.map((level) => get(tenant, level)));
-      return { ...org?.settings, ...env?.settings };
     },
   };
 }

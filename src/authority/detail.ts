@@ -52,7 +52,7 @@ export function createDetail(
       proofs: known.map((proof) => ({
         ...proof,
         state: stateOf(proof),
-        used: proof.budget === null ? null : gate.budgetUsed(proof.lemma_id),
+        used: proof.budget === null ? null : gate.budgetUsed(org, env, proof.lemma_id),
       })),
     };
   };

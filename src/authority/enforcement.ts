@@ -1,6 +1,7 @@
 /** How long after the event a node said that it had applied it. */
 export interface NodeLag {
   readonly node: string;
+  readonly instance: string;
   readonly lag_ms: number;
 }
 

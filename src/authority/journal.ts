@@ -1,23 +1,34 @@
+import { hash } from 'node:crypto';
 import { type LogKey, signPruning } from '../decision-log/checkpoint.ts';
 import { ID_PATTERN } from '../schema/common.ts';
 import { checkerOf } from '../schema/validate.ts';
 import { FIRST_PREV, hashesOf } from '../store/chain.ts';
-import type { ChainHead, NewRecord, Pruning, RecordIndex } from '../store/model.ts';
+import type { ChainHead, NewRecord, Pruning, RecordIndex, StoredDocument, Tenant } from '../store/model.ts';
 import type { Store } from '../store/store.ts';
 import { Refusal } from './refusal.ts';
 
-/** What nodes ship of their decision logs becomes part of this one, each node's own chain as it was made there. */
+/** `pruning`: signed, that the node may prune what stands up to there; null where the chain has no record. */
+export interface Taken {
+  readonly chain: string;
+  readonly pruning: Pruning | null;
+}
+
+/**
+ * What nodes ship of their decision logs becomes part of this one, each journal's own chain as it was made there. A chain
+ * belongs to the first journal (the database of a node, by its id) that asked for its name, for ever: the next one of the same
+ * name, of a second process or a new disk, is given a name of its own.
+ */
 export interface Journal {
   /**
-   * Takes lines of one node in order; those that are here already are passed over. Resolves, once they are durable, with a
-   * signed statement that the node may prune what stands up to there; null where the node has no record.
-   * Refusal: conflict (a line that does not follow what is here), invalid_request.
+   * Takes lines of one journal in order; those that are here already are passed over. Resolves once they are durable.
+   * Refusal: conflict (a line that does not follow what is here), invalid_request (a line of another chain, or none).
    */
-  take(node: string, lines: readonly string[]): Promise<Pruning | null>;
+  take(node: string, journal: string, lines: readonly string[]): Promise<Taken>;
 }
 
 export interface JournalOptions {
-  readonly store: Pick<Store, 'commitRecords'>;
+  readonly store: Pick<Store, 'commitRecords' | 'putDocument' | 'getDocument'>;
+  readonly home: Tenant;
   /** `Snapshot.chains` at start. */
   readonly chains: readonly ChainHead[];
   /** This process's own node: nobody else may write to its chain. */
@@ -25,6 +36,11 @@ export interface JournalOptions {
   readonly key: () => LogKey;
   readonly clock: () => number;
 }
+
+const DOCUMENT = 'journal';
+/** Of an id: what is left of the name, a dot, and so many digits of the journal's digest. */
+const NAME_LENGTH = 64;
+const OWN_LENGTH = 12;
 
 /** `{"v":1,"seq":…,["lost":…,]<members>,"prev":…,"hash":…}` (src/store/chain.ts). */
 const LINE =
@@ -66,9 +82,33 @@ interface Line {
   readonly record: NewRecord;
 }
 
-export function createJournal({ store, chains, own, key, clock }: JournalOptions): Journal {
+export function createJournal({ store, home, chains, own, key, clock }: JournalOptions): Journal {
   const heads = new Map(chains.map((head) => [head.node, head]));
+  const owners = new Map<string, string>();
   const turns = new Map<string, Promise<unknown>>();
+
+  /** Whose chain it is, for ever; the journal's from now on where it was nobody's. */
+  async function ownerOf(chain: string, journal: string): Promise<string> {
+    const known = owners.get(chain) ?? journalIn(await store.getDocument(DOCUMENT, chain));
+    if (known === null)
+      await store.putDocument({
+        ...home,
+        kind: DOCUMENT,
+        id: chain,
+        version: 0,
+        expires_at: null,
+        body: { journal },
+      });
+    owners.set(chain, known ?? journal);
+    return known ?? journal;
+  }
+
+  async function chainOf(node: string, journal: string): Promise<string> {
+    if ((await ownerOf(node, journal)) === journal) return node;
+    const chain = ownName(node, journal);
+    if (chain !== own && (await ownerOf(chain, journal)) === journal) return chain;
+    throw new Refusal('conflict', `${node} is the name of two journals: give the node one of its own`);
+  }
 
   async function append(node: string, lines: readonly string[]): Promise<Pruning | null> {
     let head = heads.get(node) ?? { node, seq: 0, hash: FIRST_PREV };
@@ -80,7 +120,7 @@ export function createJournal({ store, chains, own, key, clock }: JournalOptions
       if (line.seq !== at.seq + 1 || line.prev !== at.hash)
         throw new Refusal(
           'conflict',
-          `record ${line.seq} of ${node} does not follow record ${at.seq}, which is here: two nodes with one name, or one whose disk was replaced; give it a name of its own`,
+          `record ${line.seq} of ${node} does not follow record ${at.seq}, which is here: the journal was copied, or one of the two is an older state (a restored one); move the journal.db of the node away, and it begins a new one`,
         );
       fresh.push(line);
       at = { node, seq: line.seq, hash: line.hash };
@@ -97,10 +137,13 @@ export function createJournal({ store, chains, own, key, clock }: JournalOptions
   }
 
   return {
-    async take(node, lines) {
+    async take(node, journal, lines) {
       if (node === own)
         throw new Refusal('conflict', `${node} is this control plane's own name: give the node another`);
-      const turn = (turns.get(node) ?? Promise.resolve()).then(() => append(node, lines));
+      const turn = (turns.get(node) ?? Promise.resolve()).then(async () => {
+        const chain = await chainOf(node, journal);
+        return { chain, pruning: await append(chain, lines) };
+      });
       turns.set(
         node,
         turn.catch(() => undefined),
@@ -108,6 +151,17 @@ export function createJournal({ store, chains, own, key, clock }: JournalOptions
       return turn;
     },
   };
+}
+
+function journalIn(document: StoredDocument | null): string | null {
+  const body = document?.body;
+  if (typeof body !== 'object' || body === null || !('journal' in body)) return null;
+  return String(body.journal);
+}
+
+function ownName(node: string, journal: string): string {
+  const own = hash('sha256', journal, 'hex').slice(0, OWN_LENGTH);
+  return `${node.slice(0, NAME_LENGTH - OWN_LENGTH - 1)}.${own}`;
 }
 
 /** Records that were lost are told of at the start of a batch only. */

@@ -1,5 +1,6 @@
 import { fromBase64url } from '../crypto/base64url.ts';
 import { thumbprint } from '../crypto/thumbprint.ts';
+import { MAX_LIFE } from '../proof/chain.ts';
 import { linksOf } from '../proof/issue.ts';
 import type { IssueProofBody } from '../schema/api.ts';
 import type { Profile } from '../schema/common.ts';
@@ -20,6 +21,11 @@ export interface Outstanding {
   readonly audience: readonly string[];
   readonly issued_at: number;
   readonly expires_at: number;
+  /**
+   * No renewal lives longer. What an operator delegates lives 90 days at most (proofs.md, the table of lives); each renewal is
+   * made under a delegation of its own, so this one is carried along from the proof that the operator asked for.
+   */
+  readonly renewable_until: number;
   readonly budget: IssueProofBody['budget'] | null;
   readonly bounds: IssueProofBody['bounds'] | null;
   readonly intent: string | null;
@@ -36,7 +42,14 @@ export interface Outstanding {
 }
 
 export interface OutstandingProofs {
-  keep(tenant: Tenant, proof: IssuedProof, body: IssueProofBody, by: string): Promise<void>;
+  /** `renewableUntil`: of the proof that is renewed; absent: an operator's act begins anew. */
+  keep(
+    tenant: Tenant,
+    proof: IssuedProof,
+    body: IssueProofBody,
+    by: string,
+    renewableUntil?: number,
+  ): Promise<void>;
   /** Null for one that ended, or was never issued here. */
   get(tenant: Tenant, runtimeId: string, lemmaId: string): Promise<Outstanding | null>;
   /** The latest first. */
@@ -50,8 +63,8 @@ export function createOutstanding(
   store: Pick<Store, 'putDocument' | 'getDocument' | 'listDocuments'>,
 ): OutstandingProofs {
   return {
-    async keep(tenant, proof, body, by) {
-      const document = outstandingOf(proof, body, by);
+    async keep(tenant, proof, body, by, renewableUntil = proof.credential.issued_at + MAX_LIFE.delegation) {
+      const document = outstandingOf(proof, body, by, renewableUntil);
       const { lemma_id: id, expires_at } = document;
       const kind = kindOf(tenant, proof.runtime_id);
       await store.putDocument({
@@ -85,7 +98,12 @@ function kindOf({ org, env }: Tenant, runtimeId: string): string {
   return `proof ${org} ${env} ${runtimeId}`;
 }
 
-function outstandingOf(proof: IssuedProof, body: IssueProofBody, by: string): Outstanding {
+function outstandingOf(
+  proof: IssuedProof,
+  body: IssueProofBody,
+  by: string,
+  renewable_until: number,
+): Outstanding {
   const links = linksOf(proof.credential);
   return {
     lemma_id: proof.credential.id,
@@ -97,6 +115,7 @@ function outstandingOf(proof: IssuedProof, body: IssueProofBody, by: string): Ou
     audience: body.audience,
     issued_at: proof.credential.issued_at,
     expires_at: proof.expires_at,
+    renewable_until,
     budget: body.budget ?? null,
     bounds: body.bounds ?? null,
     intent: body.intent ?? null,

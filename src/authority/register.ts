@@ -28,6 +28,8 @@ export interface Registrar {
   bootstrap(body: BootstrapBody, by?: string, admit?: () => Promise<void>): Promise<LiveRuntime>;
   /** Whether the file registered it once, and does no more. */
   withdrawn(tenant: Tenant, runtimeId: string): boolean;
+  /** Those that the file registers now, with their live state. */
+  listed(): LiveRuntime[];
   /** Whole or not at all: InputError names every entry that clashes with a runtime registered by API. */
   registerFromFile(entries: readonly RuntimeEntry[]): void;
 }
@@ -138,7 +140,14 @@ export function createRegistrar(options: RegistrarOptions): Registrar {
 
   const withdrawn = (tenant: Tenant, id: string) => fromFile.get(placeOf(tenant, id))?.withdrawn === true;
 
-  return { bootstrap, withdrawn, registerFromFile };
+  function listed(): LiveRuntime[] {
+    return [...fromFile].flatMap(([place, { withdrawn: gone }]) => {
+      const [org = '', env = '', id = ''] = place.split(' ');
+      return gone ? [] : (gate.runtime(org, env, id) ?? []);
+    });
+  }
+
+  return { bootstrap, withdrawn, listed, registerFromFile };
 }
 
 function wantedOf(body: BootstrapBody, home: Tenant, subject: string): Registered {

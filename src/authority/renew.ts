@@ -39,7 +39,8 @@ const OPERATORS_OWN = ['intent', 'profile', 'budget', 'bounds'] as const;
 
 /**
  * Gives the verb by which a runtime renews its own proof: with that proof and a PoP over this very request, its body
- * included. The same key, no more scope, audience and life than it has, at the taint epoch that it has and that is current.
+ * included. The same key, no more scope, audience and life than it has, at the taint epoch that it has and that is current;
+ * never beyond 90 days from the operator's act that began it.
  *
  * It throws Denial as `decide` would (proof, PoP, kill, revocation, `taint_stale`, `replay_detected`); InputError for what
  * is beyond the present proof; Refusal: conflict (not issued here, with a budget, a run's), rate_limited, moved, revoked.
@@ -113,9 +114,9 @@ export function createRenewer(
     if (wait > 0) {
       throw tooMany(`${runtime.runtime_id} renews too often`, wait);
     }
-    const renewed = termsOf(body, known);
+    const renewed = termsOf(body, known, now);
     const proof = issueProof(renewed);
-    await outstanding.keep(home, proof, renewed, 'runtime');
+    await outstanding.keep(home, proof, renewed, 'runtime', known.renewable_until);
     return proof;
   };
 }
@@ -147,8 +148,10 @@ function checkAsked(body: IssueProofBody, runtime: LiveRuntime, known: Outstandi
   if (problems.length > 0) throw new InputError(problems);
 }
 
-function termsOf(body: IssueProofBody, known: Outstanding): IssueProofBody {
-  const { runtime_id, key, scope, audience, ttl_s = known.expires_at - known.issued_at } = body;
+function termsOf(body: IssueProofBody, known: Outstanding, now: number): IssueProofBody {
+  const { runtime_id, key, scope, audience } = body;
+  const life = body.ttl_s ?? known.expires_at - known.issued_at;
+  const ttl_s = Math.min(life, known.renewable_until - now);
   const { profile, taint_epoch, bounds, intent } = known;
   return {
     // The epoch of the present proof, whatever the body says: where it has moved since the check, the answer is `moved`.

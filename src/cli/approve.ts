@@ -1,9 +1,12 @@
-import { writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { type Call, countOption, type Result, textOption } from './command.ts';
-import { cell, controlApi, defineControlOptions, member } from './control-api.ts';
+import { type Answer, cell, controlApi, defineControlOptions, member } from './control-api.ts';
 import { misuse } from './exit.ts';
+import { dataFolder } from './local/folder.ts';
+import { readProof, replaceProof, runtimeFiles } from './local/runtime-files.ts';
+import { replaceFile } from './local/state.ts';
+import { shown } from './next-steps.ts';
 import { askVerb } from './runtime-verb.ts';
 
 export function define(command: Command): void {
@@ -14,7 +17,10 @@ export function define(command: Command): void {
   );
   command.option('--proof <lemma-id>', 'The proof to go on from (default: the latest)');
   command.option('--ttl <seconds>', 'How long the new proof lives (default: 900)');
-  command.option('--out <file>', 'Write the new proof there, as LEMMA_PROOF_FILE takes it');
+  command.option(
+    '--out <file>',
+    'Write the new proof there, as LEMMA_PROOF_FILE takes it (default: over the one of the same key here)',
+  );
   command.option('--reason <text>', 'Why, for the log');
   defineControlOptions(command);
 }
@@ -31,14 +37,28 @@ export async function run(call: Call): Promise<Result> {
     ...(lemmaId === undefined ? {} : { lemma_id: lemmaId }),
     ...(ttl === undefined ? {} : { ttl_s: ttl }),
   });
-  const out = textOption(call.options, 'out');
-  if (out !== undefined)
-    writeFileSync(resolve(call.folder, out), JSON.stringify(answer.credential), { mode: 0o600 });
-  const where = out === undefined ? cell(answer.header) : `written to ${out}`;
+  const where = keep(call, answer);
   return {
-    data: answer,
-    lines: [`${call.args[0]} is approved at epoch ${epoch}, until ${cell(answer.expires_at)}`, where],
+    data: { ...answer, written_to: where },
+    lines: [
+      `${call.args[0]} is approved at epoch ${epoch}, until ${cell(answer.expires_at)}`,
+      where === null ? cell(answer.header) : `written to ${where}`,
+    ],
   };
+}
+
+/** To `--out`; else in the place of the runtime's proof here, where that is for the same key. Null: it is shown only. */
+function keep(call: Call, { credential }: Answer): string | null {
+  if (typeof credential !== 'object' || credential === null) return null;
+  const out = textOption(call.options, 'out');
+  if (out !== undefined) {
+    replaceFile(resolve(call.folder, out), JSON.stringify(credential));
+    return out;
+  }
+  const files = runtimeFiles(dataFolder(call), call.args[0] ?? '');
+  if (readProof(files)?.credential.key !== member(credential, 'key')) return null;
+  replaceProof(files, credential);
+  return shown(files.proof, call.folder);
 }
 
 async function show(call: Call): Promise<Result> {

@@ -24,6 +24,8 @@ export interface Call {
 export interface Result {
   readonly data: unknown;
   readonly lines: readonly string[];
+  /** The answer was found, and is no: said as `error_code`, with exit code 1. */
+  readonly failure?: string;
 }
 
 /** A command's file. It is loaded only when the command is called. */

@@ -25,6 +25,35 @@ export const COMMANDS: readonly (Entry | Group)[] = [
     summary: 'Connect a runtime to the control plane and get its proof',
     load: () => import('./firewall-connect.ts'),
   },
+  { name: 'start', summary: 'Run the local firewall for agents here', load: () => import('./start.ts') },
+  { name: 'stop', summary: 'Stop the local firewall', load: () => import('./stop.ts') },
+  {
+    name: 'safety-status',
+    summary: 'Whether an agent here is contained: SAFE, DEGRADED or UNSAFE',
+    load: () => import('./safety-status.ts'),
+  },
+  {
+    name: 'session',
+    summary: 'Who commands here act for, at a control plane elsewhere',
+    entries: [
+      {
+        name: 'start',
+        summary: 'Sign in: approve a code in a browser',
+        load: () => import('./session-start.ts'),
+      },
+      {
+        name: 'status',
+        summary: 'Who is signed in, and until when',
+        load: () => import('./session-status.ts'),
+      },
+      { name: 'end', summary: 'Sign out here', load: () => import('./session-end.ts') },
+    ],
+  },
+  {
+    name: 'login',
+    summary: 'Sign in with an API key, without a browser: for CI',
+    load: () => import('./login.ts'),
+  },
   {
     name: 'kill',
     summary: 'Deny a runtime, or all below a delegator, everything from now on',

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { type LoadedConfig, loadConfig } from '../config/load.ts';
 import { InputError } from '../reason.ts';
-import { apiRoutes } from '../request/firewall.ts';
+import { firewallRoutes } from '../request/firewall.ts';
 import { buildRouteMap } from '../request/route-map.ts';
 import type { Config } from '../schema/config.ts';
 import type { Call, Result } from './command.ts';
@@ -36,11 +36,8 @@ function withoutSecrets(config: Config): Config {
 function refuseTies(loaded: LoadedConfig): void {
   try {
     const { config } = loaded;
-    buildRouteMap(
-      config.routes,
-      config.permit_method_override,
-      apiRoutes(config.firewall?.apis ?? [], config),
-    );
+    const named = firewallRoutes(config.firewall, config);
+    buildRouteMap(config.routes, config.permit_method_override, named);
   } catch (error) {
     throw error instanceof InputError ? loaded.locateError(error) : error;
   }

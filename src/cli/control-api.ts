@@ -1,13 +1,14 @@
-import { readFileSync } from 'node:fs';
-import { resolve } from 'node:path';
 import type { Command } from 'commander';
-import { isLocal } from '../config/address.ts';
-import { type Call, textOption } from './command.ts';
-import { CliError, misuse } from './exit.ts';
+import { type Answer, answerIn } from './answer.ts';
+import type { Call } from './command.ts';
+import { CliError } from './exit.ts';
+import { DEFAULT_BASE, type Place, placeOf } from './local/place.ts';
 
 /** The control plane as an operator's command calls it. */
 export interface ControlApi {
   readonly base: string;
+  /** Which credential is shown, for a person. */
+  readonly as: string;
   get(path: string): Promise<Answer>;
   post(path: string, body: unknown): Promise<Answer>;
   /** A streamed answer. The whole of it may take as long as it takes. */
@@ -18,27 +19,44 @@ export interface ControlApi {
   download(path: string): Promise<{ readonly body: ReadableStream<Uint8Array>; readonly bytes: number }>;
 }
 
-export type Answer = Readonly<Record<string, unknown>>;
+export { type Answer, cell, member } from './answer.ts';
 
-const DEFAULT_BASE = 'http://127.0.0.1:8080';
 const PATIENCE_MS = 15_000;
 
 /** `--api-base` and `--data`, which say where the control plane is and where its operator key. */
 export function defineControlOptions(command: Command): void {
-  command.option('--api-base <url>', `The control plane (default: LEMMA_BASE_URL, else ${DEFAULT_BASE})`);
-  command.option('--data <folder>', 'Folder with operator.key, unless LEMMA_OPERATOR_KEY is set', './.lemma');
+  command.option(
+    '--api-base <url>',
+    `The control plane (default: LEMMA_BASE_URL, the local firewall's, the session's, ${DEFAULT_BASE})`,
+  );
+  command.option(
+    '--data <folder>',
+    'Folder with keys and proofs (default: ./.lemma where it is, else ~/.lemma)',
+  );
 }
 
-/** Throws CliError when the base is no place for a key, or there is no key. */
+/** Which control plane, and with what: see `placeOf`. Throws CliError where the base is no place for a key, or there is none. */
 export function controlApi(call: Call): ControlApi {
-  const base = baseOf(textOption(call.options, 'apiBase') ?? call.env.LEMMA_BASE_URL ?? DEFAULT_BASE);
-  const headers = { authorization: `Bearer ${operatorKey(call)}`, accept: 'application/json' };
+  const place = placeOf(call);
+  if (place.stored && !call.json) call.terminal.note(`(${place.base}, with ${place.as})`);
+  return controlApiAt(place, call);
+}
+
+/** The same at a place that is known already. */
+export function controlApiAt(
+  { base, token, as }: Omit<Place, 'stored'>,
+  call: Pick<Call, 'program'>,
+): ControlApi {
+  const headers = { authorization: `Bearer ${token}`, accept: 'application/json' };
   const ask = async (path: string, init: RequestInit) => {
     const response = await send(base, path, { ...init, signal: AbortSignal.timeout(PATIENCE_MS) }, call);
-    return answerOf(response);
+    return answerOf(response).catch((error: unknown) => {
+      throw refusedAs(error, as);
+    });
   };
   return {
     base,
+    as,
     get: (path) => ask(path, { headers }),
     post: (path, body) =>
       ask(path, {
@@ -64,48 +82,18 @@ export function controlApi(call: Call): ControlApi {
   };
 }
 
-/** The folder that holds keys and proofs. */
-export function dataFolder(call: Call): string {
-  return resolve(call.folder, textOption(call.options, 'data') ?? './.lemma');
+/** Who is refused must know as whom he asked. */
+function refusedAs(error: unknown, as: string): unknown {
+  if (!(error instanceof CliError) || !['auth_required', 'forbidden'].includes(error.code)) return error;
+  return new CliError(error.code, `${error.message} (asked with ${as})`, error.exit, { ...error.data, as });
 }
 
-/** The operator key opens everything: it goes over TLS, or stays on this machine. */
-function baseOf(text: string): string {
-  const url = URL.parse(text);
-  if (url === null || (url.protocol !== 'https:' && url.protocol !== 'http:')) {
-    throw misuse(`the control plane must be an http or https URL, not "${text}"`);
-  }
-  if (url.username !== '' || url.search !== '' || url.hash !== '') {
-    throw misuse('the control plane must be a plain URL: no user, query or fragment');
-  }
-  const host = url.hostname.replace(/^\[|\]$/g, '');
-  if (url.protocol === 'http:' && !isLocal({ kind: 'tcp', host, port: 0 })) {
-    throw misuse(`${url.origin} would get the operator key in the clear: use https`);
-  }
-  return `${url.origin}${url.pathname.replace(/\/$/, '')}`;
-}
-
-function operatorKey(call: Call): string {
-  const given = call.env.LEMMA_OPERATOR_KEY?.trim();
-  const key = given === undefined || given === '' ? keyInFile(call) : given;
-  if (!/^[\x21-\x7e]+$/.test(key))
-    throw new CliError('operator_key_invalid', 'the operator key is empty or no key');
-  return key;
-}
-
-function keyInFile(call: Call): string {
-  const file = resolve(dataFolder(call), 'operator.key');
-  try {
-    return readFileSync(file, 'utf8').trim();
-  } catch {
-    throw new CliError(
-      'operator_key_missing',
-      `no operator key at ${file}: run \`${call.program} serve\` in this folder first, or give --data <folder> or LEMMA_OPERATOR_KEY`,
-    );
-  }
-}
-
-async function send(base: string, path: string, init: RequestInit, call: Call): Promise<Response> {
+async function send(
+  base: string,
+  path: string,
+  init: RequestInit,
+  call: Pick<Call, 'program'>,
+): Promise<Response> {
   try {
     // A redirect would carry the key elsewhere.
     return await fetch(`${base}${path}`, { ...init, redirect: 'error' });
@@ -114,7 +102,7 @@ async function send(base: string, path: string, init: RequestInit, call: Call): 
       error instanceof Error && error.cause instanceof Error ? error.cause.message : String(error);
     throw new CliError(
       'unreachable',
-      `no answer from ${base} (${cause}): is \`${call.program} serve\` running? Another place: --api-base <url>`,
+      `no answer from ${base} (${cause}): is it running (\`${call.program} start\`, \`${call.program} serve\`)? Another place: --api-base <url>`,
     );
   }
 }
@@ -126,38 +114,6 @@ async function bodyOf(response: Response): Promise<ReadableStream<Uint8Array>> {
 }
 
 async function answerOf(response: Response): Promise<Answer> {
-  const answer: unknown = await response.json().catch(() => null);
-  if (!isAnswer(answer)) {
-    throw new CliError('answer_invalid', `${response.url} answered ${response.status} with no JSON object`);
-  }
-  if (response.ok && answer.success === true) return answer;
-  const code = typeof answer.error === 'string' ? answer.error : 'answer_invalid';
-  const message =
-    typeof answer.message === 'string' ? answer.message : `refused with status ${response.status}`;
-  throw new CliError(code, `${code}: ${message}`, undefined, {
-    status: response.status,
-    request_id: answer.request_id ?? null,
-  });
-}
-
-function isAnswer(value: unknown): value is Answer {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
-/** A member of an answer by its names, or null. */
-export function member(value: unknown, ...names: readonly string[]): unknown {
-  return names.reduce<unknown>(
-    (inner, name) =>
-      typeof inner === 'object' && inner !== null && Object.hasOwn(inner, name)
-        ? Reflect.get(inner, name)
-        : null,
-    value,
-  );
-}
-
-/** For a table: text and numbers as they are, anything else as nothing. */
-export function cell(value: unknown): string {
-  return typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean'
-    ? String(value)
-    : '';
+  const { ok, status, url } = response;
+  return answerIn(await response.json().catch(() => null), { ok, status, from: url });
 }

@@ -10,9 +10,10 @@ import { type ChainReport, type ChainSummary, type Fault, verifyChain } from '..
 import { StoreOpenError } from '../store/errors.ts';
 import { openReader, type StoreReader } from '../store/reader.ts';
 import { type Call, collect, listOption, type Result, textOption } from './command.ts';
-import { controlApi, dataFolder, defineControlOptions } from './control-api.ts';
+import { controlApi, defineControlOptions } from './control-api.ts';
 import { exportPath } from './decisions-export.ts';
 import { CliError, EXIT } from './exit.ts';
+import { dataFolder } from './local/folder.ts';
 import { publicKeys } from './policy-keys.ts';
 import { signingKeysOf } from './signing-keys.ts';
 

@@ -3,8 +3,9 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type IncomingHttpHeaders, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { publicKeyOf, randomBytes } from '#runtime';
+import { readSecret } from '../authority/secret-file.ts';
 import { loadConfig } from '../config/load.ts';
 import { toBase64url } from '../crypto/base64url.ts';
 import { encodeCredential } from '../proof/issue.ts';
@@ -12,7 +13,7 @@ import { signPop } from '../proof/sign-pop.ts';
 import type { ConfigFile } from '../schema/config.ts';
 import type { CredentialJson } from '../schema/lemma.ts';
 import type { Call } from './command.ts';
-import { type ControlApi, controlApi, member } from './control-api.ts';
+import { type ControlApi, controlApiAt, member } from './control-api.ts';
 import { CliError, EXIT } from './exit.ts';
 
 /** A request that reached the upstream. */
@@ -64,9 +65,9 @@ export async function openWorld(call: Call): Promise<World> {
     });
     closers.push(() => app.stop());
     const { control, firewall } = app.addresses;
-    // Not the person's own key and service, whatever their environment says.
-    const options = { apiBase: `http://${control}`, data: dirname(app.operatorKeyFile) };
-    const api = controlApi({ ...call, env: {}, folder, options });
+    // Not the person's own key and service, whatever their environment and files say.
+    const { operatorKeyFile: as } = app;
+    const api = controlApiAt({ base: `http://${control}`, token: readSecret(as) ?? '', as }, call);
     return { ...agentOf(api, { firewall: `http://${firewall}`, origin, seen }), close };
   } catch (error) {
     await close();

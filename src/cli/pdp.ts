@@ -3,6 +3,7 @@ import { loadConfig } from '../config/load.ts';
 import { InputError } from '../reason.ts';
 import { type Call, textOption } from './command.ts';
 import { defineConfigOptions, loadOptions } from './config-options.ts';
+import { reloads, warn } from './reloads.ts';
 import { firstSignal } from './signals.ts';
 
 export function define(command: Command): void {
@@ -14,9 +15,9 @@ export function define(command: Command): void {
 export async function run(call: Call): Promise<null> {
   const options = loadOptions(call);
   const url = textOption(call.options, 'control') ?? options.flags['control.url'];
-  const loaded = loadConfig({ ...options, flags: { ...options.flags, 'control.url': url } });
-  for (const warning of loaded.warnings)
-    call.terminal.note(call.terminal.styleNote('yellow', `warning: ${warning}`));
+  const wishes = { ...options, flags: { ...options.flags, 'control.url': url } };
+  const loaded = loadConfig(wishes);
+  warn(call, loaded);
   const stopped = firstSignal();
   const { startNode } = await import('../node.ts');
   const node = await startNode(loaded, {
@@ -25,16 +26,19 @@ export async function run(call: Call): Promise<null> {
   }).catch((error: unknown) => {
     throw error instanceof InputError ? loaded.locateError(error) : error;
   });
-  const { grpc, decision } = node.addresses;
+  const watch = reloads(call, node, loaded, wishes);
+  const { grpc, decision, firewall } = node.addresses;
   call.report({
     data: { node: node.node, addresses: node.addresses, revision: loaded.revision },
     lines: [
       `${call.terminal.style('green', 'A decision node is up')}: ${node.node} (configuration ${loaded.revision})`,
       ...grpc.map((address) => `  gRPC      ${address}`),
       `  decision  ${decision}`,
+      ...(firewall === null ? [] : [`  firewall  ${firewall}`]),
     ],
   });
   await stopped;
+  watch.close();
   await node.stop();
   return null;
 }

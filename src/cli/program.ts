@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
+import { KeyFileError } from '../authority/secret-file.ts';
 import { type Environment, invocation, userFolder } from '../config/environment.ts';
 import { ConfigError } from '../config/error.ts';
 import type { Call, CommandFile, Options, Result } from './command.ts';
@@ -13,7 +14,8 @@ export async function runCli(argv: readonly string[], env: Environment): Promise
   const terminal = terminalOf(process.stdout, process.stderr);
   const { path, chosen } = choose(argv.filter((word) => !word.startsWith('-')));
   const say = (result: Result) => {
-    if (json) terminal.line(envelope(path, true, null, result.data));
+    const { failure = null, data } = result;
+    if (json) terminal.line(envelope(path, failure === null, failure, data));
     else for (const line of result.lines) terminal.line(line);
   };
   try {
@@ -27,7 +29,7 @@ export async function runCli(argv: readonly string[], env: Environment): Promise
     const call: Call = { args, options, env, folder, program, json, terminal, report: say, complain: sorry };
     const result = await file.run(call);
     if (result !== null) say(result);
-    return EXIT.done;
+    return result?.failure === undefined ? EXIT.done : EXIT.failed;
   } catch (error) {
     return complain(failureOf(error), path, json, terminal);
   }
@@ -127,6 +129,15 @@ function failureOf(error: unknown): Failure | null {
   if (error instanceof CliError) {
     const { code, exit, message } = error;
     return { code, exit, data: { message, ...error.data }, lines: [`error: ${message}`] };
+  }
+  if (error instanceof KeyFileError) {
+    const { message, path } = error;
+    return {
+      code: 'file_unsafe',
+      exit: EXIT.failed,
+      data: { message, file: path },
+      lines: [`error: ${message}`],
+    };
   }
   const message = error instanceof Error ? error.message : String(error);
   const lines = [`error: ${message}`, ...(error instanceof Error && error.stack ? [error.stack] : [])];

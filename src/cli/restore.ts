@@ -8,8 +8,8 @@ import { StoreOpenError } from '../store/errors.ts';
 import { openRestoring } from '../store/restore.ts';
 import { checkCopy } from './check-copy.ts';
 import { type Call, collect, listOption, type Result } from './command.ts';
-import { dataFolder } from './control-api.ts';
 import { CliError } from './exit.ts';
+import { dataFolder } from './local/folder.ts';
 import { publicKeys } from './policy-keys.ts';
 
 export function define(command: Command): void {

@@ -1,17 +1,16 @@
 import { type Command, Option } from 'commander';
 import type { App, startApp } from '../app.ts';
 import { isLocal, parseAddress } from '../config/address.ts';
-import { ConfigError } from '../config/error.ts';
-import { type LoadedConfig, type LoadOptions, loadConfig } from '../config/load.ts';
+import { type LoadedConfig, loadConfig } from '../config/load.ts';
 import { listeners } from '../config/obstacles.ts';
-import { type ConfigWatch, watchConfig } from '../config/watch.ts';
-import { watchBundles } from '../config/watch-bundles.ts';
+import type { ConfigWatch } from '../config/watch.ts';
 import { InputError } from '../reason.ts';
 import type { Config } from '../schema/config.ts';
 import { type Call, countOption, type Result } from './command.ts';
 import { defineConfigOptions, loadOptions } from './config-options.ts';
 import { EXIT, misuse } from './exit.ts';
 import { connectCommand, shown } from './next-steps.ts';
+import { reloads, warn } from './reloads.ts';
 import { firstSignal, SIGNALS } from './signals.ts';
 
 export type { App } from '../app.ts';
@@ -31,7 +30,7 @@ export async function run(call: Call, begin: StartApp = startLoaded): Promise<nu
   const seconds = frozenAt(call, loaded.config);
   const stopped = firstSignal();
   const app = await start(call, loaded, seconds, begin);
-  const watch = watchAll(call, app, loaded, options);
+  const watch = reloads(call, app, loaded, options);
   call.report(announcement(call, app, loaded, seconds));
   await stopped;
   await stop(call, app, watch);
@@ -92,66 +91,6 @@ async function stop(call: Call, app: App, watch: Pick<ConfigWatch, 'close'>): Pr
     for (const signal of SIGNALS) process.off(signal, hurry);
   }
   if (!call.json) call.terminal.note('Lemma has stopped');
-}
-
-/** One reload after the other, of the configuration or of the bundles; a bad one leaves what runs, and says so loudly. */
-function watchAll(
-  call: Call,
-  app: App,
-  first: LoadedConfig,
-  options: LoadOptions,
-): Pick<ConfigWatch, 'close'> {
-  let running = first;
-  let last = Promise.resolve();
-  const { terminal } = call;
-  const say = (error: unknown, outcome: string) => {
-    const text = error instanceof Error ? error.message : String(error);
-    for (const line of [...text.split('\n'), outcome]) terminal.note(terminal.styleNote('red', line));
-  };
-  const refuse = (error: unknown) =>
-    say(error, `CONFIGURATION NOT RELOADED: revision ${running.revision} goes on`);
-  const take = async (loaded: LoadedConfig) => {
-    warn(call, loaded);
-    try {
-      await app.reload(loaded);
-      running = loaded;
-      bundles.follow(loaded.config.bundles.source);
-      terminal.note(`Configuration reloaded: revision ${loaded.revision}`);
-    } catch (error) {
-      refuse(error instanceof InputError ? loaded.locateError(error) : error);
-    }
-  };
-  const takeBundles = async () => {
-    try {
-      for (const { name, revision, sha256 } of await app.reloadBundles())
-        terminal.note(`Policy ${name} is now ${revision} (${sha256})`);
-    } catch (error) {
-      say(
-        error instanceof InputError ? running.locateError(error) : error,
-        'BUNDLES NOT RELOADED: the policies that run go on',
-      );
-    }
-  };
-  const inTurn = (act: () => unknown) => {
-    last = last.then(async () => void (await act()));
-  };
-  const bundles = watchBundles(first.config.bundles.source, () => inTurn(takeBundles));
-  const config = watchConfig({
-    ...options,
-    current: first,
-    onChange: (result) => inTurn(() => (result instanceof ConfigError ? refuse(result) : take(result))),
-  });
-  return {
-    close() {
-      bundles.close();
-      config.close();
-    },
-  };
-}
-
-function warn(call: Call, loaded: LoadedConfig): void {
-  for (const warning of loaded.warnings)
-    call.terminal.note(call.terminal.styleNote('yellow', `warning: ${warning}`));
 }
 
 function announcement(call: Call, app: App, loaded: LoadedConfig, seconds: number | null): Result {

@@ -51,7 +51,8 @@ export function createLocalGuard(options: LocalOptions): Guard {
       if (link === null || limit === undefined) return [];
       if (!first && link.issued_at <= started + AHEAD)
         throw new Denial('budget_exhausted', 'what was used of it before this process started is not known');
-      return [{ lemmaId: link.id, limit, expires: link.expires_at }];
+      const { org, env } = chain.root.claims;
+      return [{ org, env, lemmaId: link.id, limit, expires: link.expires_at }];
     });
     const reserved = budgets.reserve(lines, now);
     if (reserved === null || reserved.used <= reserved.limit) return;

@@ -6,10 +6,13 @@ import type {
   ConfigFile,
   DecisionLogs,
   FirewallApi,
+  FirewallProxy,
   Limits,
   Listener,
+  ProxyEntry,
   RuntimeEntry,
   StoreSetting,
+  Traces,
   TrustEntry,
 } from '../schema/config.ts';
 import type { Route } from '../schema/request.ts';
@@ -59,6 +62,9 @@ export function effective(file: ConfigFile, around: Surroundings): Config {
       when_full: file.log?.when_full ?? 'deny',
     },
     decision_logs: decisionLogs(file.decision_logs, (text) => path('decision_logs.token_file', text)),
+    telemetry: {
+      traces: traces(file.telemetry?.traces, (text) => path('telemetry.traces.headers_file', text)),
+    },
     limits: limits(file.limits),
     routes: around.routes.routes.map((entry) => route(entry, org, env)),
     permit_method_override: permitted(file, around.routes),
@@ -85,6 +91,10 @@ export function effective(file: ConfigFile, around: Surroundings): Config {
             apis: (file.firewall.apis ?? []).map((entry) =>
               api(entry, (text) => path('firewall.apis', text)),
             ),
+            proxy:
+              file.firewall.proxy === undefined
+                ? null
+                : proxy(file.firewall.proxy, (text) => path('firewall.proxy', text)),
           },
   };
 }
@@ -156,6 +166,20 @@ function decisionLogs(
   };
 }
 
+type TracesEntry = NonNullable<ConfigFile['telemetry']>['traces'];
+
+function traces(entry: TracesEntry, path: (text: string) => string): Traces | null {
+  if (entry === undefined) return null;
+  return {
+    url: `${entry.endpoint.replace(/\/+$/, '')}/v1/traces`,
+    headers_file: entry.headers_file === undefined ? null : path(entry.headers_file),
+    service_name: entry.service_name ?? 'lemma',
+    sampling_ratio: entry.sampling_ratio ?? 1,
+    timeout_ms: (entry.timeout_seconds ?? 10) * 1000,
+    max_queue_size: entry.max_queue_size ?? 4096,
+  };
+}
+
 function limits({
   concurrency = 512,
   queue = 256,
@@ -215,10 +239,25 @@ function api(entry: ApiEntry, path: (text: string) => string): FirewallApi {
     taint_on_response: entry.taint_on_response ?? false,
     body: entry.body ?? 'none',
     forward_headers: entry.forward_headers?.map((name) => name.toLowerCase()) ?? null,
+    allow_private: entry.allow_private ?? false,
+    upgrade: entry.upgrade ?? 'deny',
     inject:
       entry.inject === undefined
         ? null
         : { header: entry.inject.header.toLowerCase(), value_file: path(entry.inject.value_file) },
+  };
+}
+
+function proxy(entry: ProxyEntry, path: (text: string) => string): FirewallProxy {
+  return {
+    allow: entry.allow,
+    scope: entry.scope,
+    risk: entry.risk,
+    action: entry.action ?? 'proxy.connect',
+    audience: entry.audience ?? null,
+    taint_on_response: entry.taint_on_response ?? false,
+    allow_private: entry.allow_private ?? false,
+    credential_file: entry.credential_file === undefined ? null : path(entry.credential_file),
   };
 }
 

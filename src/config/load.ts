@@ -20,6 +20,8 @@ export interface LoadOptions {
   readonly env: Environment;
   /** The folder that paths in flags and variables are meant from, and the default file is looked for in. */
   readonly cwd: string;
+  /** By field, what counts where nothing else says anything, in place of the schema's defaults. Paths are absolute. */
+  readonly fallbacks?: Readonly<Record<string, unknown>>;
 }
 
 export interface LoadedConfig {
@@ -46,7 +48,8 @@ export function loadConfig(options: LoadOptions): LoadedConfig {
   const unread = main?.problems ?? [];
   if (unread.length > 0 && main?.value === null) throw new ConfigError(unread, files);
 
-  const { value, overridden } = overlay(main?.value ?? {}, overrides(options.flags, options.env));
+  const said = filled(main?.value ?? {}, options.fallbacks ?? {});
+  const { value, overridden } = overlay(said, overrides(options.flags, options.env));
   const folderOf = (field: string) => (file === null || overridden.has(field) ? options.cwd : dirname(file));
   const routesFile = routesFileOf(value, folderOf('routes'));
   if (routesFile !== null) files.push(routesFile);
@@ -130,6 +133,18 @@ function overlay(file: unknown, given: readonly Override[]) {
   return { value, overridden };
 }
 
+/** The file's data with what it leaves open; a mapping in the file is completed, anything else of it stays. */
+function filled(file: unknown, fallbacks: Readonly<Record<string, unknown>>): unknown {
+  const value: unknown = structuredClone(file);
+  for (const [field, fallback] of Object.entries(fallbacks)) {
+    const path = field.split('.');
+    const last = path.pop() ?? '';
+    const parent = path.reduce<unknown>(descend, value);
+    if (isRecord(parent) && !Object.hasOwn(parent, last)) parent[last] = fallback;
+  }
+  return value;
+}
+
 function descend(parent: unknown, name: string): unknown {
   if (!isRecord(parent)) return null;
   if (!Object.hasOwn(parent, name)) parent[name] = {};
@@ -179,12 +194,20 @@ function revisionOf({
   store: _store,
   node: _node,
   limits: _limits,
+  telemetry: _telemetry,
   control: _control,
   bundles,
   firewall,
   ...decisive
 }: Config): string {
   const apis = firewall?.apis.map(({ inject, ...api }) => ({ ...api, inject: inject?.header ?? null })) ?? [];
-  const content = { ...decisive, keys: bundles.keys, apis };
+  const { credential_file: _credential, ...proxy } = firewall?.proxy ?? { credential_file: null };
+  // Without a proxy the revision is what it was before there was one to configure.
+  const content = {
+    ...decisive,
+    keys: bundles.keys,
+    apis,
+    ...(Object.keys(proxy).length === 0 ? {} : { proxy }),
+  };
   return createHash('sha256').update(JSON.stringify(content)).digest('hex').slice(0, 12);
 }

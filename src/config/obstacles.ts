@@ -56,11 +56,14 @@ function missingFiles(config: Config): Problem[] {
           },
         ],
   );
-  const tokenFile = config.decision_logs?.token_file ?? null;
-  const token =
-    tokenFile === null || kindOf(tokenFile) === 'file'
-      ? []
-      : [{ field: 'decision_logs.token_file', message: `no such file: ${tokenFile}` }];
+  const named = [
+    ['decision_logs.token_file', config.decision_logs?.token_file ?? null],
+    ['telemetry.traces.headers_file', config.telemetry.traces?.headers_file ?? null],
+    ['firewall.proxy.credential_file', config.firewall?.proxy?.credential_file ?? null],
+  ] as const;
+  const receivers = named.flatMap(([field, path]) =>
+    path === null || kindOf(path) === 'file' ? [] : [{ field, message: `no such file: ${path}` }],
+  );
   const certificates = listeners(config).flatMap(([field, { tls }]) =>
     (['cert', 'key', 'client_ca'] as const).flatMap((member) => {
       const path = tls?.[member] ?? null;
@@ -68,7 +71,7 @@ function missingFiles(config: Config): Problem[] {
       return [{ field: `${field}.tls.${member}`, message: `no such file: ${path}` }];
     }),
   );
-  return [...folder, ...secrets, ...token, ...certificates];
+  return [...folder, ...secrets, ...receivers, ...certificates];
 }
 
 function kindOf(path: string): 'file' | 'folder' | null {

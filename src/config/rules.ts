@@ -1,10 +1,13 @@
+import { isIP } from 'node:net';
 import type { Problem } from '../reason.ts';
 import { FRAMING, HOP_BY_HOP } from '../schema/header.ts';
 import { isOrigin } from '../schema/origin.ts';
 import { pathProblem } from '../schema/path.ts';
+import { parseAllowed } from '../schema/proxy.ts';
 import { hostPatternProblem, OVERRIDE_HEADERS, pathPatternProblem } from '../schema/route.ts';
 import { addressProblem, isLocal } from './address.ts';
 import { feedProblem } from './feed-url.ts';
+import { rangeOf } from './ip-range.ts';
 import { hint } from './nearest.ts';
 import { parseDuration, parseSize } from './quantity.ts';
 import { parseStoreUrl } from './store-url.ts';
@@ -29,8 +32,10 @@ const RULES: ReadonlyMap<string, Rule> = new Map<string, Rule>([
     'log.max_bytes',
     text((t) => (parseSize(t) === null ? 'must be bytes, or a number and a unit: 20GB' : null)),
   ],
-  ['decision_logs', tokenNeedsTls],
-  ['decision_logs.url', text(receiverProblem)],
+  ['decision_logs', secretNeedsTls('url', 'token_file')],
+  ['decision_logs.url', text((t) => receiverProblem(t, 'token_file'))],
+  ['telemetry.traces', secretNeedsTls('endpoint', 'headers_file')],
+  ['telemetry.traces.endpoint', text((t) => receiverProblem(t, 'headers_file'))],
   ['runtimes', unique(['org', 'env', 'runtime_id'], 'runtime_id')],
   ['routes', unique(['id'], 'id')],
   ['routes[]', route],
@@ -43,6 +48,9 @@ const RULES: ReadonlyMap<string, Rule> = new Map<string, Rule>([
   ['firewall.apis[].path_prefixes[]', text(prefixProblem)],
   ['firewall.apis[].forward_headers[]', text(forwardProblem)],
   ['firewall.apis[].inject.header', text(forwardProblem)],
+  ['firewall.proxy', suffixNeedsAudience],
+  ['firewall.proxy.allow[]', text(allowedProblem)],
+  ['firewall.proxy.audience', text(originProblem)],
 ]);
 
 /** Of an address in its long form. */
@@ -134,21 +142,24 @@ function overrideProblem(value: string): string | null {
   return `is none of the headers that can be permitted${hint(value, OVERRIDE_HEADERS)}`;
 }
 
-function receiverProblem(value: string): string | null {
+function receiverProblem(value: string, secretIn: string): string | null {
   const url = URL.parse(value);
   if (url === null || (url.protocol !== 'http:' && url.protocol !== 'https:'))
     return 'must be an http or https URL';
-  if (url.username !== '' || url.password !== '') return 'must hold no credentials: use token_file';
+  if (url.username !== '' || url.password !== '') return `must hold no credentials: use ${secretIn}`;
   return /[?#]/.test(value) ? 'must have no query and no fragment' : null;
 }
 
-/** A token goes over TLS, or stays on this machine. */
-function tokenNeedsTls(value: unknown): Problem[] {
-  if (!isRecord(value) || value.token_file === undefined || typeof value.url !== 'string') return [];
-  const url = URL.parse(value.url);
-  const host = url?.hostname.replace(/^\[|\]$/g, '') ?? '';
-  if (url?.protocol !== 'http:' || isLocal({ kind: 'tcp', host, port: 0 })) return [];
-  return [{ field: 'url', message: `would get the token of token_file in the clear: use https` }];
+/** A secret goes over TLS, or stays on this machine. */
+function secretNeedsTls(field: 'url' | 'endpoint', file: 'token_file' | 'headers_file'): Rule {
+  return (value) => {
+    const text = isRecord(value) && value[file] !== undefined ? value[field] : undefined;
+    const url = typeof text === 'string' ? URL.parse(text) : null;
+    const host = url?.hostname.replace(/^\[|\]$/g, '') ?? '';
+    if (url?.protocol !== 'http:' || isLocal({ kind: 'tcp', host, port: 0 })) return [];
+    const what = file === 'token_file' ? 'the token of token_file' : `what is in ${file}`;
+    return [{ field, message: `would get ${what} in the clear: use https` }];
+  };
 }
 
 function baseUrlProblem(value: string): string | null {
@@ -157,14 +168,36 @@ function baseUrlProblem(value: string): string | null {
     return 'must be an http or https URL';
   if (url.username !== '' || url.password !== '') return 'must hold no credentials: use inject';
   if (url.search !== '' || url.hash !== '' || /[?#]/.test(value)) return 'must have no query and no fragment';
+  const unreachable = neverReached(url.hostname.replace(/^\[|\]$/g, ''));
+  if (unreachable !== null) return unreachable;
   const path = pathProblem(url.pathname);
   return path === null ? null : `has an ambiguous path: ${path.problem}`;
+}
+
+/** What is wrong with a host that is an address, or null. */
+function neverReached(host: string): string | null {
+  if (isIP(host) === 0) return null;
+  const { reach, name } = rangeOf(host);
+  return reach === 'never' ? `is ${host}, which is ${name}: it is never connected to` : null;
 }
 
 function prefixProblem(value: string): string | null {
   const path = pathProblem(value);
   if (path !== null) return `must be a plain path: ${path.problem}`;
   return value !== '/' && value.endsWith('/') ? `must have no trailing slash: ${value.slice(0, -1)}` : null;
+}
+
+function allowedProblem(value: string): string | null {
+  const to = parseAllowed(value);
+  return typeof to === 'string' ? to : neverReached(to.host.replace(/^\[|\]$/g, ''));
+}
+
+/** Many hosts have no one origin that a proof could be for. */
+function suffixNeedsAudience(value: unknown): Problem[] {
+  if (!isRecord(value) || !Array.isArray(value.allow) || value.audience !== undefined) return [];
+  const suffix = value.allow.find((one) => typeof one === 'string' && one.startsWith('*.'));
+  const message = `must be said for ${suffix}: the origin that a proof must be for, such as https://egress.example`;
+  return suffix === undefined ? [] : [{ field: 'audience', message }];
 }
 
 function forwardProblem(value: string): string | null {

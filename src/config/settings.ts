@@ -33,6 +33,9 @@ const OTHER_VARIABLES = [
   'LEMMA_AGENT_ID',
   'LEMMA_WORKSPACE_ID',
   'LEMMA_OPERATOR_KEY',
+  'LEMMA_API_KEY',
+  'LEMMA_KEY_PASSPHRASE',
+  'LEMMA_HOME',
 ] as const;
 
 interface Node {

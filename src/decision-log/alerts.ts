@@ -1,16 +1,19 @@
+import { PROOF_TTL } from '../schema/api.ts';
 import type { Tenant } from '../store/model.ts';
 import type { Activity, Denials, TenantActivity } from './activity.ts';
 import type { LagSummary, Lags } from './lags.ts';
 import { MINUTE, type Minutes, minutes } from './minutes.ts';
-import type { NodeSeen, NodeWatch } from './node-watch.ts';
+import type { NodeSeen, NodeTwice, NodeWatch } from './node-watch.ts';
 
 export const ALERT_KINDS = [
   'deny_spike',
   'revocation_lag',
   'stale_node',
+  'duplicate_node',
   'records_lost',
   'legacy_token',
   'upload_behind',
+  'shared_memory_lost',
 ] as const;
 export const SEVERITIES = ['info', 'warning', 'critical'] as const;
 
@@ -56,6 +59,10 @@ export interface AlertSources {
   /** Records that were lost since the log was opened. */
   readonly lost: () => number;
   readonly upload: () => UploadState | null;
+  /** Since when what all nodes share (Redis) remembers, seconds; null: nothing is shared, or it was never reached. */
+  readonly sharedSince: () => number | null;
+  /** Since when this deployment issues proofs, milliseconds. */
+  readonly born: number;
   readonly clock: () => number;
 }
 
@@ -79,7 +86,8 @@ const CRITICAL_AT_LEAST = 100;
 const ALERTS_AT_MOST = 200;
 const HOUR = 3_600_000;
 
-export function createAlerts({ home, activity, lags, nodes, lost, upload, clock }: AlertSources): Alerts {
+export function createAlerts(sources: AlertSources): Alerts {
+  const { home, activity, lags, nodes, lost, upload, sharedSince, born, clock } = sources;
   const losses = minutes();
   let known = lost();
 
@@ -93,8 +101,10 @@ export function createAlerts({ home, activity, lags, nodes, lost, upload, clock 
     return [
       ...lagAlerts(lag),
       ...nodes.stale(now).map((node) => staleAlert(node, now)),
+      ...nodes.twice(now).map(twiceAlert),
       ...lostAlerts(losses, now),
       ...uploadAlerts(upload(), now),
+      ...memoryAlerts(sharedSince(), born, now),
     ];
   }
 
@@ -200,6 +210,17 @@ function staleAlert({ node, at, fresh_ms }: NodeSeen, now: number): Alert {
   };
 }
 
+function twiceAlert({ node, since }: NodeTwice): Alert {
+  return {
+    kind: 'duplicate_node',
+    severity: 'warning',
+    since,
+    message: `two processes bear the name ${node}: each is counted by itself, but people cannot tell them apart; give one another name`,
+    facts: { node },
+    decisions: { since },
+  };
+}
+
 function lostAlerts(losses: Minutes, now: number): Alert[] {
   const count = losses.sum(now - HOUR, now);
   if (count === 0) return [];
@@ -232,6 +253,24 @@ function legacyAlerts({ legacy }: TenantActivity, now: number): Alert[] {
     };
     return [alert];
   });
+}
+
+/** Until no proof can be as old: those with a budget have to be issued anew, and nobody but an operator does that. */
+function memoryAlerts(from: number | null, born: number, now: number): Alert[] {
+  if (from === null) return [];
+  const since = from * 1000;
+  // What was there from the beginning has forgotten nothing.
+  if (since - born <= MINUTE || now >= since + PROOF_TTL.most * 1000) return [];
+  return [
+    {
+      kind: 'shared_memory_lost',
+      severity: 'warning',
+      since,
+      message: `Redis remembers only since ${new Date(since).toISOString()}: budgets of proofs issued before are denied (budget_exhausted), since nobody knows what is left of them. Issue those proofs anew, with what is to be left`,
+      facts: { known_from: from },
+      decisions: { reason: 'budget_exhausted', verdict: 'deny', since },
+    },
+  ];
 }
 
 function uploadAlerts(upload: UploadState | null, now: number): Alert[] {

@@ -6,6 +6,9 @@ export interface ShipperOptions {
   readonly store: Pick<Store, 'streamRecords' | 'putPruning' | 'removePruned'>;
   readonly client: Pick<ControlClient, 'post'>;
   readonly node: string;
+  /** The id of the store, which the chain in it belongs to; and the name that its records bear. */
+  readonly journal: string;
+  readonly chain: string;
   readonly onError: (error: unknown, doing: string) => void;
 }
 
@@ -26,7 +29,8 @@ const REMOVE = 500;
  * Ships this node's records to the control plane, in order, and prunes them once it has signed that they are durable there.
  * The last ones stay until the next are acknowledged: a restart holds its clock against them.
  */
-export function createShipper({ store, client, node, onError }: ShipperOptions): Shipper {
+export function createShipper(options: ShipperOptions): Shipper {
+  const { store, client, node, journal, chain, onError } = options;
   let position = 0;
   let before: Pruning | null = null;
   let running: Promise<void> | null = null;
@@ -47,10 +51,10 @@ export function createShipper({ store, client, node, onError }: ShipperOptions):
     }
     const whole = lines.length === records.length;
     if (lines.length > 0) {
-      const answer = record(await client.post('/journal', { node, lines }, ANSWER_MS)).pruning;
+      const answer = record(await client.post('/journal', { node, journal, lines }, ANSWER_MS)).pruning;
       if (before !== null) {
         await store.putPruning(before);
-        while ((await store.removePruned(node, REMOVE)) > 0);
+        while ((await store.removePruned(chain, REMOVE)) > 0);
       }
       before = answer as Pruning | null;
     }

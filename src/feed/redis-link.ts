@@ -33,6 +33,8 @@ export interface RedisLink {
   readonly up: boolean;
   /** `run_id` of the process at the other end. */
   readonly runId: string;
+  /** Since when it remembers, as it was greeted last; seconds. Null: never. */
+  readonly knownFrom: number | null;
   /** Rejects with RedisAway: at once while Redis is away, else within `waitMs`. */
   run(call: ScriptCall): Promise<unknown>;
   /** Resolves once the first attempt to connect has come out, one way or the other. */
@@ -77,6 +79,7 @@ export function createRedisLink({ server, clock, waitMs, onState, onRoundTrip }:
   let why = 'not connected yet';
   let told = '';
   let runId = '';
+  let knownFrom: number | null = null;
   /** Counts connections: what belongs to an earlier one is over. */
   let connection = 0;
   let watch: NodeJS.Timeout | undefined;
@@ -126,8 +129,9 @@ export function createRedisLink({ server, clock, waitMs, onState, onRoundTrip }:
       const id = infoOf(info, 'run_id') ?? '';
       for (const { lua } of Object.values(SCRIPTS)) await redis.script('LOAD', lua);
       const now = Math.floor(clock() / 1000);
-      await redis.evalsha(SCRIPTS.greet.sha, 1, MEMORY_KEY, now, id);
+      const from: unknown = await redis.evalsha(SCRIPTS.greet.sha, 1, MEMORY_KEY, now, id);
       if (mine !== connection) return;
+      if (typeof from === 'number') knownFrom = from;
       runId = id;
       enter('up');
     } catch (error) {
@@ -209,6 +213,9 @@ export function createRedisLink({ server, clock, waitMs, onState, onRoundTrip }:
     },
     get runId() {
       return runId;
+    },
+    get knownFrom() {
+      return knownFrom;
     },
     tried: tried.promise,
     run: (call) => {

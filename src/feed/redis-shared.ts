@@ -3,7 +3,9 @@ import type { Shared, SharedAnswer, SharedAsk, SharedLine } from './shared.ts';
 
 /** The ask of one request is one script: Redis runs it alone, so that no two nodes get the last operation, or one nonce. */
 export function createRedisShared(link: RedisLink): Shared {
-  const counts = { asked: 0, unavailable: 0, leaked: 0 };
+  const counts = { asked: 0, unavailable: 0, leaked: 0, forgotten: 0, uncounted: 0 };
+  /** Of a memory that was emptied while the connection stood: only an answer tells. */
+  let knownFrom = 0;
 
   const giveBack = async (keys: readonly string[], from: number) => {
     if (keys.length === 0) return;
@@ -38,13 +40,18 @@ export function createRedisShared(link: RedisLink): Shared {
       };
       try {
         const reply = await link.run(call);
-        return takenOf(reply, counters) ?? readRefusal(reply, ask.lines);
+        const answer = takenOf(reply, counters) ?? readRefusal(reply, ask.lines);
+        if (answer.kind === 'forgotten' || answer.kind === 'uncounted') {
+          counts[answer.kind] += 1;
+          knownFrom = answer.knownFrom;
+        }
+        return answer;
       } catch (error) {
         counts.unavailable += 1;
         return { kind: 'unavailable', why: error instanceof Error ? error.message : 'unknown error' };
       }
     },
-    stats: () => ({ up: link.up, ...counts }),
+    stats: () => ({ up: link.up, ...counts, knownFrom: Math.max(knownFrom, link.knownFrom ?? 0) || null }),
     close: () => link.close(),
   };
 }

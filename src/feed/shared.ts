@@ -53,6 +53,11 @@ export interface SharedStats {
   readonly unavailable: number;
   /** Operations that stay counted although their request was denied: nobody knows whether they were taken. */
   readonly leaked: number;
+  /** Nonces of before `knownFrom`, and budgets that nobody knows the use of since: denied. */
+  readonly forgotten: number;
+  readonly uncounted: number;
+  /** Since when it remembers, seconds; null: it was never reached. */
+  readonly knownFrom: number | null;
 }
 
 /** What all nodes of a deployment must agree on, one request after another: nonces and budgets. */

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { ServerResponse } from 'node:http';
+import { type ReasonCode, statusOf } from '../reason.ts';
 import type { FirewallAnswer } from '../request/firewall.ts';
 
 /** What went wrong besides the verdict. Each goes out in the error shape of the REST API. */
@@ -7,6 +8,9 @@ export const FAILURES = {
   /** A request that is not decided on. */
   header_ambiguous: 403,
   route_unknown: 403,
+  upgrade_unsupported: 501,
+  /** The address is none that the firewall connects to. */
+  upstream_refused: 502,
   upstream_unavailable: 502,
   upstream_timeout: 504,
   state_not_ready: 503,
@@ -29,8 +33,20 @@ export function sendDenial(
   response: ServerResponse,
   answer: Extract<FirewallAnswer, { verdict: 'deny' }>,
   decisionId: string,
+  proxied = false,
 ): void {
-  send(response, answer.status, answer.headers, answer.body, decisionId);
+  // To a client of a proxy, 401 is what the upstream says: the proxy asks for its own credential by 407.
+  const asks = proxied && answer.status === 401;
+  const challenge = ['proxy-authenticate', 'Basic realm="lemma"'] as const;
+  const headers = asks ? [...answer.headers, challenge] : answer.headers;
+  send(response, asks ? 407 : answer.status, headers, answer.body, decisionId);
+}
+
+/** What was allowed, and is so no more before anything of it was answered. */
+export function sendStop(response: ServerResponse, reason: ReasonCode, decisionId: string): void {
+  const body = { success: false, error: reason, decision_id: decisionId };
+  const headers = [['content-type', 'application/json']] as const;
+  send(response, statusOf(reason).http, headers, JSON.stringify(body), decisionId);
 }
 
 function send(

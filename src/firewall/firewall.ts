@@ -1,12 +1,18 @@
 import { createServer, type Server } from 'node:http';
+import type { Socket } from 'node:net';
 import { parseAddress } from '../config/address.ts';
 import { InputError, type Problem } from '../reason.ts';
 import { destinationsOf } from '../request/firewall.ts';
-import type { FirewallApi } from '../schema/config.ts';
+import { allowedOf } from '../request/proxy.ts';
+import type { FirewallApi, FirewallProxy } from '../schema/config.ts';
 import type { Actor, Decision } from '../schema/decision.ts';
 import type { AuthzRequest } from '../schema/request.ts';
-import { type Apis, exchange, type TaintCause } from './exchange.ts';
-import { headerSecret } from './secret.ts';
+import { connectThrough } from './connect.ts';
+import { type Apis, type Exchanges, exchange, type TaintCause } from './exchange.ts';
+import type { Resolve } from './resolve.ts';
+import { credentialSecret, headerSecret } from './secret.ts';
+import { createUnderWay } from './under-way.ts';
+import { upgrade } from './upgrade.ts';
 import { openUpstreams } from './upstream.ts';
 
 export type { TaintCause } from './exchange.ts';
@@ -15,6 +21,8 @@ export interface FirewallOptions {
   /** `host:port`; port 0 takes a free one. */
   readonly address: string;
   readonly apis: readonly FirewallApi[];
+  /** Null, or absent: it is no forward proxy. */
+  readonly proxy?: FirewallProxy | null;
   readonly decide: (request: AuthzRequest) => Promise<Decision>;
   /**
    * Awaited before the first byte of a tainting answer goes out: it must resolve only when the runtime's new taint
@@ -26,6 +34,10 @@ export interface FirewallOptions {
     error(facts: object, message: string): void;
   };
   readonly limits?: Partial<FirewallLimits>;
+  /** Calls back whenever what `Decision.stopped` says may be another than before. Gives what ends that. */
+  readonly watch?: (changed: () => void) => () => void;
+  /** Addresses of upstreams' names; default: the system's resolver. */
+  readonly resolve?: Resolve;
 }
 
 export interface FirewallLimits {
@@ -33,7 +45,7 @@ export interface FirewallLimits {
   readonly bodyBytes: number;
   /** Milliseconds to connect to an upstream; default 10,000. */
   readonly connectMs: number;
-  /** Milliseconds that an upstream may be silent; default 300,000: models think long. */
+  /** Milliseconds that an upstream, or a tunnel, may be silent; default 300,000: models think long. */
   readonly idleMs: number;
   /** Milliseconds that `close` waits for requests under way; default 10,000. */
   readonly drainMs: number;
@@ -49,37 +61,48 @@ const LIMITS: FirewallLimits = {
 export interface Firewall {
   /** As bound: a port 0 is replaced by the real one. */
   readonly address: string;
-  /** Takes other apis, whole, for requests from now on. Throws InputError and keeps the running ones. */
-  replace(apis: readonly FirewallApi[]): void;
-  /** Takes no new requests, lets those under way finish, then closes. Idempotent. */
+  /** Takes other apis and another proxy, whole, for requests from now on. Throws InputError and keeps the running ones. */
+  replace(next: Pick<FirewallOptions, 'apis' | 'proxy'>): void;
+  /** Takes no new requests, ends tunnels, lets other requests under way finish, then closes. Idempotent. */
   close(): Promise<void>;
 }
 
 /**
  * Serves `/firewall/<api>/<path>`: each request is decided on and, when allowed, sent to the api's upstream without
  * what belongs to this hop or to Lemma, with the identity that was proven. Redirects are passed on, never followed.
+ * With `proxy` it is a forward proxy on the same port, too.
  *
  * @throws InputError when the address or an api cannot be used.
  */
 export async function startFirewall(options: FirewallOptions): Promise<Firewall> {
   const { decide, taint, log } = options;
   const limits = { ...LIMITS, ...options.limits };
-  let apis = usable(options.apis);
-  const upstreams = openUpstreams(limits);
+  let apis = usable(options, log);
+  const upstreams = openUpstreams(limits, options.resolve);
   let port = 0;
+  const underWay = createUnderWay();
+  const unwatch = options.watch?.(underWay.look);
+  const firewall: Exchanges = {
+    port: () => port,
+    apis: () => apis,
+    decide,
+    taint,
+    upstreams,
+    underWay,
+    bodyLimit: limits.bodyBytes,
+    idleMs: limits.idleMs,
+    log,
+  };
   const server = createServer({ maxHeaderSize: 64 * 1024 }, (incoming, outgoing) => {
-    const firewall = {
-      port: () => port,
-      apis: () => apis,
-      decide,
-      taint,
-      upstreams,
-      bodyLimit: limits.bodyBytes,
-      log,
-    };
     void exchange(incoming, outgoing, firewall);
     // A connection that is kept alive would keep a closing server open.
     outgoing.once('close', () => setImmediate(() => server.listening || server.closeIdleConnections()));
+  });
+  server.on('upgrade', (incoming, socket, ahead) => {
+    void upgrade(incoming, socket as Socket, ahead, firewall);
+  });
+  server.on('connect', (incoming, socket, ahead) => {
+    void connectThrough(incoming, socket as Socket, ahead, firewall);
   });
   // Node drops what is over it without a word; the size of all headers is limited anyway.
   server.maxHeadersCount = 0;
@@ -91,29 +114,62 @@ export async function startFirewall(options: FirewallOptions): Promise<Firewall>
   return {
     address,
     replace(next) {
-      apis = usable(next);
+      apis = usable(next, log);
     },
     close() {
-      closing ??= drain(server, limits.drainMs).finally(() => upstreams.close());
+      closing ??= drain(server, limits.drainMs).finally(() => {
+        unwatch?.();
+        upstreams.close();
+      });
+      underWay.close();
       return closing;
     },
   };
 }
 
 /** Throws InputError with everything that is wrong with them. */
-function usable(apis: readonly FirewallApi[]): Apis {
+function usable(
+  { apis, proxy = null }: Pick<FirewallOptions, 'apis' | 'proxy'>,
+  log: FirewallOptions['log'],
+): Apis {
   const problems: Problem[] = [];
+  const read = <T>(field: string, secret: () => T): T | null => {
+    try {
+      return secret();
+    } catch (error) {
+      problems.push({ field, message: error instanceof Error ? error.message : String(error) });
+      return null;
+    }
+  };
   const secrets = new Map<string, string>();
   for (const [i, { id, inject }] of apis.entries()) {
-    try {
-      if (inject !== null) secrets.set(id, headerSecret(inject.value_file));
-    } catch (error) {
-      const message = error instanceof Error ? error.message : String(error);
-      problems.push({ field: `firewall.apis[${i}].inject.value_file`, message });
-    }
+    if (inject === null) continue;
+    const { value_file } = inject;
+    const secret = read(`firewall.apis[${i}].inject.value_file`, () => headerSecret(value_file));
+    if (secret !== null) secrets.set(id, secret);
   }
+  const file = proxy?.credential_file ?? null;
+  if (file !== null) read('firewall.proxy.credential_file', () => credentialSecret(file));
   if (problems.length > 0) throw new InputError(problems);
-  return { destinations: destinationsOf(apis), secrets };
+  return {
+    destinations: destinationsOf(apis),
+    secrets,
+    proxy: proxy === null ? null : { allowed: allowedOf(proxy), allowPrivate: proxy.allow_private },
+    fallback: () => (file === null ? null : renewed(file, log)),
+  };
+}
+
+/** Read for each who needs it: proofs are renewed in place. */
+function renewed(file: string, log: FirewallOptions['log']): string | null {
+  try {
+    return credentialSecret(file);
+  } catch (error) {
+    log.error(
+      { err: error },
+      'firewall.proxy.credential_file cannot be used: clients without a credential are denied',
+    );
+    return null;
+  }
 }
 
 function listen(server: Server, text: string): Promise<number> {

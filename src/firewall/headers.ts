@@ -3,6 +3,7 @@ import type { FirewallAnswer } from '../request/firewall.ts';
 import { FRAMING, HOP_BY_HOP } from '../schema/header.ts';
 import type { HeaderLine } from '../schema/request.ts';
 import type { Head } from './read-head.ts';
+import { type Redirects, redirected } from './redirect.ts';
 
 /** Forwarded where an api does not list its own: they carry no authority. */
 const HARMLESS = new Set([
@@ -72,13 +73,14 @@ function framing(lines: readonly HeaderLine[], { bytes, complete }: Head): Recor
 }
 
 /**
- * Headers of the answer to the agent, as Node's flat list: the upstream's without hop-by-hop and `x-lemma-*`, what the
- * policy adds, and the decision's id.
+ * Headers of the answer to the agent, as Node's flat list: the upstream's without hop-by-hop and `x-lemma-*`, its
+ * redirects as `redirects` says (null: as they are), what the policy adds, and the decision's id.
  */
 export function downstreamHeaders(
   raw: readonly string[],
   answer: Extract<FirewallAnswer, { verdict: 'allow' }>,
   decisionId: string,
+  redirects: Redirects | null,
 ): string[] {
   const lines = linesOf(raw);
   const connection = connectionNames(lines);
@@ -87,8 +89,9 @@ export function downstreamHeaders(
     const name = key.toLowerCase();
     return !isHopByHop(name, connection) && !isOwn(name) && !overwritten.has(name);
   });
+  const sent = redirects === null ? kept : kept.map((line) => redirected(line, redirects));
   const added = answer.response.map(({ name, value }) => [name, value] as const);
-  return [...kept, ...added, ['x-lemma-decision-id', decisionId] as const].flat();
+  return [...sent, ...added, ['x-lemma-decision-id', decisionId] as const].flat();
 }
 
 function isHopByHop(name: string, connection: ReadonlySet<string>): boolean {

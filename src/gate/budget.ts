@@ -1,5 +1,10 @@
-/** A limit that a link of the chain sets: operations counted under its lemma id. `expires` in seconds. */
+/**
+ * A limit that a link of the chain sets: operations counted under its lemma id, within its org and env, since whoever signs a
+ * link chooses its id. `expires` in seconds.
+ */
 export interface BudgetLine {
+  readonly org: string;
+  readonly env: string;
   readonly lemmaId: string;
   readonly limit: number;
   readonly expires: number;
@@ -14,11 +19,16 @@ export interface Reservation {
   release(): void;
 }
 
-/** Operations used per lemma. Reservation is synchronous, so parallel requests can't both take the last one. */
+/** One text for each lemma of each tenant, by which the store knows it too: ids hold no space. */
+export function countedBy({ org, env, lemmaId }: Pick<BudgetLine, 'org' | 'env' | 'lemmaId'>): string {
+  return `${org} ${env} ${lemmaId}`;
+}
+
+/** Operations used per lemma, by `countedBy`. Reservation is synchronous, so parallel requests can't both take the last one. */
 export interface Budgets {
   reserve(lines: readonly BudgetLine[], now: number): Reservation | null;
-  restore(lemmaId: string, used: number, expires: number): void;
-  used(lemmaId: string): number;
+  restore(counted: string, used: number, expires: number): void;
+  used(counted: string): number;
 }
 
 export function createBudgets(): Budgets {
@@ -33,9 +43,10 @@ export function createBudgets(): Budgets {
   };
 
   const take = (line: BudgetLine): number => {
-    const entry = used.get(line.lemmaId);
+    const id = countedBy(line);
+    const entry = used.get(id);
     if (entry === undefined) {
-      used.set(line.lemmaId, { count: 1, expires: line.expires });
+      used.set(id, { count: 1, expires: line.expires });
       return 1;
     }
     entry.count += 1;
@@ -56,13 +67,13 @@ export function createBudgets(): Budgets {
           if (!held) return;
           held = false;
           for (const line of lines) {
-            const entry = used.get(line.lemmaId);
+            const entry = used.get(countedBy(line));
             if (entry !== undefined) entry.count -= 1;
           }
         },
       };
     },
-    used: (lemmaId) => used.get(lemmaId)?.count ?? 0,
-    restore: (lemmaId, count, expires) => void used.set(lemmaId, { count, expires }),
+    used: (counted) => used.get(counted)?.count ?? 0,
+    restore: (counted, count, expires) => void used.set(counted, { count, expires }),
   };
 }

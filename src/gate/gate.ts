@@ -1,7 +1,7 @@
 import { Denial, type ReasonCode } from '../reason.ts';
 import type { SpentNonce } from '../schema/decision.ts';
 import type { Lemma, RuntimeLemma } from '../schema/lemma.ts';
-import { type BudgetLine, type Budgets, createBudgets, type Reservation } from './budget.ts';
+import { type BudgetLine, type Budgets, countedBy, createBudgets, type Reservation } from './budget.ts';
 import type { LeaseHolder } from './lease.ts';
 import { createReplayGuard, type ReplayGuard } from './replay.ts';
 import type { LiveRuntime, Revocation } from './runtimes.ts';
@@ -70,6 +70,8 @@ export interface Gate {
   replace(state: GateReplacement): void;
   /** The log was followed up to here. */
   advance(position: { epoch: number; seq: number }): void;
+  /** Tells whenever a runtime or a revocation is another than before, as soon as that is in force. Gives what ends it. */
+  changed(listener: () => void): () => void;
   readonly position: { readonly epoch: number; readonly seq: number };
   /** Step 13 up to `revoked`: the runtime that acts. Throws state_not_ready, clock_untrusted, runtime_unknown, runtime_killed, runtime_inactive, revoked, freshness_stale (its lease has ended). */
   admit(chain: Bound, nowMs: number): LiveRuntime;
@@ -88,7 +90,7 @@ export interface Gate {
   /** Whether a lemma id, key or subject was taken back there. */
   revoked(org: string, env: string, value: string): boolean;
   /** Operations counted under a lemma so far. */
-  budgetUsed(lemmaId: string): number;
+  budgetUsed(org: string, env: string, lemmaId: string): number;
   revoke(revocation: Revocation, position?: { epoch: number; seq: number }): void;
   readonly nonces: number;
 }
@@ -102,12 +104,16 @@ export function createGate(options: GateOptions = {}): Gate {
   let latest = 0;
   let fencedAt: number | null = null;
 
+  const listeners = new Set<() => void>();
+  const tell = () => {
+    for (const listener of listeners) listener();
+  };
+
   const { lease } = options;
 
   /** Within one log never backwards: answers of the store may overtake each other. */
   const advance = (at: { epoch: number; seq: number } | undefined) => {
-    if (at !== undefined && (at.epoch !== position.epoch || at.seq > position.seq))
-      position = { epoch: at.epoch, seq: at.seq };
+    if (at !== undefined && (at.epoch !== position.epoch || at.seq > position.seq)) position = placeOf(at);
   };
 
   const put = (runtime: LiveRuntime) => {
@@ -142,7 +148,7 @@ export function createGate(options: GateOptions = {}): Gate {
       for (const r of state.revocations) revoked.set(key(r.org, r.env, r.value), r);
       budgets = createBudgets();
       for (const b of state.budgets) budgets.restore(b.lemma_id, b.used, b.expires_at);
-      position = state.position;
+      position = placeOf(state.position);
       latest = state.latestRecord;
       fencedAt = state.fencedAt ?? null;
       const guard = createReplayGuard({
@@ -227,12 +233,14 @@ export function createGate(options: GateOptions = {}): Gate {
     putRuntime(runtime, at) {
       put(runtime);
       advance(at);
+      tell();
     },
     revoked: (org, env, value) => revoked.has(key(org, env, value)),
-    budgetUsed: (lemmaId) => budgets.used(lemmaId),
+    budgetUsed: (org, env, lemmaId) => budgets.used(countedBy({ org, env, lemmaId })),
     revoke(revocation, at) {
       revoked.set(key(revocation.org, revocation.env, revocation.value), revocation);
       advance(at);
+      tell();
     },
     replace(state) {
       const listed = new Set(state.runtimes.map((r) => key(r.org, r.env, r.runtime_id)));
@@ -243,9 +251,14 @@ export function createGate(options: GateOptions = {}): Gate {
           runtimes.set(id, { ...runtime, status: 'inactive' });
       for (const r of state.revocations) revoked.set(key(r.org, r.env, r.value), r);
       fencedAt = Math.max(fencedAt ?? 0, state.fencedAt ?? 0) || null;
-      position = state.position;
+      position = placeOf(state.position);
+      tell();
     },
     advance,
+    changed(listener) {
+      listeners.add(listener);
+      return () => void listeners.delete(listener);
+    },
     get position() {
       return position;
     },
@@ -253,6 +266,11 @@ export function createGate(options: GateOptions = {}): Gate {
       return replay?.size ?? 0;
     },
   };
+}
+
+/** Of whatever names a place, that alone: a snapshot's other members are no part of a question, nor of a record. */
+function placeOf({ epoch, seq }: { epoch: number; seq: number }): { epoch: number; seq: number } {
+  return { epoch, seq };
 }
 
 function key(org: string, env: string, id: string): string {

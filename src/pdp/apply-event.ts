@@ -56,6 +56,11 @@ export function applyEvent(event: SignedEvent, gate: Gate, effects: EventEffects
       else gate.putRuntime({ ...runtime, status: 'active', taint_epoch, revived }, place);
       return;
     }
+    case 'configured':
+      for (const runtime of own.payload.runtimes) gate.putRuntime({ ...runtime, org, env });
+      for (const id of own.payload.withdrawn) withdraw(id);
+      gate.advance(place);
+      return;
     case 'admin':
     case 'restore':
       gate.advance(place);
@@ -63,6 +68,11 @@ export function applyEvent(event: SignedEvent, gate: Gate, effects: EventEffects
     default:
       // Of a later release: what it means there, it cannot mean here, and the log goes on.
       gate.advance(place);
+  }
+
+  function withdraw(id: string): void {
+    const runtime = gate.runtime(org, env, id);
+    if (runtime !== null) gate.putRuntime({ ...runtime, status: 'inactive' });
   }
 
   function change(id: string, to: { status?: 'active' | 'inactive' | 'killed'; taint_epoch?: number }): void {

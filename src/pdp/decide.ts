@@ -1,7 +1,7 @@
 import { type DecisionLog, NonceSpentError } from '../decision-log/log.ts';
 import { printable } from '../decision-log/record.ts';
 import type { Shared } from '../feed/shared.ts';
-import type { BudgetLine } from '../gate/budget.ts';
+import { type BudgetLine, countedBy } from '../gate/budget.ts';
 import type { Gate } from '../gate/gate.ts';
 import { shareWithAll } from '../gate/shared.ts';
 import type { PolicyRegistry } from '../policy/registry.ts';
@@ -22,8 +22,9 @@ import type { Decision } from '../schema/decision.ts';
 import type { Lemma } from '../schema/lemma.ts';
 import type { AuthzRequest, Presented, Route } from '../schema/request.ts';
 import type { BudgetUse, Tenant } from '../store/model.ts';
-import { type Draft, decisionOf, enter, openDraft, recordOf, refuse, taints } from './draft.ts';
+import { type Draft, decisionOf, enter, type Follow, openDraft, recordOf, refuse, taints } from './draft.ts';
 import { buildInput, effectiveProfile, type InputFacts } from './input.ts';
+import { standing } from './standing.ts';
 
 /** What a reload replaces, whole. */
 export interface Settings {
@@ -54,6 +55,8 @@ export interface Pdp {
   readonly confirm?: () => Promise<boolean>;
   /** Whether this machine was asleep a moment ago: then one renewal is awaited before anything is stale. */
   readonly slept?: () => boolean;
+  /** Absent where no traces are collected. */
+  readonly follow?: Follow | undefined;
   /** Told of what should never happen, with the decision's id: the caller sees only `internal_error`. */
   readonly onError: (error: unknown, decisionId: string) => void;
 }
@@ -63,7 +66,7 @@ export interface Pdp {
  * allow. Never throws: whatever goes wrong is a denial, with a record.
  */
 export async function decide(request: AuthzRequest, pdp: Pdp): Promise<Decision> {
-  const draft = openDraft(request, pdp.clock());
+  const draft = openDraft(request, pdp.clock(), pdp.follow);
   const settings = pdp.settings();
   await attempt(draft, pdp, () => examine(draft, pdp, settings));
   observe(draft, pdp);
@@ -172,11 +175,12 @@ export function spend(draft: Draft, pdp: Pdp, pop: Pop, now: number): void {
 }
 
 function budgetLines(chain: VerifiedChain): BudgetLine[] {
+  const { org, env } = chain.root.claims;
   return [chain.runtime, chain.run].flatMap((link) => {
     const limit = link?.claims.budget?.operations;
     return link === null || limit === undefined
       ? []
-      : [{ lemmaId: link.id, limit, expires: link.expires_at }];
+      : [{ org, env, lemmaId: link.id, limit, expires: link.expires_at }];
   });
 }
 
@@ -289,7 +293,7 @@ export async function conclude(draft: Draft, pdp: Pdp, settings: Settings): Prom
     draft.observed = false;
     refuse(draft, unrecorded(error));
     pdp.onError(error, draft.id);
-    return decisionOf(draft);
+    return answered(draft, pdp);
   }
   const late = lateStop(draft, pdp);
   if (late !== null) {
@@ -303,7 +307,14 @@ export async function conclude(draft: Draft, pdp: Pdp, settings: Settings): Prom
       pdp.onError(error, draft.id);
     }
   }
-  return decisionOf(draft);
+  return answered(draft, pdp);
+}
+
+function answered(draft: Draft, pdp: Pdp): Decision {
+  draft.trace?.end(draft);
+  const { chain, request } = draft;
+  if (chain === null || request.border !== 'firewall' || !leaves(draft)) return decisionOf(draft);
+  return { ...decisionOf(draft), stopped: () => standing(chain, pdp) };
 }
 
 function textsOf({ inputJson, resultJson }: Draft): { inputJson?: string; resultJson?: string } {
@@ -312,7 +323,7 @@ function textsOf({ inputJson, resultJson }: Draft): { inputJson?: string; result
 
 function budgetUse({ reservation }: Draft): BudgetUse[] {
   return (reservation?.lines ?? []).map((l) => ({
-    lemma_id: l.lemmaId,
+    lemma_id: countedBy(l),
     used_delta: 1,
     expires_at: l.expires,
   }));

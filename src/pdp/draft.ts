@@ -21,11 +21,23 @@ import type { AuthzRequest } from '../schema/request.ts';
 import type { PolicyResult } from '../schema/result.ts';
 import { linkFacts } from './input.ts';
 
+/** Follows one decision for a trace. */
+export interface DecisionTrace {
+  /** Of the trace, 32 hex: stands in the record. */
+  readonly id: string;
+  /** Told when the decision is made; never throws. */
+  end(draft: Draft): void;
+}
+
+/** Begins with a decision; null where it is in no trace. Never throws. */
+export type Follow = (request: AuthzRequest, nowMs: number) => DecisionTrace | null;
+
 /** What is known of a decision while it is made. It begins as a denial and only `decide` turns it. */
 export interface Draft {
   readonly id: string;
   readonly request: AuthzRequest;
   readonly nowMs: number;
+  readonly trace: DecisionTrace | null;
   stage: Stage;
   verdict: Verdict;
   reason: Reason;
@@ -50,11 +62,12 @@ export interface Draft {
   mark: number;
 }
 
-export function openDraft(request: AuthzRequest, nowMs: number): Draft {
+export function openDraft(request: AuthzRequest, nowMs: number, follow?: Follow): Draft {
   return {
     id: `dec_${toBase64url(randomBytes(16))}`,
     request,
     nowMs,
+    trace: follow?.(request, nowMs) ?? null,
     stage: 'request',
     verdict: 'deny',
     reason: 'internal_error',
@@ -178,7 +191,7 @@ export function recordOf(draft: Draft, context: RecordContext, amends = false): 
     input: draft.input,
     result: draft.result,
     took_us: { ...draft.took },
-    trace_id: request.traceId,
+    trace_id: draft.trace?.id ?? request.traceId,
   };
 }
 

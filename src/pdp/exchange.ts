@@ -38,6 +38,9 @@ export interface Exchanged {
   } | null;
 }
 
+/** When legacy tokens of an org and env end, milliseconds; null: nobody has said so. */
+export type Sunset = (tenant: { readonly org: string; readonly env: string }) => Promise<number | null>;
+
 /** Routes that one exchange asks the policy about, at most. */
 const ROUTES_AT_MOST = 256;
 /** Within one turn of the event loop: under a millisecond. */
@@ -50,16 +53,20 @@ const READING = ['GET', 'HEAD', 'OPTIONS'];
  * other, with its record; steps 1, 2 and 4 to 13 are the same. Never throws.
  *
  * @param seed signs for this deployment's org and env
+ * @param sunset from which on there is none, and which none outlives
  */
 export async function exchange(
   request: AuthzRequest,
   wish: TokenWish,
   pdp: Pdp,
   seed: Uint8Array,
+  sunset: Sunset,
 ): Promise<Exchanged> {
-  const draft = openDraft(request, pdp.clock());
+  const draft = openDraft(request, pdp.clock(), pdp.follow);
   const settings = pdp.settings();
-  await attempt(draft, pdp, () => examine(draft, wish, pdp, settings, thumbprint(publicKeyOf(seed))));
+  await attempt(draft, pdp, () =>
+    examine(draft, wish, pdp, settings, { issuer: thumbprint(publicKeyOf(seed)), sunset }),
+  );
   const decision = await conclude(draft, pdp, settings);
   const { chain } = draft;
   if (decision.verdict !== 'allow' || chain?.token === undefined) return { decision, token: null };
@@ -75,7 +82,7 @@ async function examine(
   wish: TokenWish,
   pdp: Pdp,
   settings: Settings,
-  issuer: string,
+  { issuer, sunset }: { readonly issuer: string; readonly sunset: Sunset },
 ): Promise<void> {
   const { request } = draft;
   checkSizes(request.headers);
@@ -94,7 +101,18 @@ async function examine(
   const link = chain.links.findIndex((lemma) => boundsOf(lemma)?.pop === true);
   if (link >= 0)
     throw new Denial('pop_required', 'its bounds take nothing but a PoP: no token can', { link });
-  const vouched = vouch(chain, termsOf(chain, wish, now), issuer);
+  const ends = await sunset(chain.root.claims);
+  if (ends !== null && Math.floor(ends / 1000) <= now)
+    throw new Denial(
+      'legacy_disabled',
+      `legacy tokens ended at ${new Date(ends).toISOString()} (legacy_sunset)`,
+      {
+        legacy_sunset: ends,
+      },
+    );
+  const terms = termsOf(chain, wish, now);
+  const expires_at = Math.min(terms.expires_at, Math.floor((ends ?? Number.MAX_SAFE_INTEGER) / 1000));
+  const vouched = vouch(chain, { ...terms, expires_at }, issuer);
   checkIssuer(vouched, settings, issuer);
 
   enter(draft, 'gate');

@@ -13,6 +13,8 @@ import { applyEvent, type EventEffects } from './apply-event.ts';
 export interface FollowerOptions {
   readonly client: ControlClient;
   readonly node: string;
+  /** Of this process (src/authority/nodes.ts). */
+  readonly instance: string;
   readonly version: string;
   readonly gate: Gate;
   readonly lease: LeaseHolder;
@@ -38,7 +40,8 @@ export interface Follower {
   /** A machine that slept has a lease that is older than it could know. */
   slept(): boolean;
   start(): void;
-  close(): void;
+  /** The state here grows old from now on: call it when nothing is decided any more. Says so to the control plane, if it can. */
+  close(): Promise<void>;
 }
 
 const SNAPSHOT_MS = 10_000;
@@ -46,6 +49,7 @@ const RENEW_MS = 1000;
 /** What an answer may take: then it is asked again. */
 const ANSWER_MS = 2000;
 const CONFIRM_MS = 1000;
+const LEAVE_MS = 1000;
 const RETRY_MS = 200;
 /** How long an event that a lease names may take over the open stream. */
 const MISSING_MS = 500;
@@ -78,7 +82,8 @@ export async function fetchSnapshot(
  * snapshot where the log is another one. Whatever fails is tried again; the lease's age says meanwhile how old the state is.
  */
 export function createFollower(options: FollowerOptions): Follower {
-  const { client, node, version, gate, lease, keys, effects, onSnapshot, onState, onError } = options;
+  const { client, node, instance, version, gate, lease, keys, effects, onSnapshot, onState, onError } =
+    options;
   const waiting = new Set<() => void>();
   let stream: AbortController | null = null;
   let closed = false;
@@ -139,7 +144,8 @@ export function createFollower(options: FollowerOptions): Follower {
     const nonce = toBase64url(randomBytes(16));
     const sent = lease.now();
     try {
-      const answer = await client.post('/lease', { node, nonce, ...gate.position, version }, ANSWER_MS);
+      const question = { node, instance, nonce, ...gate.position, version };
+      const answer = await client.post('/lease', question, ANSWER_MS);
       lease.renew(readLease(record(answer).lease, { node, nonce }, keys), sent);
       say(true, 'the control plane answers');
       return true;
@@ -210,6 +216,9 @@ export function createFollower(options: FollowerOptions): Follower {
   async function anew(): Promise<void> {
     try {
       const snapshot = await fetchSnapshot(client, node, keys);
+      // The event that retired a key may be none of this log's.
+      const named = new Set(snapshot.keys.map(({ kid }) => kid));
+      for (const kid of keys.keys()) if (!named.has(kid)) keys.delete(kid);
       gate.replace({ ...snapshot, position: snapshot, fencedAt: snapshot.fenced_at });
       onSnapshot(snapshot);
       await renew();
@@ -233,6 +242,7 @@ export function createFollower(options: FollowerOptions): Follower {
   }
 
   function tick(): void {
+    if (closed) return;
     void renew().then(() => {
       // Only now: whoever decides before the answer is here must know that this node slept.
       lastTick = lease.now().wall;
@@ -254,10 +264,12 @@ export function createFollower(options: FollowerOptions): Follower {
       void listen();
       tick();
     },
-    close() {
+    async close() {
       closed = true;
       clearTimeout(timer);
       stream?.abort();
+      // Unsaid, a stop waits for the end of the lease.
+      await client.post('/leave', { node, instance }, LEAVE_MS).catch(() => undefined);
     },
   };
 }

@@ -57,18 +57,34 @@ export function sourceOf({ source, enforcementPoint = '' }: AuthzRequest): strin
   return network === '' && enforcementPoint === '' ? null : `${enforcementPoint} ${network}`.trim();
 }
 
-/** An IPv6 site has 2^64 addresses: it counts as one. */
+/** An IPv6 site has 2^64 addresses: it counts as one. An IPv4 address is the same in each of its IPv6 forms (RFC 4291, 2.5.5.2). */
 function networkOf(address: string): string {
   if (!isIPv6(address)) return address;
-  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)?.[1];
-  if (mapped !== undefined) return mapped;
-  const [before = '', after] = address.split('%')[0]?.toLowerCase().split('::') ?? [];
-  const head = before === '' ? [] : before.split(':');
-  const tail = after === undefined || after === '' ? [] : after.split(':');
-  const zeros = after === undefined ? 0 : 8 - head.length - tail.length;
-  const groups = [...head, ...Array.from({ length: Math.max(0, zeros) }, () => '0'), ...tail];
+  const groups = groupsOf(address);
+  const [high = 0, low = 0] = groups.slice(6);
+  if (groups.slice(0, 5).every((group) => group === 0) && groups[5] === 0xffff)
+    return [high >> 8, high & 0xff, low >> 8, low & 0xff].join('.');
   return `${groups
     .slice(0, 4)
-    .map((group) => group.replace(/^0+(?=.)/, ''))
+    .map((group) => group.toString(16))
     .join(':')}::/64`;
+}
+
+/** The eight numbers of an IPv6 address. */
+function groupsOf(address: string): number[] {
+  const [before = '', after] = address.split('%')[0]?.split('::') ?? [];
+  const head = numbersOf(before);
+  const tail = numbersOf(after ?? '');
+  const zeros = after === undefined ? 0 : Math.max(0, 8 - head.length - tail.length);
+  return [...head, ...Array.from({ length: zeros }, () => 0), ...tail];
+}
+
+/** Groups in hex; the last may be two of them, as an IPv4 address. */
+function numbersOf(text: string): number[] {
+  if (text === '') return [];
+  return text.split(':').flatMap((group) => {
+    if (!group.includes('.')) return [Number.parseInt(group, 16)];
+    const [a = 0, b = 0, c = 0, d = 0] = group.split('.').map(Number);
+    return [a * 256 + b, c * 256 + d];
+  });
 }

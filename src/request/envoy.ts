@@ -40,7 +40,7 @@ export function toRequest(message: CheckRequestMessage, border: 'grpc' | 'rest' 
       principal: source?.principal ?? '',
     },
     ...routeNamed(extensions),
-    traceId: traceId(headers),
+    ...traceOf(headers),
   };
 }
 
@@ -102,14 +102,18 @@ function routeNamed(extensions: Readonly<Record<string, string>>): { routeId?: s
 }
 
 /** W3C Trace Context, 3.2: version 00 has exactly four parts, a later one may have more; `ff` and zeros are invalid. */
-function traceId(headers: readonly HeaderLine[]): string | null {
+export function traceOf(headers: readonly HeaderLine[]): Pick<AuthzRequest, 'traceId' | 'parentSpan'> {
   const lines = headers.filter(([name]) => name === 'traceparent');
   const match = lines.length === 1 ? TRACEPARENT.exec(lines[0]?.[1] ?? '') : null;
-  return match?.[1] ?? match?.[2] ?? null;
+  if (match === null) return { traceId: null };
+  const [, version, trace = '', id = '', flags = '', more] = match;
+  if (version === 'ff' || (version === '00' && more !== undefined)) return { traceId: null };
+  return { traceId: trace, parentSpan: { id, sampled: (Number.parseInt(flags, 16) & SAMPLED) !== 0 } };
 }
 
-const TRACEPARENT =
-  /^(?:00-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}|(?!00|ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?:-.*)?)$/;
+const TRACEPARENT = /^([0-9a-f]{2})-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(-.*)?$/;
+/** The only flag that every version has. */
+const SAMPLED = 1;
 
 /**
  * A decision as a CheckResponse. `verdict` alone says allow or deny: an observed decision is one with verdict `allow`

@@ -1,12 +1,14 @@
 import { InputError, type Problem } from '../reason.ts';
 import { APPEND, type HeaderOptionMessage } from '../schema/check.ts';
-import type { FirewallApi } from '../schema/config.ts';
+import type { Config, FirewallApi } from '../schema/config.ts';
 import type { Decision } from '../schema/decision.ts';
 import { hostWithoutPort, isOrigin } from '../schema/origin.ts';
 import { pathCovered } from '../schema/path.ts';
 import type { AuthzRequest, BodySeen, HeaderLine, Route } from '../schema/request.ts';
 import { hostPatternProblem, pathPatternProblem } from '../schema/route.ts';
-import { toRequest as fromEnvoy, toResponse as toEnvoy } from './envoy.ts';
+import { toResponse as toEnvoy } from './envoy.ts';
+import { absoluteTarget, apiOf, presented, proxyRoutes } from './proxy.ts';
+import { headersOf } from './received.ts';
 import { splitTarget } from './target.ts';
 
 /** Where the requests of one api go. */
@@ -30,6 +32,16 @@ export function destinationsOf(apis: readonly FirewallApi[]): ReadonlyMap<string
   const problems = apis.flatMap(problemsOf);
   if (problems.length > 0) throw new InputError(problems);
   return new Map(apis.map((api) => [api.id, destinationOf(api)]));
+}
+
+/** The routes of all that goes through the firewall. Throws InputError as `destinationsOf`. */
+export function firewallRoutes(
+  firewall: Config['firewall'],
+  realm: { readonly org: string; readonly env: string },
+): Route[] {
+  if (firewall === null) return [];
+  const { apis, proxy } = firewall;
+  return [...apiRoutes(apis, realm), ...(proxy === null ? [] : proxyRoutes(proxy, realm))];
 }
 
 /**
@@ -70,7 +82,7 @@ function routeOf(
     mode: 'enforce',
     public: false,
     encoded_slash: 'deny',
-    upgrade: 'deny',
+    upgrade: api.upgrade,
   };
 }
 
@@ -131,33 +143,67 @@ export interface Received {
 /** No configured route has such an id, so that `decide` answers `route_unknown`. */
 const NO_ROUTE = 'firewall:none';
 
+/** Where requests go from the firewall. */
+export interface Ways {
+  readonly destinations: ReadonlyMap<string, Destination>;
+  /** Whether it serves as a forward proxy, too. */
+  readonly proxies: boolean;
+  /** The credential of clients of the proxy that show none; it gives null where there is none for them. */
+  readonly fallback: () => string | null;
+}
+
+export interface Asked {
+  readonly request: AuthzRequest;
+  /** Null where the target names no api. */
+  readonly destination: Destination | null;
+  /** The target was that of a client of a proxy, with scheme and host. */
+  readonly proxied: boolean;
+}
+
 /**
  * What is decided: the request as the upstream would get it (its host, the base path and the rest of the target,
- * byte for byte), signed as the agent sent it. The destination is null where the target names no api.
+ * byte for byte), signed as the agent sent it.
  */
-export function toRequest(
-  received: Received,
-  destinations: ReadonlyMap<string, Destination>,
-): { request: AuthzRequest; destination: Destination | null } {
-  const [, id = '', rest = ''] = /^\/firewall\/([^/?]*)(.*)$/s.exec(received.target) ?? [];
-  const destination = destinations.get(id) ?? null;
-  const sent =
-    destination === null
-      ? { scheme: 'http', host: received.host, target: received.target, routeId: NO_ROUTE }
-      : addressed(destination, rest);
-  const { headers, traceId } = linesOf(received);
+export function toRequest(received: Received, { destinations, proxies, fallback }: Ways): Asked {
+  const absolute = absoluteTarget(received.target);
+  const lines = absolute === null ? received.headers : presented(received.headers, fallback);
+  const way = absolute === null ? reverse(received, destinations) : forward(absolute, destinations, proxies);
   const request: AuthzRequest = {
     border: 'firewall',
     method: received.method,
-    ...sent,
-    headers,
+    ...way.sent,
+    ...headersOf(lines),
     body: received.body,
     protocol: received.protocol,
     source: { address: received.address, principal: '' },
-    signed: { scheme: 'http', host: received.host, target: received.target },
-    traceId,
+    signed: way.signed,
   };
-  return { request, destination };
+  return { request, destination: way.destination, proxied: absolute !== null };
+}
+
+function reverse({ target, host }: Received, destinations: Ways['destinations']) {
+  const [, id = '', rest = ''] = /^\/firewall\/([^/?]*)(.*)$/s.exec(target) ?? [];
+  const destination = destinations.get(id) ?? null;
+  const signed = { scheme: 'http', host, target };
+  const sent = destination === null ? { ...signed, routeId: NO_ROUTE } : addressed(destination, rest);
+  return { sent, signed, destination };
+}
+
+/** By an absolute URL that an api covers: it is decided on as the api's. */
+function forward(
+  absolute: NonNullable<ReturnType<typeof absoluteTarget>>,
+  destinations: Ways['destinations'],
+  proxies: boolean,
+) {
+  const { scheme, authority: host, rest } = absolute;
+  const signed = { scheme, host, target: rest.startsWith('/') ? rest : `/${rest}` };
+  const found = proxies ? apiOf(absolute, destinations) : null;
+  if (found !== null)
+    return { sent: addressed(found.destination, found.rest), signed, destination: found.destination };
+  const unrouted = proxies
+    ? `no api of the firewall has a base_url that covers ${scheme}://${host}${signed.target}`
+    : 'firewall.proxy is not configured: requests go to /firewall/<api>/<path>';
+  return { sent: { ...signed, unrouted }, signed, destination: null };
 }
 
 function addressed(destination: Destination, rest: string) {
@@ -168,13 +214,6 @@ function addressed(destination: Destination, rest: string) {
   // Without one that covers the path any will do: it does not match, and `decide` says so.
   const prefix = prefixes.find((p) => pathCovered(p.path, path)) ?? prefixes[0];
   return { scheme, host, target, routeId: prefix?.routeId ?? NO_ROUTE };
-}
-
-/** Header lines and trace id by the rules of Envoy's border. The firewall's own Host is not the upstream's. */
-function linesOf(received: Received): Pick<AuthzRequest, 'headers' | 'traceId'> {
-  const lines = received.headers.filter(([name]) => name.toLowerCase() !== 'host');
-  const headers = lines.map(([key, value]) => ({ key, raw_value: Buffer.from(value, 'latin1') }));
-  return fromEnvoy({ attributes: { request: { http: { header_map: { headers } } } } });
 }
 
 /** What a decision asks of the proxy. Header names are lower case. */

@@ -4,22 +4,36 @@ import { ID_PATTERN } from './common.ts';
 /** What decision nodes send to their control plane. */
 
 const id = { type: 'string', pattern: ID_PATTERN } as const;
+/** 16 bytes, base64url. */
+const lot = { type: 'string', pattern: '^[A-Za-z0-9_-]{22}$' } as const;
 const count = { type: 'integer', minimum: 0, maximum: Number.MAX_SAFE_INTEGER } as const;
 const countText = { type: 'string', pattern: '^(?:0|[1-9][0-9]{0,15})$' } as const;
 
 export const leaseRequestSchema = {
   type: 'object',
   additionalProperties: false,
-  required: ['node', 'nonce', 'epoch', 'seq', 'version'],
+  required: ['node', 'instance', 'nonce', 'epoch', 'seq', 'version'],
   properties: {
-    node: { ...id, description: 'Its name in the decision log' },
-    nonce: { type: 'string', pattern: '^[A-Za-z0-9_-]{22}$', description: 'Chosen anew each time: 16 bytes' },
+    node: { ...id, description: 'Its name' },
+    instance: { ...lot, description: 'Of this process, chosen when it began: 16 bytes' },
+    nonce: { ...lot, description: 'Chosen anew each time: 16 bytes' },
     epoch: { ...count, description: 'Of the event log that it follows' },
     seq: { ...count, description: 'The last event that it has applied: this acknowledges it' },
     version: { type: 'string', pattern: '^[0-9A-Za-z.+-]{1,64}$' },
   },
 } as const;
 export type LeaseRequestBody = FromSchema<typeof leaseRequestSchema>;
+
+export const nodeLeaveSchema = {
+  type: 'object',
+  additionalProperties: false,
+  required: ['node', 'instance'],
+  properties: {
+    node: id,
+    instance: { ...lot, description: 'Of the process that allows nothing any more' },
+  },
+} as const;
+export type NodeLeaveBody = FromSchema<typeof nodeLeaveSchema>;
 
 export const snapshotQuerySchema = {
   type: 'object',
@@ -51,14 +65,15 @@ export type BundleParams = FromSchema<typeof bundleParamsSchema>;
 export const journalSchema = {
   type: 'object',
   additionalProperties: false,
-  required: ['node', 'lines'],
+  required: ['node', 'journal', 'lines'],
   properties: {
-    node: { ...id, description: 'Whose chain it is' },
+    node: { ...id, description: 'Who ships it' },
+    journal: { ...lot, description: 'Of its database, made with it: 16 bytes' },
     lines: {
       type: 'array',
       maxItems: 1000,
       items: { type: 'string', maxLength: 1_048_576 },
-      description: 'Records exactly as they are stored, in order',
+      description: 'Records exactly as they are stored, in order; none: only asks for the name of the chain',
     },
   },
 } as const;

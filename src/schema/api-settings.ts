@@ -13,14 +13,10 @@ export const settingsSchema = {
       maximum: PROOF_TTL.most,
       description: 'Seconds that a proof lives when nobody says',
     },
-    alert_targets: {
-      type: 'array',
-      maxItems: 16,
-      uniqueItems: true,
-      items: { type: 'string', maxLength: 512, pattern: '^https://[a-z0-9.-]+(?::[0-9]{1,5})?(?:/[!-~]*)?$' },
-      description: 'Where alerts go: https URLs',
+    legacy_sunset: {
+      ...time,
+      description: 'From when on no legacy token is issued, and which none issued since outlives',
     },
-    legacy_sunset: { ...time, description: 'When legacy tokens end' },
   },
 } as const;
 

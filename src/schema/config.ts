@@ -88,6 +88,18 @@ const apiSchema = {
       items: { type: 'string', pattern: HEADER_PATTERN },
       description: 'Request headers to forward; default: a fixed list of harmless ones',
     },
+    allow_private: {
+      type: 'boolean',
+      default: false,
+      description:
+        'Whether the name in base_url may stand for this machine or a private network; an address, or localhost, says so itself. Link-local, multicast and cloud metadata are never connected to',
+    },
+    upgrade: {
+      enum: ['deny', 'allow'],
+      default: 'deny',
+      description:
+        'Whether WebSockets are let through: decided on once, ended when the runtime is stopped or tainted',
+    },
     inject: {
       type: 'object',
       additionalProperties: false,
@@ -97,6 +109,52 @@ const apiSchema = {
         header: { type: 'string', pattern: HEADER_PATTERN, description: 'The header that carries it' },
         value_file: { type: 'string', minLength: 1, description: 'File with its value' },
       },
+    },
+  },
+} as const;
+
+const proxySchema = {
+  type: 'object',
+  additionalProperties: false,
+  required: ['allow', 'scope', 'risk'],
+  description:
+    'Serves as HTTP_PROXY and HTTPS_PROXY, too: tunnels (CONNECT) to what is listed here, plain HTTP to apis by their base_url; absent: neither',
+  properties: {
+    allow: {
+      type: 'array',
+      maxItems: 256,
+      uniqueItems: true,
+      items: { type: 'string' },
+      description:
+        'Where tunnels may lead: host:port, the host exact or *.suffix; an address only where it is listed itself',
+    },
+    scope: scopeSchema,
+    risk: {
+      enum: PROFILES,
+      description: "Lowest profile that decides about tunnels; the runtime's may be stricter",
+    },
+    action: { ...id, default: 'proxy.connect', description: 'What the policy calls a tunnel' },
+    audience: {
+      type: 'string',
+      description:
+        'Origin that the proof must be for; default: that of the host itself, https://<host>[:port], which *.suffix has none of',
+    },
+    taint_on_response: {
+      type: 'boolean',
+      default: false,
+      description:
+        'Whether what comes through tunnels may carry injected instructions: the runtime is tainted first',
+    },
+    allow_private: {
+      type: 'boolean',
+      default: false,
+      description: 'Whether listed names may stand for this machine or a private network',
+    },
+    credential_file: {
+      type: 'string',
+      minLength: 1,
+      description:
+        'File with the credential of the runtime that clients on this machine act as when they show none; default: no credential, no way through',
     },
   },
 } as const;
@@ -288,6 +346,55 @@ export const configSchema = {
         },
       },
     },
+    telemetry: {
+      type: 'object',
+      additionalProperties: false,
+      description: 'What is told to other systems about the work here',
+      properties: {
+        traces: {
+          type: 'object',
+          additionalProperties: false,
+          required: ['endpoint'],
+          description: 'OpenTelemetry traces over OTLP/HTTP, a span for each decision; absent: none',
+          properties: {
+            endpoint: {
+              type: 'string',
+              minLength: 1,
+              description:
+                'The collector: spans are posted to <endpoint>/v1/traces. OTEL_… variables are not read',
+            },
+            headers_file: {
+              ...file,
+              description:
+                'File with headers for the collector, a line `name: value` each; read for each post',
+            },
+            service_name: { ...id, default: 'lemma', description: '`service.name` of the spans' },
+            sampling_ratio: {
+              type: 'number',
+              minimum: 0,
+              maximum: 1,
+              default: 1,
+              description:
+                "Share of traces that begin here; a request's own `traceparent` says itself whether it is recorded",
+            },
+            timeout_seconds: {
+              type: 'integer',
+              minimum: 1,
+              maximum: 600,
+              default: 10,
+              description: 'How long the collector may take, attempts again included',
+            },
+            max_queue_size: {
+              type: 'integer',
+              minimum: 1,
+              maximum: 1_000_000,
+              default: 4096,
+              description: 'Spans that may wait for the collector; what is more is dropped, and counted',
+            },
+          },
+        },
+      },
+    },
     limits: {
       type: 'object',
       additionalProperties: false,
@@ -404,6 +511,7 @@ export const configSchema = {
       properties: {
         listen: { type: 'string', default: '127.0.0.1:8787', description: `Where it listens (${address})` },
         apis: { type: 'array', items: apiSchema, description: 'What may be reached through it' },
+        proxy: proxySchema,
       },
     },
   },
@@ -413,6 +521,7 @@ export const configSchema = {
 export type ConfigFile = FromSchema<typeof configSchema, { keepDefaultedPropertiesOptional: true }>;
 export type Jwk = FromSchema<typeof jwkSchema>;
 export type TrustEntry = FromSchema<typeof trustSchema>;
+export type ProxyEntry = FromSchema<typeof proxySchema, { keepDefaultedPropertiesOptional: true }>;
 export type ApiEntry = FromSchema<typeof apiSchema, { keepDefaultedPropertiesOptional: true }>;
 
 type RuntimeFile = FromSchema<typeof runtimeEntrySchema>;
@@ -436,7 +545,24 @@ export interface FirewallApi {
   readonly body: Route['body'];
   /** Null: the firewall's own list. */
   readonly forward_headers: readonly string[] | null;
+  readonly allow_private: boolean;
+  readonly upgrade: Route['upgrade'];
   readonly inject: { readonly header: string; readonly value_file: string } | null;
+}
+
+/** The forward proxy, defaults filled in. */
+export interface FirewallProxy {
+  /** Each is one that `parseAllowed` takes. */
+  readonly allow: readonly string[];
+  readonly scope: readonly string[];
+  readonly risk: Route['risk'];
+  readonly action: string;
+  /** Null: that of each host. */
+  readonly audience: string | null;
+  readonly taint_on_response: boolean;
+  readonly allow_private: boolean;
+  /** Absolute. Null: clients that show nothing are nobody. */
+  readonly credential_file: string | null;
 }
 
 /** Files of a listener's TLS, absolute. `client_ca` null: clients show no certificate. `peers` null: any of them. */
@@ -463,6 +589,16 @@ export interface DecisionLogs {
   readonly max_delay_ms: number;
   readonly size_limit_bytes: number;
   readonly timeout_ms: number;
+}
+
+/** Where spans are posted to: `url` whole, `headers_file` absolute. */
+export interface Traces {
+  readonly url: string;
+  readonly headers_file: string | null;
+  readonly service_name: string;
+  readonly sampling_ratio: number;
+  readonly timeout_ms: number;
+  readonly max_queue_size: number;
 }
 
 /** Beyond these a request is denied unread. `per_source` null: no limit of that kind. */
@@ -540,6 +676,7 @@ export interface Config {
     readonly when_full: 'deny' | 'prune';
   };
   readonly decision_logs: DecisionLogs | null;
+  readonly telemetry: { readonly traces: Traces | null };
   readonly limits: Limits;
   readonly routes: readonly Route[];
   /** Lower-case header names. */
@@ -552,5 +689,10 @@ export interface Config {
     readonly keys: readonly (string | { readonly x?: unknown })[];
     readonly token_file: string;
   } | null;
-  readonly firewall: { readonly listen: string; readonly apis: readonly FirewallApi[] } | null;
+  readonly firewall: {
+    readonly listen: string;
+    readonly apis: readonly FirewallApi[];
+    /** Null: it is no forward proxy. */
+    readonly proxy: FirewallProxy | null;
+  } | null;
 }

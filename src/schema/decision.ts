@@ -1,4 +1,4 @@
-import type { Facts, Reason } from '../reason.ts';
+import type { Facts, Reason, ReasonCode } from '../reason.ts';
 import type { Actor } from './actor.ts';
 import type { Profile } from './common.ts';
 import type { PolicyInput } from './input.ts';
@@ -39,6 +39,11 @@ export interface Decision {
   /** Set when the route is in `mode: observe` and the true verdict is a denial. */
   readonly observed: boolean;
   readonly taintOnResponse: boolean;
+  /**
+   * For what outlives the answer (streams and tunnels through the firewall): what would deny it by now, or null. Absent
+   * on denials, and at other borders.
+   */
+  readonly stopped?: () => ReasonCode | null;
 }
 
 /** Facts of one link, for explain: never the signature. */

@@ -46,6 +46,14 @@ export interface AuthzRequest {
   readonly enforcementPoint?: string;
   /** W3C trace id (32 hex), when the request carries one. */
   readonly traceId: string | null;
+  /** The span that asks, with the trace id; absent without one. */
+  readonly parentSpan?: ParentSpan;
+}
+
+/** Of W3C `traceparent`: its parent-id (16 hex), and whether its trace is recorded by whoever asks. */
+export interface ParentSpan {
+  readonly id: string;
+  readonly sampled: boolean;
 }
 
 /** Who may say who a subject is, and for which tenant; null: for any. */

@@ -79,13 +79,17 @@ export const proof = answerOf({
   expires_at: time,
 });
 
+const instance = {
+  type: 'string',
+  description: 'The process: drawn by lot when it began',
+} as const;
 const nodeLags = {
   type: 'array',
   description: 'Other nodes that have applied it, and how long after it was durable they said so',
   items: {
     type: 'object',
-    required: ['node', 'lag_ms'],
-    properties: { node: id, lag_ms: { type: 'number', minimum: 0 } },
+    required: ['node', 'instance', 'lag_ms'],
+    properties: { node: id, instance, lag_ms: { type: 'number', minimum: 0 } },
   },
 } as const;
 
@@ -121,9 +125,21 @@ export const nodes = answerOf({
     type: 'array',
     items: {
       type: 'object',
-      required: ['node', 'epoch', 'seq', 'lag', 'lease_age_ms', 'leased_for_ms', 'version'],
+      required: [
+        'node',
+        'instance',
+        'duplicate',
+        'epoch',
+        'seq',
+        'lag',
+        'lease_age_ms',
+        'leased_for_ms',
+        'version',
+      ],
       properties: {
         node: id,
+        instance,
+        duplicate: { type: 'boolean', description: 'Another process of the same name lives beside it' },
         epoch: maybe,
         seq: {
           ...maybe,
@@ -139,7 +155,12 @@ export const nodes = answerOf({
 });
 export const nodeSnapshot = answerOf({ snapshot: { type: 'object' } });
 export const nodeLease = answerOf({ lease: leaseSchema });
+export const nodeLeft = answerOf({});
 export const nodeJournal = answerOf({
+  chain: {
+    ...id,
+    description: 'The name that its records bear: of this journal alone, whatever others are called',
+  },
   pruning: {
     type: ['object', 'null'],
     description: 'Signed: what the node may prune. null: it has no record',

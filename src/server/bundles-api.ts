@@ -3,6 +3,7 @@ import type { OpaKey } from '../authority/opa-key.ts';
 import { notFound } from '../authority/refusal.ts';
 import type { ServedBundles } from '../policy/served.ts';
 import { PROFILES, type Profile } from '../schema/common.ts';
+import { tagsOf } from './etag.ts';
 import type { OperatorHandler } from './guard.ts';
 
 /** OPA's bundle API (openpolicyagent.org/docs/management-bundles), long polling included. */
@@ -50,16 +51,6 @@ function waitOf({ headers }: FastifyRequest): number {
     [headers.prefer].flat().join(','),
   )?.[1];
   return Math.min(Number(wait ?? 0), WAIT_AT_MOST_S);
-}
-
-/** RFC 9110 section 13.1.2, compared weakly. */
-function tagsOf({ headers }: FastifyRequest): (tag: string) => boolean {
-  const tags = (headers['if-none-match'] ?? '').split(',').map((tag) => opaque(tag.trim()));
-  return (tag) => tags.includes('*') || tags.includes(opaque(tag));
-}
-
-function opaque(tag: string): string {
-  return tag.replace(/^W\//, '');
 }
 
 function whileConnected(request: FastifyRequest, reply: FastifyReply): AbortSignal {

@@ -21,6 +21,7 @@ import { authorizeHandler, CONTROL_BODY_LIMIT, type Decide } from './decide-rout
 import { streamHandlers } from './decision-stream.ts';
 import { type DecisionLogReader, decisionHandlers } from './decisions-api.ts';
 import { addDeviceFlow, deviceHandlers } from './device-api.ts';
+import { addDocs } from './docs-api.ts';
 import { createFlood } from './flood.ts';
 import { addForms } from './form.ts';
 import { addGuarded, type OperatorHandler, REFUSALS } from './guard.ts';
@@ -113,8 +114,7 @@ export function controlApp(api: ControlApi): FastifyInstance {
   app.addHook('preClose', async () => api.monitor.streams.close());
   addHealth(app, ready);
   addMetrics(app, metrics);
-  const description = openApi(api.version);
-  app.get(OPERATIONS.openapi.path, async () => description);
+  addDocs(app, openApi(api.version));
   return app;
 }
 

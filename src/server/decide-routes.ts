@@ -1,5 +1,11 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { checkRequestFromJson, checkResponseToJson, toRequest, toResponse } from '../request/envoy.ts';
+import {
+  checkRequestFromJson,
+  checkResponseToJson,
+  toRequest,
+  toResponse,
+  traceOf,
+} from '../request/envoy.ts';
 import { toAnswer, toRequest as toAuthorizeRequest } from '../request/rest.ts';
 import {
   type AuthorizeBody,
@@ -22,10 +28,19 @@ export const CONTROL_BODY_LIMIT = 256 * 1024;
 const readParams = reader<RuntimeParams>(runtimeParamsSchema);
 const readAuthorize = reader<AuthorizeBody>(authorizeSchema);
 
-/** With the enforcement point that asks, where it showed a certificate. */
+/**
+ * With the enforcement point that asks, where it showed a certificate, and the trace of its own question where the request
+ * that it describes names none.
+ */
 export function seenBy({ raw }: FastifyRequest, asked: AuthzRequest): AuthzRequest {
   const enforcementPoint = peerOf(raw.socket);
-  return enforcementPoint === null ? asked : { ...asked, enforcementPoint };
+  const { traceparent } = raw.headers;
+  const traced = asked.traceId === null && typeof traceparent === 'string';
+  return {
+    ...asked,
+    ...(enforcementPoint === null ? {} : { enforcementPoint }),
+    ...(traced ? traceOf([['traceparent', traceparent]]) : {}),
+  };
 }
 
 /** Envoy's Check in JSON: 200 with the CheckResponse, whatever the verdict; its `status.code` says it. */

@@ -66,6 +66,8 @@ export function serveUnary(
   const began = timeout === null ? 0 : performance.now();
   const reader = messageReader(limit);
   let message: Message | null = null;
+  // Node keeps a stream that is over until its next major collection: what was said on it need not wait for that.
+  stream.once('close', () => stream.removeAllListeners());
   stream.on('data', (chunk: Buffer) => {
     if (ended(stream)) return;
     try {
@@ -112,14 +114,20 @@ export function serveStreaming(
   limit: number,
 ): StreamingCall {
   const reader = messageReader(limit);
+  /** One listener, however many messages wait. */
+  let draining = false;
   const call = Object.assign(new EventEmitter(), {
     write(message: Uint8Array) {
       if (ended(stream)) return;
       open(stream);
       // Who does not read what is written is not read from either.
-      if (stream.write(frame(message))) return;
+      if (stream.write(frame(message)) || draining) return;
+      draining = true;
       stream.pause();
-      stream.once('drain', () => stream.resume());
+      stream.once('drain', () => {
+        draining = false;
+        stream.resume();
+      });
     },
     end() {
       if (ended(stream)) return;

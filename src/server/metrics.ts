@@ -3,6 +3,12 @@ import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom
 import type { SharedStats } from '../feed/shared.ts';
 import type { BundleRef, Decision, RecordBody } from '../schema/decision.ts';
 import type { AuthzRequest } from '../schema/request.ts';
+import type { SpanCounts } from './span-queue.ts';
+
+interface NodeCounted {
+  readonly leased_for_ms: number;
+  readonly duplicate: boolean;
+}
 
 /** What is read at each scrape. */
 export interface MetricsSources {
@@ -11,8 +17,12 @@ export interface MetricsSources {
   /** The active ones. */
   readonly bundles: () => readonly BundleRef[];
   readonly storeWritable: () => boolean;
+  /** Processes of decision nodes that follow this one; absent: none can. */
+  readonly nodes?: () => readonly NodeCounted[];
   /** Null, or absent: nothing is counted over all nodes. */
   readonly shared?: (() => SharedStats) | null;
+  /** Null, or absent: no traces are collected. */
+  readonly traces?: (() => SpanCounts) | null;
   readonly admission: () => {
     readonly running: number;
     readonly queued: number;
@@ -78,6 +88,7 @@ export function createMetrics(sources: MetricsSources): Metrics {
   });
   const timedStages = TIMED_STAGES.map((stage) => [stage, stages.labels({ stage })] as const);
   const roundTrips = sources.shared ? addShared(sources.shared, registers) : null;
+  if (sources.traces) addSpans(sources.traces, registers);
   addGauges(sources, registers);
   collectDefaultMetrics({ register: registry });
 
@@ -131,11 +142,53 @@ function addShared(shared: () => SharedStats, registers: Registry[]): Histogram 
     'Operations that stay counted although their request was denied',
     () => shared().leaked,
   );
+  new Counter({
+    name: 'lemma_shared_forgotten_total',
+    help: 'Requests that were denied since what all nodes share had lost its memory: of nonces, of budgets',
+    labelNames: ['what'],
+    registers,
+    collect() {
+      const { forgotten, uncounted } = shared();
+      this.reset();
+      this.inc({ what: 'nonce' }, forgotten);
+      this.inc({ what: 'budget' }, uncounted);
+    },
+  });
+  new Gauge({
+    name: 'lemma_shared_known_from_seconds',
+    help: 'Since when what all nodes share remembers (Unix time): budgets of proofs issued before are denied. 0: never reached',
+    registers,
+    collect() {
+      this.set(shared().knownFrom ?? 0);
+    },
+  });
   return new Histogram({
     name: 'lemma_shared_round_trip_seconds',
     help: 'Time until all nodes were asked',
     buckets: STAGE_BUCKETS,
     registers,
+  });
+}
+
+function addSpans(spans: () => SpanCounts, registers: Registry[]): void {
+  new Counter({
+    name: 'lemma_trace_spans_total',
+    help: 'Spans that the collector took, that it did not take, and that found no place in the queue for it',
+    labelNames: ['outcome'],
+    registers,
+    collect() {
+      this.reset();
+      const { queued: _queued, ...ended } = spans();
+      for (const [outcome, count] of Object.entries(ended)) this.inc({ outcome }, count);
+    },
+  });
+  new Gauge({
+    name: 'lemma_trace_spans_queued',
+    help: 'Spans that wait for the collector',
+    registers,
+    collect() {
+      this.set(spans().queued);
+    },
   });
 }
 
@@ -181,6 +234,16 @@ function addGauges(sources: MetricsSources, registers: Registry[]): void {
   gauge('lemma_gate_ready', '1 when the live state is loaded', () => sources.gate().ready);
   gauge('lemma_gate_runtimes', 'Registered runtimes in memory', () => sources.gate().runtimes);
   gauge('lemma_gate_nonces', 'Spent nonces in memory', () => sources.gate().nonces);
+  const { nodes } = sources;
+  if (nodes !== undefined) {
+    const count = (of: (node: NodeCounted) => boolean) => nodes().filter(of).length;
+    gauge('lemma_nodes_leased', 'Processes of decision nodes that may allow', () =>
+      count(({ leased_for_ms }) => leased_for_ms > 0),
+    );
+    gauge('lemma_nodes_duplicate', 'Of those, processes whose name another one bears too', () =>
+      count(({ duplicate }) => duplicate),
+    );
+  }
   gauge('lemma_store_writable', '1 when the last write to the store succeeded', sources.storeWritable);
   addTotal('lemma_log_written_total', 'Records written', () => sources.log().written, registers);
   addTotal('lemma_log_lost_total', 'Records that were lost', () => sources.log().lost, registers);

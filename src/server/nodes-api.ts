@@ -16,7 +16,9 @@ import {
   journalSchema,
   type LeaseRequestBody,
   leaseRequestSchema,
+  type NodeLeaveBody,
   type NodeTaintBody,
+  nodeLeaveSchema,
   nodeTaintSchema,
   type SnapshotQuery,
   snapshotQuerySchema,
@@ -32,13 +34,14 @@ export interface NodesApi {
   readonly feed: Feed;
   readonly announcer: Pick<Announcer, 'position' | 'eventsAfter'>;
   /** `known`: a node of that name held a lease. */
-  readonly snapshot: (known: boolean) => Signed<FeedSnapshot>;
+  readonly snapshot: (known: boolean) => Promise<Signed<FeedSnapshot>>;
   readonly bundle: Store['getBundle'];
   readonly taint: Stops['taint'];
 }
 
 const readSnapshot = reader<SnapshotQuery>(snapshotQuerySchema);
 const readLease = reader<LeaseRequestBody>(leaseRequestSchema);
+const readLeave = reader<NodeLeaveBody>(nodeLeaveSchema);
 const readEvents = reader<EventsQuery>(eventsQuerySchema);
 const readBundle = reader<BundleParams>(bundleParamsSchema);
 const readJournal = reader<JournalBody>(journalSchema);
@@ -54,6 +57,7 @@ type NodeOperation =
   | 'nodeSnapshot'
   | 'nodeEvents'
   | 'nodeLease'
+  | 'nodeLeave'
   | 'nodeBundle'
   | 'nodeJournal'
   | 'nodeTaint';
@@ -66,12 +70,16 @@ export function nodeHandlers(
   const { nodes, journal, announcer } = api;
   return {
     listNodes: () => ({ success: true, nodes: nodes.list() }),
-    nodeSnapshot(_operator, request) {
+    async nodeSnapshot(_operator, request) {
       const { node } = readSnapshot(request.query);
-      return { success: true, snapshot: api.snapshot(nodes.list().some((one) => one.node === node)) };
+      return { success: true, snapshot: await api.snapshot(nodes.list().some((one) => one.node === node)) };
     },
     async nodeLease(_operator, request) {
       return { success: true, lease: await nodes.lease(readLease(request.body)) };
+    },
+    async nodeLeave(_operator, request) {
+      await nodes.leave(readLeave(request.body));
+      return { success: true };
     },
     nodeEvents(_operator, request, reply) {
       const { epoch, after } = readEvents(request.query);
@@ -90,8 +98,8 @@ export function nodeHandlers(
       return reply.type('application/gzip').send(Buffer.from(found.files));
     },
     async nodeJournal(_operator, request) {
-      const { node, lines } = readJournal(request.body);
-      return { success: true, pruning: await journal.take(node, lines) };
+      const { node, journal: id, lines } = readJournal(request.body);
+      return { success: true, ...(await journal.take(node, id, lines)) };
     },
     async nodeTaint(operator, request) {
       const { org, env, runtime_id, reason } = readTaint(request.body);

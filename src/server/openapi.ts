@@ -11,9 +11,46 @@ interface ObjectSchema {
   readonly properties?: Readonly<Record<string, object & { readonly description?: string }>>;
 }
 
+/** What is made here of OpenAPI 3.1. Paths to methods, in lower case, to operations. */
+export interface OpenApi {
+  readonly openapi: string;
+  readonly info: Readonly<Record<'title' | 'version' | 'summary' | 'description', string>> & {
+    readonly license: object;
+  };
+  readonly tags: readonly { readonly name: string; readonly description: string }[];
+  readonly paths: Readonly<Record<string, Readonly<Record<string, Described>>>>;
+  readonly components: {
+    readonly schemas: Readonly<Record<string, object>>;
+    readonly securitySchemes: Readonly<Record<string, object>>;
+  };
+}
+
+export interface Described {
+  readonly operationId: string;
+  readonly summary: string;
+  readonly tags: readonly string[];
+  readonly security: readonly object[];
+  /** What the caller must be allowed to do; `signed_in`: only to be known. Absent where anybody may ask. */
+  readonly 'x-lemma-permission'?: string;
+  readonly parameters?: readonly Parameter[];
+  readonly requestBody?: { readonly required: boolean; readonly content: Content };
+  readonly responses: Readonly<Record<string, { readonly description: string; readonly content?: Content }>>;
+}
+
+export interface Parameter {
+  readonly name: string;
+  readonly in: 'path' | 'query';
+  readonly required: boolean;
+  readonly description?: string;
+  readonly schema: object;
+}
+
+/** Media type to schema. */
+export type Content = Readonly<Record<string, { readonly schema: object }>>;
+
 /** The API as an OpenAPI 3.1 document. `version` is the package's. */
-export function openApi(version: string): object {
-  const paths: Record<string, Record<string, object>> = {};
+export function openApi(version: string): OpenApi {
+  const paths: Record<string, Record<string, Described>> = {};
   for (const [id, operation] of Object.entries<Operation>(OPERATIONS)) {
     const item = paths[operation.path] ?? {};
     paths[operation.path] = item;
@@ -54,7 +91,7 @@ export function openApi(version: string): object {
   };
 }
 
-function describe(id: string, operation: Operation): object {
+function describe(id: string, operation: Operation): Described {
   const { summary, params, query, body, form, on, needs } = operation;
   const parameters = [...parametersOf(params, 'path'), ...parametersOf(query, 'query')];
   return {
@@ -62,6 +99,7 @@ function describe(id: string, operation: Operation): object {
     summary,
     tags: on,
     security: securityOf(needs !== null, on),
+    ...(needs === null ? {} : { 'x-lemma-permission': needs }),
     ...(parameters.length === 0 ? {} : { parameters }),
     ...(body === undefined
       ? {}
@@ -81,7 +119,7 @@ function isNullable(schema: object): boolean {
   return 'type' in schema && Array.isArray(schema.type) && schema.type.includes('null');
 }
 
-function parametersOf(schema: ObjectSchema | undefined, place: 'path' | 'query'): object[] {
+function parametersOf(schema: ObjectSchema | undefined, place: 'path' | 'query'): Parameter[] {
   return Object.entries(schema?.properties ?? {}).map(([name, { description, ...rest }]) => ({
     name,
     in: place,
@@ -98,7 +136,7 @@ function responsesOf({
   needs,
   decides,
   denies,
-}: Operation): Record<string, object> {
+}: Operation): Described['responses'] {
   const denials = denies ?? (decides ? DENIALS : []);
   const codes =
     needs === null
@@ -122,17 +160,17 @@ function responsesOf({
   };
 }
 
-function errorResponse(status: number, codes: Operation['errors'], denials: readonly number[]): object {
+function errorResponse(status: number, codes: Operation['errors'], denials: readonly number[]) {
   const named = codes.filter((code) => API_ERRORS[code] === status);
   const denied = denials.includes(status) ? ['a denial, by its reason'] : [];
   const description = [...named, ...denied].join(', ') || 'internal_error';
   return { description, content: json({ $ref: '#/components/schemas/Error' }) };
 }
 
-function contentOf(schema: object, form = false): object {
+function contentOf(schema: object, form = false): Content {
   return form ? { ...json(schema), 'application/x-www-form-urlencoded': { schema } } : json(schema);
 }
 
-function json(schema: object): object {
+function json(schema: object): Content {
   return { 'application/json': { schema } };
 }

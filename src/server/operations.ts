@@ -33,6 +33,7 @@ import {
   journalSchema,
   leaseRequestSchema,
   bundleParamsSchema as nodeBundleParamsSchema,
+  nodeLeaveSchema,
   nodeTaintSchema,
   snapshotQuerySchema,
 } from '../schema/api-nodes.ts';
@@ -108,6 +109,12 @@ const forwardAuthParamsSchema = {
   type: 'object',
   required: ['proxy'],
   properties: { proxy: { enum: FORWARD_AUTH_PROXIES, description: 'Who asks' } },
+} as const;
+
+const docsParamsSchema = {
+  type: 'object',
+  required: ['page'],
+  properties: { page: { type: 'string', description: 'As /docs links it' } },
 } as const;
 
 export const OPERATIONS = {
@@ -550,7 +557,7 @@ export const OPERATIONS = {
     summary: 'The state that a decision node starts from, signed',
     query: snapshotQuerySchema,
     answer: answer.nodeSnapshot,
-    errors: ['invalid_request'],
+    errors: ['invalid_request', 'store_unavailable'],
   },
   nodeEvents: {
     method: 'GET',
@@ -570,6 +577,16 @@ export const OPERATIONS = {
     summary: 'Acknowledges what a node has applied, and says, signed, what there is',
     body: leaseRequestSchema,
     answer: answer.nodeLease,
+    errors: [...INPUT, 'conflict', 'store_unavailable'],
+  },
+  nodeLeave: {
+    method: 'POST',
+    path: `${NODES}/leave`,
+    on: ['control'],
+    needs: 'nodes.connect',
+    summary: 'A process of a node ends, and allows nothing any more: no stop waits for its lease',
+    body: nodeLeaveSchema,
+    answer: answer.nodeLeft,
     errors: [...INPUT, 'store_unavailable'],
   },
   nodeBundle: {
@@ -692,6 +709,37 @@ export const OPERATIONS = {
     summary: 'This document',
     answer: { type: 'object' },
     errors: [],
+  },
+  openapiPage: {
+    method: 'GET',
+    path: '/openapi',
+    on: ['control'],
+    needs: null,
+    summary: 'This document as a page to read',
+    conditional: true,
+    answer: { mediaType: 'text/html' },
+    errors: [],
+  },
+  docs: {
+    method: 'GET',
+    path: '/docs',
+    on: ['control'],
+    needs: null,
+    summary: 'The documentation',
+    conditional: true,
+    answer: { mediaType: 'text/html' },
+    errors: [],
+  },
+  docsPage: {
+    method: 'GET',
+    path: '/docs/{page}',
+    on: ['control'],
+    needs: null,
+    summary: 'A page of the documentation',
+    params: docsParamsSchema,
+    conditional: true,
+    answer: { mediaType: 'text/html' },
+    errors: ['not_found'],
   },
 } as const satisfies Record<string, Operation>;
 

@@ -137,12 +137,21 @@ function detailJson({ runtime, subject_revoked, tainted_by, events, proofs }: Ru
   };
 }
 
-function shownProofJson({ links: _, used, budget, issued_at, expires_at, ...proof }: ShownProof): object {
+function shownProofJson({
+  links: _,
+  used,
+  budget,
+  issued_at,
+  expires_at,
+  renewable_until,
+  ...proof
+}: ShownProof): object {
   return {
     ...proof,
     budget: budget === null || budget === undefined ? null : { ...budget, used: used ?? 0 },
     issued_at: timeText(issued_at * 1000),
     expires_at: timeText(expires_at * 1000),
+    renewable_until: timeText(renewable_until * 1000),
   };
 }
 

@@ -70,6 +70,7 @@ const shownProof = {
     audience: texts,
     issued_at: time,
     expires_at: time,
+    renewable_until: { ...time, description: 'No renewal of it lives longer' },
     budget: { type: ['object', 'null'], description: 'With what of it was used' },
     bounds: { type: ['object', 'null'] },
     intent: { type: ['string', 'null'] },

@@ -1,5 +1,6 @@
 import type { Database } from 'better-sqlite3';
 import type { RecordIndex, Tenant } from './model.ts';
+import { prepared } from './prepared.ts';
 
 /**
  * What a rare filter over a long log is answered by: for each block of records, in the order of commit, the span of their
@@ -118,7 +119,8 @@ export function blockWriter(db: Database): BlockWriter {
     add(record, position) {
       const block = grown(draft, record, position);
       draft = block.count < BLOCK_RECORDS ? block : null;
-      if (draft === null) insert.run(block.first, block.last, block.from, block.to, filterOf(block.values));
+      if (draft === null)
+        insert.run(block.first, block.last, block.from, block.to, filterOf(block.values, block.first));
     },
     whole(request) {
       const before = draft;
@@ -165,6 +167,7 @@ function filterCache(db: Database): Blocks['bits'] {
 
 interface BlockRow {
   readonly first: number;
+  readonly last: number;
   readonly min_time: number;
   readonly max_time: number;
 }
@@ -181,10 +184,12 @@ export interface Candidates {
   /** `blocks`: how many of them it is the span of. */
   readonly spans: readonly (TimeSpan & { readonly blocks: number })[];
   readonly beyond: number | null;
+  /** Records between two times, within what was looked at, at most. */
+  records(span: TimeSpan): number;
 }
 
 /** Blocks that one step reads the filters of. */
-const BLOCKS_AT_ONCE = 256;
+const BLOCKS_AT_ONCE = 1024;
 
 /**
  * Where records that match may stand between two times, `range`, looking from the end that the query's order begins at.
@@ -197,13 +202,12 @@ export function candidates(
   blocks: Blocks,
 ): Candidates | null {
   const asc = query.order === 'asc';
-  const rows = db
-    .prepare<unknown[], BlockRow>(
-      `SELECT first, min_time, max_time FROM record_blocks
-       WHERE max_time >= @from AND min_time <= @to AND last > @after AND first <= @upTo
-       ORDER BY ${asc ? 'min_time' : 'max_time DESC'} LIMIT ${BLOCKS_AT_ONCE + 1}`,
-    )
-    .all({ ...range, after: query.after ?? 0, upTo: query.up_to ?? Number.MAX_SAFE_INTEGER });
+  const rows = prepared<BlockRow>(
+    db,
+    `SELECT first, last, min_time, max_time FROM record_blocks
+     WHERE max_time >= @from AND min_time <= @to AND last > @after AND first <= @upTo
+     ORDER BY ${asc ? 'min_time' : 'max_time DESC'} LIMIT ${BLOCKS_AT_ONCE + 1}`,
+  ).all({ ...range, after: query.after ?? 0, upTo: query.up_to ?? Number.MAX_SAFE_INTEGER });
   const beyond = rows[BLOCKS_AT_ONCE];
   const looked = beyond === undefined ? range : upTo(range, asc, beyond);
   if (looked === null) return null;
@@ -213,12 +217,16 @@ export function candidates(
     .slice(0, BLOCKS_AT_ONCE)
     .filter(({ first }) => {
       const bits = blocks.bits(first);
-      return bits === null || hashes.every((hash) => mayHold(bits, hash));
+      return bits === null || hashes.every((hash) => mayHold(bits, hash, first));
     })
     .map(({ min_time, max_time }) => ({ from: min_time, to: max_time }));
   return {
     spans: merged([...spans, ...(open === null ? [] : [open])], looked, asc),
     beyond: beyond === undefined ? null : asc ? beyond.min_time : beyond.max_time,
+    records({ from, to }) {
+      const touching = rows.filter(({ min_time, max_time }) => max_time >= from && min_time <= to);
+      return touching.reduce((sum, { first, last }) => sum + last - first + 1, BLOCK_RECORDS);
+    },
   };
 }
 
@@ -287,29 +295,47 @@ function hashOf(text: string): number {
   return ((a ^ (a >>> 15)) >>> 0) * 0x100000 + ((b ^ (b >>> 16)) & 0xfffff);
 }
 
-function filterOf(values: ReadonlySet<number>): Uint8Array {
+/** MurmurHash3's last step: each bit of the input changes half of the output's. */
+function mixed(hash: number): number {
+  let h = hash ^ (hash >>> 16);
+  h = Math.imul(h, 0x85ebca6b);
+  h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35);
+  return h ^ (h >>> 16);
+}
+
+function filterOf(values: ReadonlySet<number>, first: number): Uint8Array {
   let bytes = LEAST_BYTES;
   while (bytes * 8 < values.size * BITS_PER_VALUE && bytes < MOST_BYTES) bytes *= 2;
   const bits = new Uint8Array(bytes);
-  for (const value of values)
+  for (const value of values) {
+    const [start, step] = placesOf(value, first);
     for (let n = 0; n < HASHES; n++) {
-      const bit = bitOf(value, n, bytes);
+      const bit = bitOf(start, step, n, bytes);
       bits[bit >> 3] = (bits[bit >> 3] ?? 0) | (1 << (bit & 7));
     }
+  }
   return bits;
 }
 
-function mayHold(bits: Uint8Array, value: number): boolean {
+function mayHold(bits: Uint8Array, value: number, first: number): boolean {
+  const [start, step] = placesOf(value, first);
   for (let n = 0; n < HASHES; n++) {
-    const bit = bitOf(value, n, bits.length);
+    const bit = bitOf(start, step, n, bits.length);
     if (((bits[bit >> 3] ?? 0) & (1 << (bit & 7))) === 0) return false;
   }
   return true;
 }
 
-/** Bit `n` of a value in a filter of so many bytes, a power of two. */
-function bitOf(value: number, n: number, bytes: number): number {
-  const a = Math.floor(value / 0x100000);
-  const b = (value % 0x100000) | 1;
-  return (a + Math.imul(n, b)) & (bytes * 8 - 1);
+/**
+ * Where the bits of a value begin in the filter of a block, and how far apart they are. Elsewhere in each block: what stands in most
+ * of them (a workspace, a route) would else cover the same few names in most of them, and those seem to be everywhere.
+ */
+function placesOf(value: number, first: number): readonly [start: number, step: number] {
+  const start = mixed(Math.floor(value / 0x100000) ^ Math.imul(first, 0x9e3779b1));
+  return [start, mixed(start ^ (value % 0x100000)) | 1];
+}
+
+/** Bit `n` in a filter of so many bytes, a power of two. */
+function bitOf(start: number, step: number, n: number, bytes: number): number {
+  return (start + Math.imul(n, step)) & (bytes * 8 - 1);
 }

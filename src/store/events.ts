@@ -59,6 +59,7 @@ export function eventWriter(db: Database, epoch: number): (event: StoreEvent) =>
         return append(event, null);
       case 'bundle':
         return activateBundle(event);
+      case 'configured':
       case 'restore':
         return append(event, null);
       case 'key':

@@ -109,6 +109,10 @@ const MIGRATIONS: readonly string[] = [
   INSERT INTO record_blocks SELECT min(position), max(position), min(time), max(time), NULL FROM records
     HAVING count(*) > 0;
   `,
+  // Their filters were made by another hash: those blocks may hold anything.
+  `
+  UPDATE record_blocks SET bits = NULL;
+  `,
 ];
 
 /** The schema that this version writes. */

@@ -63,6 +63,10 @@ interface Payloads {
   readonly admin: { readonly action: string; readonly runtime_id?: string } & Extra;
   readonly bundle: { readonly sha256: string } & Extra;
   readonly key: { readonly change?: KeyChange } & Extra;
+  readonly configured: {
+    readonly runtimes: readonly Omit<Runtime, 'org' | 'env'>[];
+    readonly withdrawn: readonly string[];
+  } & Extra;
   readonly restore: { readonly taken_at: number } & Extra;
 }
 
@@ -98,7 +102,8 @@ export interface SigningKey extends Pick<KeyChange, 'use' | 'kid' | 'x'> {
  * registered by file). `reactivate` makes a killed runtime active again under a higher taint epoch, with a fence before
  * it (`Revival`); one that is not killed, or no higher epoch: `StoreConflict`. `admin` is remembered: what an operator did
  * that changes no runtime. `bundle` activates a stored bundle. `key` is remembered, and with a `change` keeps the history of
- * public keys (a retired key: `StoreConflict`). `restore`: the store is an older state, and its epoch a new one.
+ * public keys (a retired key: `StoreConflict`). `configured` is remembered: what the
+ * configuration registers of a tenant's runtimes, and does no more. `restore`: the store is an older state, and its epoch a new one.
  */
 export type StoreEvent = {
   [T in keyof Payloads]: Tenant & { readonly type: T; readonly payload: Payloads[T]; readonly time: number };
@@ -119,7 +124,7 @@ export interface StoredEvent extends EventPlace, Tenant {
   readonly payload: Extra;
 }
 
-/** Operations spent of a lemma's budget. `expires_at` in seconds: the lemma's own. */
+/** Operations spent of a lemma's budget. `lemma_id`: with its tenant (src/gate/budget.ts). `expires_at` in seconds: the lemma's own. */
 export interface BudgetUse {
   readonly lemma_id: string;
   readonly used_delta: number;

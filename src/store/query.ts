@@ -11,6 +11,7 @@ import type {
   Tenant,
   Within,
 } from './model.ts';
+import { prepared } from './prepared.ts';
 import { withheldLine } from './withheld.ts';
 
 /**
@@ -100,7 +101,9 @@ function byBlocks(db: Database, query: Query, from: Place, blocks: Blocks): Quer
   let left = BLOCKS_SCANNED;
   for (const span of found.spans) {
     const within = { ...query, since: span.from, until: span.to + 1, limit: query.limit - lines.length };
-    const step = scan(db, within, from, SCAN_ENTRIES);
+    // What blocks say is few needs no look at where the step must end.
+    const few = query.after === undefined && found.records(span) <= SCAN_ENTRIES;
+    const step = scan(db, within, from, few ? null : SCAN_ENTRIES);
     lines.push(...step.lines);
     if (step.next !== null) return { lines, next: step.next };
     left -= span.blocks;
@@ -118,13 +121,15 @@ function after({ from, to }: TimeSpan, asc: boolean): Place {
   return asc ? { time: to, position: END_OF_TIME.position } : { time: from, position: 0 };
 }
 
-function scan(db: Database, query: Query, from: Place | null, entries: number): QueryStep {
-  const end = scanEnd(db, query, from, entries);
+/** `entries`: how many of them it may look at; null: as many as there are. */
+function scan(db: Database, query: Query, from: Place | null, entries: number | null): QueryStep {
+  const end = entries === null ? null : scanEnd(db, query, from, entries);
   const bound = bind(query, from, end);
   const where = passing(query, from, bound);
   if (end !== null)
     where.push(`(time, position) ${query.order === 'asc' ? '<=' : '>='} (@endTime, @endPosition)`);
-  const rows = db.prepare<unknown[], Row>(
+  const rows = prepared<Row>(
+    db,
     `SELECT time, position, line FROM records WHERE ${where.join(' AND ')} ORDER BY ${orderOf(query)} LIMIT @limit`,
   );
   const { page, full } = take(rows.iterate({ ...bound, limit: query.limit }), query.limit);
@@ -150,7 +155,8 @@ export function filterBy(filters: Filters, bound: Bound): Filter[] {
 
 /** The last entry that this step may look at; null where it may look at all that are left. */
 function scanEnd(db: Database, query: Query, from: Place | null, entries: number): Place | null {
-  const last = db.prepare<unknown[], Place>(
+  const last = prepared<Place>(
+    db,
     `SELECT time, position FROM records WHERE ${rangeOf(query, from)} ORDER BY ${orderOf(query)} LIMIT 1 OFFSET ${entries - 1}`,
   );
   return last.get(bind(query, from, null)) ?? null;

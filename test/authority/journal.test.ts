@@ -4,10 +4,11 @@ import { createJournal } from '../../src/authority/journal.ts';
 import { Refusal } from '../../src/authority/refusal.ts';
 import { toBase64url } from '../../src/crypto/base64url.ts';
 import type { Store } from '../../src/store/store.ts';
-import { newRecord, workspace } from '../store/fixture.ts';
+import { newRecord, TENANT, workspace } from '../store/fixture.ts';
 
 const seed = new Uint8Array(32).fill(3);
 const key = () => ({ keyid: 'k', sign: (bytes: Uint8Array) => toBase64url(signEd25519(bytes, seed)) });
+const [ONE, TWO] = ['A'.repeat(22), 'B'.repeat(22)];
 const idOf = (index: number) => `dec_${String(index).padStart(21, '0')}A`;
 
 describe('the journal of a node', () => {
@@ -36,36 +37,47 @@ describe('the journal of a node', () => {
     await there.end();
   });
 
-  const journal = () => createJournal({ store, chains: [], own: 'control', key, clock: () => 1 });
+  const journal = () =>
+    createJournal({ store, home: TENANT, chains: [], own: 'control', key, clock: () => 1 });
   const kept = async () => (await store.streamRecords('any', 0, 10)).records.map(({ line }) => line);
   const code = (wanted: string) => (error: unknown) => error instanceof Refusal && error.code === wanted;
 
   it('is kept byte for byte, and acknowledged up to its end', async () => {
-    const pruning = await journal().take('edge', lines);
+    const { chain, pruning } = await journal().take('edge', ONE, lines);
     assert.deepEqual(await kept(), lines);
-    assert.equal(pruning?.seq, 3);
+    assert.deepEqual([chain, pruning?.seq], ['edge', 3]);
   });
 
   it('changes nothing when it comes again', async () => {
     const one = journal();
-    await one.take('edge', lines.slice(0, 2));
-    await one.take('edge', lines);
+    await one.take('edge', ONE, lines.slice(0, 2));
+    await one.take('edge', ONE, lines);
     assert.deepEqual(await kept(), lines);
   });
 
   it('is refused where a record was changed', async () => {
     const changed = [lines[0]?.replace('"verdict":"allow"', '"verdict":"deny"') ?? ''];
     assert.notEqual(changed[0], lines[0]);
-    await assert.rejects(journal().take('edge', changed), code('invalid_request'));
+    await assert.rejects(journal().take('edge', ONE, changed), code('invalid_request'));
     assert.deepEqual(await kept(), []);
   });
 
   it('is refused where a record is missing', async () => {
-    await assert.rejects(journal().take('edge', lines.slice(1)), code('conflict'));
+    await assert.rejects(journal().take('edge', ONE, lines.slice(1)), code('conflict'));
   });
 
   it("is refused under another node's name, and under the control plane's own", async () => {
-    await assert.rejects(journal().take('other', lines), code('invalid_request'));
-    await assert.rejects(journal().take('control', lines), code('conflict'));
+    await assert.rejects(journal().take('other', ONE, lines), code('invalid_request'));
+    await assert.rejects(journal().take('control', ONE, lines), code('conflict'));
+  });
+
+  it('of a second database with one name has a name of its own, also after a restart', async () => {
+    await journal().take('edge', ONE, lines);
+    const { chain } = await journal().take('edge', TWO, []);
+    assert.match(chain, /^edge\.[0-9a-f]{12}$/);
+    assert.equal((await journal().take('edge', TWO, [])).chain, chain);
+    assert.equal((await journal().take('edge', ONE, [])).chain, 'edge');
+    await assert.rejects(journal().take('edge', TWO, lines), code('invalid_request'));
+    assert.deepEqual(await kept(), lines);
   });
 });

@@ -17,7 +17,12 @@ export interface Run {
   readonly err: string;
 }
 
-/** Runs the program as a user would, in a folder; nothing of this process's own environment but PATH is passed. */
+/** Nothing of this process's own environment but PATH, and a home of its own. */
+export function environmentIn(folder: string): Record<string, string | undefined> {
+  return { PATH: process.env.PATH, HOME: join(folder, 'home') };
+}
+
+/** Runs the program as a user would, in a folder. */
 export async function lemma(
   folder: string,
   args: readonly string[],
@@ -25,7 +30,7 @@ export async function lemma(
 ): Promise<Run> {
   const child = spawn(process.execPath, [MAIN, ...args], {
     cwd: folder,
-    env: { PATH: process.env.PATH, ...env },
+    env: { ...environmentIn(folder), ...env },
   });
   child.stdin.end();
   const [out, err] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'close')]);
@@ -34,7 +39,7 @@ export async function lemma(
 
 /** Starts the program as a user would, one that goes on until it is told to end. */
 export function lemmaGoing(folder: string, args: readonly string[]) {
-  const child = spawn(process.execPath, [MAIN, ...args], { cwd: folder, env: { PATH: process.env.PATH } });
+  const child = spawn(process.execPath, [MAIN, ...args], { cwd: folder, env: environmentIn(folder) });
   child.stdin.end();
   const closed = once(child, 'close');
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();

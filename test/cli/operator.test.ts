@@ -28,7 +28,7 @@ describe("an operator's commands", () => {
     folder = emptyFolder();
     plane.seen.length = 0;
     mkdirSync(join(folder.path, '.lemma'));
-    writeFileSync(join(folder.path, '.lemma/operator.key'), 'op-key\n');
+    writeFileSync(join(folder.path, '.lemma/operator.key'), 'op-key\n', { mode: 0o600 });
   });
   afterEach(() => folder.remove());
 

@@ -59,6 +59,13 @@ describe('serve', () => {
     const app: App = {
       addresses: { grpc: ['127.0.0.1:1'], decision: '127.0.0.1:2', control: '127.0.0.1:3', firewall: null },
       operatorKeyFile: join(folder.path, '.lemma/operator.key'),
+      live: {
+        freshness: assert.fail,
+        connected: () => null,
+        runtimes: () => [],
+        bundles: () => [],
+        onRecord: () => () => undefined,
+      },
       reload,
       reloadBundles: async () => [],
       stop: async () => {

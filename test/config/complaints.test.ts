@@ -37,6 +37,24 @@ const CASES: readonly Case[] = [
     ],
   },
   {
+    name: 'headers for a collector that would go over the network in the clear',
+    files: {
+      ...main('telemetry:\n  traces: {endpoint: http://collector.example:4318, headers_file: h}\n'),
+      h: 'a: b',
+    },
+    lines: [
+      'lemma.yaml:2: telemetry.traces.endpoint: would get what is in headers_file in the clear: use https',
+    ],
+  },
+  {
+    name: 'a collector with credentials, and one without its headers',
+    files: main('telemetry:\n  traces: {endpoint: https://a:b@collector.example, sampling_ratio: 2}\n'),
+    lines: [
+      'lemma.yaml:2: telemetry.traces.endpoint: must hold no credentials: use headers_file',
+      'lemma.yaml:2: telemetry.traces.sampling_ratio: must be <= 1',
+    ],
+  },
+  {
     name: 'peers without an authority to name them',
     files: {
       ...main(
@@ -228,6 +246,40 @@ const CASES: readonly Case[] = [
       'lemma.yaml:6: firewall.apis[0].path_prefixes[0]: must have no trailing slash: /v1',
       "lemma.yaml:10: firewall.apis[0].forward_headers[1]: is the connection's own header: it cannot be forwarded or injected",
       "lemma.yaml:10: firewall.apis[0].forward_headers[2]: is Lemma's own header: it stays on this side",
+    ],
+  },
+  {
+    name: 'an upstream where a cloud keeps its secrets, however it is written',
+    files: main(`firewall:
+  apis:
+    - {id: a, base_url: "http://169.254.169.254/latest", methods: [GET], path_prefixes: [/], scope: [], risk: low, action: a}
+    - {id: b, base_url: "http://2852039166", methods: [GET], path_prefixes: [/], scope: [], risk: low, action: a}
+    - {id: c, base_url: "http://[::ffff:a9fe:a9fe]", methods: [GET], path_prefixes: [/], scope: [], risk: low, action: a}
+`),
+    lines: [
+      'lemma.yaml:3: firewall.apis[0].base_url: is 169.254.169.254, which is link-local: it is never connected to',
+      'lemma.yaml:4: firewall.apis[1].base_url: is 169.254.169.254, which is link-local: it is never connected to',
+      'lemma.yaml:5: firewall.apis[2].base_url: is ::ffff:a9fe:a9fe, which is link-local: it is never connected to',
+    ],
+  },
+  {
+    name: 'a forward proxy to anywhere, and for no one audience',
+    files: main(`firewall:
+  proxy:
+    scope: []
+    risk: low
+    allow:
+      - "*:443"
+      - api.example.com
+      - "169.254.169.254:80"
+      - "*.example.com:443"
+    credential_file: nowhere
+`),
+    lines: [
+      'lemma.yaml:2: firewall.proxy.audience: must be said for *.example.com:443: the origin that a proof must be for, such as https://egress.example',
+      'lemma.yaml:6: firewall.proxy.allow[0]: must name its hosts: * alone would be every address there is',
+      'lemma.yaml:7: firewall.proxy.allow[1]: must be host:port, such as api.example.com:443 or *.example.com:443',
+      'lemma.yaml:8: firewall.proxy.allow[2]: is 169.254.169.254, which is link-local: it is never connected to',
     ],
   },
   {

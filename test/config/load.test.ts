@@ -183,6 +183,7 @@ describe('the firewall', () => {
     assert.deepEqual(load({ 'lemma.yaml': 'firewall: {}' }).config.firewall, {
       listen: '127.0.0.1:8787',
       apis: [],
+      proxy: null,
     });
   });
 
@@ -213,8 +214,31 @@ describe('the revision', () => {
   it('changes with a value', () => assert.notEqual(revision('org: acme'), revision('org: other')));
   it('is the same with another feed: nobody guesses its password by it', () =>
     assert.equal(revision('feed: redis://:a@h'), revision('feed: redis://:b@h')));
+  it('is the same with another collector of traces', () =>
+    assert.equal(revision(''), revision('telemetry: {traces: {endpoint: http://127.0.0.1:4318}}')));
   it('is the same with other limits: nodes decide alike', () =>
     assert.equal(revision('limits: {concurrency: 8}'), revision('limits: {concurrency: 9}')));
+});
+
+describe('traces', () => {
+  const endpoint = 'endpoint: https://collector.example/otlp/';
+  it('are none by default', () => assert.equal(load({}).config.telemetry.traces, null));
+  it('go below the endpoint', () => {
+    const { traces } = load({ 'lemma.yaml': `telemetry: {traces: {${endpoint}}}` }).config.telemetry;
+    assert.deepEqual(traces, {
+      url: 'https://collector.example/otlp/v1/traces',
+      headers_file: null,
+      service_name: 'lemma',
+      sampling_ratio: 1,
+      timeout_ms: 10_000,
+      max_queue_size: 4096,
+    });
+  });
+  it('need the file that their headers are in', () =>
+    assert.throws(
+      () => load({ 'lemma.yaml': `telemetry: {traces: {${endpoint}, headers_file: none}}` }),
+      /telemetry\.traces\.headers_file: no such file: \S+none/,
+    ));
 });
 
 describe('a complaint that comes after loading', () => {

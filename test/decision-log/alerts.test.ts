@@ -13,6 +13,7 @@ const START = 29_833_333 * MINUTE;
 function scene() {
   let now = START;
   let lost = 0;
+  let sharedSince: number | null = null;
   const activity = createActivity(() => now);
   const lags = createLags();
   const nodes = createNodeWatch();
@@ -23,9 +24,15 @@ function scene() {
     nodes,
     lost: () => lost,
     upload: () => null,
+    sharedSince: () => sharedSince,
+    born: START,
     clock: () => now,
   });
   return {
+    /** What all nodes share remembers since this minute. */
+    remembers(minute: number) {
+      sharedSince = (START + minute * MINUTE) / 1000;
+    },
     activity,
     lags,
     nodes,
@@ -180,12 +187,41 @@ describe('alerts', () => {
     assert.deepEqual(world.found(), []);
   });
 
+  it('of a name that two processes bear, as long as they do', () => {
+    const world = scene();
+    const seen = (minute: number) =>
+      world.nodes.seen({ node: 'n2', at: START + minute * 60_000, fresh_ms: 90_000, duplicate: true });
+    seen(0);
+    world.at(1);
+    seen(1);
+    const [alert] = world.found();
+    assert.deepEqual([alert?.kind, alert?.facts.node, alert?.since], ['duplicate_node', 'n2', START]);
+    world.nodes.seen({ node: 'n2', at: START + 180_000, fresh_ms: 90_000 });
+    world.at(3);
+    assert.deepEqual(world.found(), []);
+  });
+
   it('of lost records, for an hour', () => {
     const world = scene();
     world.lose(3);
     const [alert] = world.found();
     assert.deepEqual([alert?.kind, alert?.severity, alert?.facts.count], ['records_lost', 'critical', 3]);
     world.at(61);
+    assert.deepEqual(world.found(), []);
+  });
+
+  it('of a memory that all nodes share and that was lost, until no proof is as old', () => {
+    const world = scene();
+    world.at(10);
+    world.remembers(0);
+    assert.deepEqual(world.found(), []);
+    world.remembers(5);
+    const [alert] = world.found();
+    const since = START + 5 * MINUTE;
+    assert.deepEqual([alert?.kind, alert?.severity, alert?.since], ['shared_memory_lost', 'warning', since]);
+    assert.deepEqual(alert?.decisions, { reason: 'budget_exhausted', verdict: 'deny', since });
+    assert.match(alert?.message ?? '', /Issue those proofs anew/);
+    world.at(5 + 24 * 60);
     assert.deepEqual(world.found(), []);
   });
 

@@ -22,6 +22,7 @@ describe('decision nodes beside one control plane', function () {
   let folder: string;
   let plane: Serving;
   let nodes: NodeProcess[] = [];
+  let early: Agent;
 
   const kill = async (id: string) => {
     const { status, body } = await plane.control(`/api/wallet/runtimes/${id}/kill`, {});
@@ -38,6 +39,7 @@ describe('decision nodes beside one control plane', function () {
       stringify({ ...servedConfig(), listen: { grpc: '127.0.0.1:0', decision: '127.0.0.1:0', control } }),
     );
     plane = await serving(folder);
+    early = await plane.onboard('early');
     const { body } = await plane.control('/api/wallet/keys');
     const pin =
       (body.keys as { use: string; kid: string }[]).find(({ use }) => use === 'authority')?.kid ?? '';
@@ -51,6 +53,14 @@ describe('decision nodes beside one control plane', function () {
     await Promise.all(nodes.map((node) => node.end()));
     await plane.end('SIGTERM');
     rmSync(folder, { recursive: true, force: true });
+  });
+
+  it('allow from their start on, where nothing happened since', async () => {
+    const verdicts = await Promise.all(nodes.map((node) => node.ask(early.reading())));
+    assert.deepEqual(
+      verdicts.map(({ verdict }) => verdict),
+      ['allow', 'allow', 'allow'],
+    );
   });
 
   it('decide like it, with the records in its log', async () => {

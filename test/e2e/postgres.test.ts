@@ -3,6 +3,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'no
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
+import pg from 'pg';
 import { fromBase64url } from '../../src/crypto/base64url.ts';
 import { verifyChain } from '../../src/decision-log/verify.ts';
 import { loadEmbedded } from '../../src/policy/embedded.ts';
@@ -82,6 +83,65 @@ describe('a service whose store is a PostgreSQL', () => {
     url = await server.database();
     const service = await start();
     assert.equal((await service.grpc(signed.request)).verdict, 'replay_check_unavailable');
+  });
+
+  it('remembers a spent nonce of a database that is young, where it is the one of before', async () => {
+    let service = await start(signed.now);
+    assert.equal((await service.grpc(signed.request)).verdict, 'allow');
+    await service.stop();
+    service = await start(signed.now + 1);
+    assert.equal((await service.grpc(signed.request)).verdict, 'replay_detected');
+  });
+
+  describe('that was put back to an older state', () => {
+    const epochOf = async () => {
+      const client = new pg.Client(url);
+      await client.connect();
+      const { rows } = await client
+        .query("SELECT value FROM lemma.meta WHERE key = 'birth'")
+        .finally(() => client.end());
+      return Number(rows[0]?.value);
+    };
+    const fences = (service: Running) => service.logged.filter((line) => /older than what/.test(line)).length;
+
+    it('revives nothing that was killed: a new epoch begins, and what was issued before counts no more', async () => {
+      await (await start()).stop();
+      const dump = await server.dump(url);
+      const before = await epochOf();
+      let service = await start();
+      assert.equal((await service.control('/api/wallet/runtimes/bot-1/kill', {})).status, 200);
+      await service.stop();
+      await server.putBack(url, dump);
+      service = await start();
+      assert.equal((await service.grpc(plain.request)).verdict, 'revoked');
+      const fenced = await epochOf();
+      assert.deepEqual([fenced > before, fences(service)], [true, 1]);
+      await service.stop();
+      service = await start();
+      assert.equal((await service.grpc(plain.request)).verdict, 'revoked');
+      assert.deepEqual([await epochOf(), fences(service)], [fenced, 0]);
+    });
+
+    it('gives back no nonce and no budget, though nothing but records came after the dump', async () => {
+      const service = await start();
+      const dump = await server.dump(url);
+      assert.equal((await service.grpc(signed.request)).verdict, 'allow');
+      await service.stop();
+      await server.putBack(url, dump);
+      assert.equal((await (await start()).grpc(signed.request)).verdict, 'revoked');
+    });
+
+    it('is not written to by the process that knew another one', async () => {
+      const service = await start();
+      const dump = await server.dump(url);
+      const killed = await service.control('/api/wallet/runtimes/bot-1/kill', {});
+      assert.equal(killed.body.durable, true);
+      await server.putBack(url, dump);
+      const { body } = await service.control('/api/wallet/runtimes/bot-1/contain', {});
+      assert.notEqual(body.durable, true, JSON.stringify(body));
+      await service.stop();
+      assert.equal((await (await start()).grpc(plain.request)).verdict, 'revoked');
+    });
   });
 
   it('shows its password nowhere', async () => {

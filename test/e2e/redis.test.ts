@@ -176,6 +176,11 @@ describe('two nodes with one Redis, through the real gRPC port', () => {
       const { failed, summary } = await b.explain(decisionId);
       assert.deepEqual(failed?.facts, { lemma_id: links.at(-1)?.id ?? '', known_from: NOW + 31 });
       assert.match(summary, /issue it anew/);
+      const { body } = await b.control('/api/wallet/runtimes/alerts/summary');
+      const alert = (body.alerts as { kind: string; facts: object }[]).find(
+        ({ kind }) => kind === 'shared_memory_lost',
+      );
+      assert.deepEqual(alert?.facts, { known_from: NOW + 31 });
       now = NOW + 31;
       const anew = chain({ run: { issued_at: now, not_before: now, claims: { budget: { operations: 2 } } } });
       const all = await Promise.all(times(4, (i) => at(i).grpc(bearing(anew))));

@@ -188,6 +188,8 @@ describe('what nodes share through a real Redis', () => {
         assert.equal(await kindOf(b, ask({ nonce: nonce('m', NOW + 30) })), 'forgotten');
         assert.equal(await kindOf(b, ask({ nonce: nonce('m', NOW + 31) })), 'taken');
         assert.deepEqual(await usedOf(b, [line('z', NOW + 31)]), [1]);
+        const { forgotten, uncounted, knownFrom } = b.stats();
+        assert.deepEqual([forgotten, uncounted, knownFrom], [2, 1, NOW + 31]);
       });
     }
 

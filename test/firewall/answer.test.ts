@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { request as httpRequest, type IncomingMessage } from 'node:http';
 import { type AddressInfo, createServer as createTcp } from 'node:net';
 import { allowed, denied } from '../support/envoy.ts';
-import { api, bytesOf, open, send, start, startUpstream, stopAll } from './support.ts';
+import { api, bytesOf, open, send, settled, start, startUpstream, stopAll } from './support.ts';
 
 const tainting = (id = 'dec_1') => allowed({ decision_id: id, taintOnResponse: true });
 
@@ -121,17 +121,6 @@ async function openEndless(port: number): Promise<IncomingMessage> {
   const [response] = (await once(outgoing, 'response')) as [IncomingMessage];
   outgoing.destroy();
   return response;
-}
-
-/** The value once it stays the same for a while. */
-async function settled(value: () => number): Promise<number> {
-  for (let last = -1, same = 0; ; ) {
-    const now = value();
-    same = now === last ? same + 1 : 0;
-    if (same === 10) return now;
-    last = now;
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
 }
 
 describe('firewall: a denial', () => {

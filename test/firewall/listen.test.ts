@@ -184,7 +184,7 @@ describe('firewall: start, replace and close', () => {
   it('serves the apis that replace the first', async () => {
     const upstream = await startUpstream();
     const { port, firewall } = await start([api()]);
-    firewall.replace([api({ id: 'other', base_url: upstream.url })]);
+    firewall.replace({ apis: [api({ id: 'other', base_url: upstream.url })] });
     const answers = [
       await send({ port, path: '/firewall/other/a' }),
       await send({ port, path: '/firewall/docs/a' }),
@@ -198,7 +198,7 @@ describe('firewall: start, replace and close', () => {
   it('keeps the running apis where their replacement is refused', async () => {
     const upstream = await startUpstream();
     const { port, firewall } = await start([api({ base_url: upstream.url })]);
-    throws(() => firewall.replace([api({ path_prefixes: ['/*'] })]), InputError);
+    throws(() => firewall.replace({ apis: [api({ path_prefixes: ['/*'] })] }), InputError);
     equal((await send({ port, path: '/firewall/docs/a' })).status, 200);
   });
 

@@ -9,7 +9,7 @@ import {
 } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { type Firewall, type FirewallOptions, startFirewall } from '../../src/firewall/firewall.ts';
-import type { FirewallApi } from '../../src/schema/config.ts';
+import type { FirewallApi, FirewallProxy } from '../../src/schema/config.ts';
 import type { Decision } from '../../src/schema/decision.ts';
 import type { AuthzRequest } from '../../src/schema/request.ts';
 import { allowed } from '../support/envoy.ts';
@@ -26,7 +26,23 @@ export function api(changes: Partial<FirewallApi> = {}): FirewallApi {
     taint_on_response: false,
     body: 'none',
     forward_headers: null,
+    allow_private: false,
+    upgrade: 'deny',
     inject: null,
+    ...changes,
+  };
+}
+
+export function proxy(changes: Partial<FirewallProxy> = {}): FirewallProxy {
+  return {
+    allow: [],
+    scope: [],
+    risk: 'low',
+    action: 'proxy.connect',
+    audience: null,
+    taint_on_response: false,
+    allow_private: false,
+    credential_file: null,
     ...changes,
   };
 }
@@ -154,4 +170,20 @@ export async function bytesOf(stream: AsyncIterable<Buffer>): Promise<Buffer> {
   const chunks: Buffer[] = [];
   for await (const chunk of stream) chunks.push(chunk);
   return Buffer.concat(chunks);
+}
+
+/** The value once it stays the same for a while. */
+export async function settled(value: () => number): Promise<number> {
+  for (let last = -1, same = 0; ; ) {
+    const now = value();
+    same = now === last ? same + 1 : 0;
+    if (same === 10) return now;
+    last = now;
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}
+
+/** Resolves when it is closed, even by a reset, which `once` would reject for. */
+export function closed(end: { once(event: 'close', listener: () => void): unknown }): Promise<void> {
+  return new Promise((resolve) => void end.once('close', () => resolve()));
 }

@@ -1,47 +1,12 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { toBase64url } from '../../src/crypto/base64url.ts';
-import { createBudgets } from '../../src/gate/budget.ts';
-import { createGate, type GateState } from '../../src/gate/gate.ts';
+import { countedBy, createBudgets } from '../../src/gate/budget.ts';
+import { createGate } from '../../src/gate/gate.ts';
 import { createReplayGuard, NONCE_LIFE } from '../../src/gate/replay.ts';
 import type { LiveRuntime } from '../../src/gate/runtimes.ts';
-import { createChainCache } from '../../src/proof/cache.ts';
-import { createTrust } from '../../src/proof/trust.ts';
-import { chain, header, keys, NOW, SUBJECT } from '../support/kit.ts';
-
-const trust = createTrust([{ org: 'acme', env: 'prod', keys: [{ x: toBase64url(keys.issuer.public) }] }]);
-const verified = (parts = {}) => createChainCache().verify(header(chain(parts)), trust);
-
-const runtime: LiveRuntime = {
-  org: 'acme',
-  env: 'prod',
-  runtime_id: 'bot-1',
-  agent_id: 'bot',
-  workspace_id: 'prod',
-  profile: 'low',
-  subject: SUBJECT,
-  keys: null,
-  status: 'active',
-  registered_at: 0,
-  taint_epoch: 0,
-};
-
-const state = (more: Partial<GateState> = {}): GateState => ({
-  runtimes: [runtime],
-  revocations: [],
-  nonces: [],
-  budgets: [],
-  position: { epoch: 1, seq: 1 },
-  memoryLostAt: null,
-  latestRecord: 0,
-  ...more,
-});
-
-function loaded(more: Partial<GateState> = {}) {
-  const gate = createGate();
-  gate.load(state(more));
-  return gate;
-}
+import type { VerifiedChain } from '../../src/proof/chain.ts';
+import { keys, NOW } from '../support/kit.ts';
+import { loaded, runtime, state, verified } from './support.ts';
 
 const ms = NOW * 1000;
 const bound = verified({ run: {} });
@@ -83,15 +48,27 @@ describe('the gate', () => {
   it('knows what the store remembers: nonces, budgets, revocations, its position', () => {
     const gate = loaded({
       nonces: [{ keyid: 'k', nonce: 'n', created: NOW }],
-      budgets: [{ lemma_id: 'run', used: 9, expires_at: NOW + 60 }],
+      budgets: [{ lemma_id: 'acme prod run', used: 9, expires_at: NOW + 60 }],
       revocations: [{ org: 'acme', env: 'prod', kind: 'key', value: keys.delegate.id }],
       position: { epoch: 4, seq: 17 },
     });
     denies('replay_detected', () => gate.spend({ keyid: 'k', nonce: 'n', created: NOW }, NOW));
     assert.equal(gate.nonces, 1);
-    assert.equal(gate.reserve([{ lemmaId: 'run', limit: 10, expires: NOW + 60 }], NOW)?.used, 10);
+    assert.equal(
+      gate.reserve([{ org: 'acme', env: 'prod', lemmaId: 'run', limit: 10, expires: NOW + 60 }], NOW)?.used,
+      10,
+    );
     denies('revoked', () => gate.admit(bound, ms), { ...ACTOR, value: keys.delegate.id });
     assert.deepEqual(gate.freshness(), { age_ms: 0, source: 'local', confirmed: true, epoch: 4, seq: 17 });
+  });
+
+  it('takes its place alone from a snapshot that names it', () => {
+    const gate = createGate();
+    const snapshot = { epoch: 4, seq: 17, signature: 's' };
+    gate.load(state({ position: snapshot }));
+    assert.deepEqual(gate.position, { epoch: 4, seq: 17 });
+    gate.replace({ ...state(), position: { ...snapshot, seq: 18 } });
+    assert.deepEqual(gate.position, { epoch: 4, seq: 18 });
   });
 
   it('stands at the beginning before its state is loaded', () => {
@@ -168,15 +145,71 @@ describe('the gate', () => {
     assert.equal(gate.runtime('acme', 'prod', 'bot-1')?.taint_epoch, 5);
   });
 
-  const revocable = [...bound.links.map((l) => l.id), ...bound.keyids, keys.issuer.id];
-  for (const [index, value] of revocable.entries()) {
+  const revocable = (of: VerifiedChain) => [
+    ...of.links.map(({ id }) => id),
+    ...of.keyids,
+    keys.issuer.id,
+    of.runtime.subject,
+  ];
+  for (const index of revocable(bound).keys()) {
     it(`denies when value ${index} of the chain is revoked`, () => {
       const gate = loaded();
+      const own = verified({ run: {} });
+      const value = revocable(own)[index] ?? '';
       gate.revoke({ org: 'acme', env: 'prod', kind: 'lemma', value });
-      denies('revoked', () => gate.admit(bound, ms));
-      assert.equal(gate.stopped(bound), 'revoked');
+      denies('revoked', () => gate.admit(own, ms), { ...ACTOR, value });
+      assert.equal(gate.stopped(own), 'revoked');
     });
   }
+
+  for (const value of ['lem_token', 'issuer of the token']) {
+    it(`denies a legacy token when its ${value === 'lem_token' ? 'id' : 'issuer'} is revoked`, () => {
+      const gate = loaded();
+      const own = { ...verified(), token: { id: 'lem_token', issuer: 'issuer of the token' } };
+      gate.revoke({ org: 'acme', env: 'prod', kind: 'lemma', value });
+      denies('revoked', () => gate.admit(own, ms), { ...ACTOR, value });
+    });
+  }
+
+  it('says what was taken back, and where', () => {
+    const gate = loaded();
+    const revocation = { org: 'acme', env: 'prod', kind: 'key', value: 'k' } as const;
+    gate.revoke(revocation);
+    assert.deepEqual([...gate.revocations()], [revocation]);
+    assert.deepEqual(
+      [
+        gate.revoked('acme', 'prod', 'k'),
+        gate.revoked('acme', 'dev', 'k'),
+        gate.revoked('acme', 'prod', 'l'),
+      ],
+      [true, false, false],
+    );
+  });
+
+  it('says how much of a budget is used', () => {
+    const gate = loaded({
+      budgets: [
+        { lemma_id: countedBy({ org: 'acme', env: 'prod', lemmaId: 'run' }), used: 9, expires_at: NOW + 60 },
+      ],
+    });
+    assert.deepEqual(
+      [
+        gate.budgetUsed('acme', 'prod', 'run'),
+        gate.budgetUsed('acme', 'prod', 'other'),
+        gate.budgetUsed('evil', 'prod', 'run'),
+      ],
+      [9, 0, 0],
+    );
+  });
+
+  it('goes back in no log, and anywhere in another', () => {
+    const gate = loaded({ position: { epoch: 2, seq: 5 } });
+    const at = (epoch: number, seq: number) => {
+      gate.advance({ epoch, seq });
+      return gate.position.seq;
+    };
+    assert.deepEqual([at(2, 4), at(2, 6), at(3, 1)], [5, 6, 1]);
+  });
 
   it("does not heed another org's revocation", () => {
     const gate = loaded();
@@ -299,7 +332,9 @@ describe('the replay guard', () => {
 });
 
 describe('budgets', () => {
-  const line = (lemmaId: string, limit: number) => ({ lemmaId, limit, expires: NOW + 600 });
+  const line = (lemmaId: string, limit: number, org = 'acme') => ({
+    ...{ org, env: 'prod', lemmaId, limit, expires: NOW + 600 },
+  });
 
   it('count this request in', () => {
     assert.deepEqual(
@@ -310,8 +345,15 @@ describe('budgets', () => {
 
   it('speak for the one with the least left', () => {
     const b = createBudgets();
-    b.restore('run', 9, NOW + 600);
+    b.restore('acme prod run', 9, NOW + 600);
     assert.equal(b.reserve([line('runtime', 100), line('run', 10)], NOW)?.limit, 10);
+  });
+
+  it("count one tenant's lemma apart from another's of the same id", () => {
+    const b = createBudgets();
+    b.reserve([line('chosen', 100)], NOW);
+    assert.equal(b.reserve([line('chosen', 100, 'other')], NOW)?.used, 1);
+    assert.equal(b.reserve([line('chosen', 100)], NOW)?.used, 2);
   });
 
   it('count each lemma for itself', () => {
@@ -329,7 +371,7 @@ describe('budgets', () => {
       const lines = [line('runtime', 100), line('run', 10)];
       for (const asked of [lines, [...lines].reverse()]) {
         const b = createBudgets();
-        b.restore('runtime', runtimeUsed, NOW + 600);
+        b.restore('acme prod runtime', runtimeUsed, NOW + 600);
         assert.equal(b.reserve(asked, NOW)?.limit, speaks);
       }
     });

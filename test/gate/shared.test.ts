@@ -1,50 +1,40 @@
 import assert from 'node:assert/strict';
-import type { Shared, SharedAnswer, SharedAsk } from '../../src/feed/shared.ts';
-import { createBudgets } from '../../src/gate/budget.ts';
+import type { SharedAnswer } from '../../src/feed/shared.ts';
+import { type BudgetLine, createBudgets } from '../../src/gate/budget.ts';
+import type { Bound } from '../../src/gate/gate.ts';
 import { shareWithAll } from '../../src/gate/shared.ts';
-import { createChainCache } from '../../src/proof/cache.ts';
-import { createTrust } from '../../src/proof/trust.ts';
-import { chain, header, keys, NOW } from '../support/kit.ts';
+import { NOW } from '../support/kit.ts';
+import { answering, verified } from './support.ts';
 
-const trust = createTrust([
-  { org: 'acme', env: 'prod', keys: [{ x: Buffer.from(keys.issuer.public).toString('base64url') }] },
-]);
 const runtime = { claims: { budget: { operations: 5 } } };
 const run = { issued_at: NOW - 50, not_before: NOW - 40, claims: { budget: { operations: 9 } } };
-const bound = createChainCache().verify(header(chain({ runtime, run })), trust);
+const bound = verified({ runtime, run });
 const nonce = { keyid: 'k', nonce: 'n', created: NOW - 10 };
 const lines = [
-  { lemmaId: bound.runtime.id, limit: 5, expires: NOW + 3_000 },
-  { lemmaId: bound.run?.id ?? '', limit: 9, expires: NOW + 600 },
+  { org: 'acme', env: 'prod', lemmaId: bound.runtime.id, limit: 5, expires: NOW + 3_000 },
+  { org: 'acme', env: 'prod', lemmaId: bound.run?.id ?? '', limit: 9, expires: NOW + 600 },
 ];
 
-/** What nodes share, as far as one request sees it: this answer, and what it was asked. What Redis makes of it: test/feed. */
-function answering(answer: SharedAnswer) {
-  const asked: SharedAsk[] = [];
-  const shared: Shared = {
-    take: async (ask) => {
-      asked.push(ask);
-      return answer;
-    },
-    stats: () => ({ up: true, asked: 0, unavailable: 0, leaked: 0 }),
-    close: async () => undefined,
-  };
-  return { shared, asked };
+interface Case {
+  readonly popped?: boolean;
+  /** Milliseconds from the look at the PoP to the answer. */
+  readonly takes?: number;
+  readonly of?: Bound;
+  readonly counted?: readonly BudgetLine[];
 }
 
-/** `takes`: milliseconds from the look at the PoP to the answer. */
-function share(answer: SharedAnswer, { popped = true, takes = 0 } = {}) {
+function share(answer: SharedAnswer, { popped = true, takes = 0, of = bound, counted = lines }: Case = {}) {
   const { shared, asked } = answering(answer);
   const own = createBudgets();
-  const reservation = own.reserve(lines, NOW);
+  const reservation = own.reserve(counted, NOW);
   const nowMs = NOW * 1000;
   const shares = shareWithAll(
     shared,
-    bound,
+    of,
     { nonce: popped ? nonce : null, reservation, nowMs },
     () => nowMs + takes,
   );
-  return { shares, asked, ownUsed: () => own.reserve(lines, NOW)?.used };
+  return { shares, asked, ownUsed: () => own.reserve(counted, NOW)?.used };
 }
 
 describe('the share of one request in what all nodes count', () => {
@@ -70,9 +60,46 @@ describe('the share of one request in what all nodes count', () => {
     ]);
   });
 
-  it('is the count of the budget with the least left', async () => {
-    const reservation = await share(taken([2, 8])).shares;
-    assert.deepEqual([reservation?.limit, reservation?.used], [9, 8]);
+  for (const [used, least] of [
+    [
+      [2, 8],
+      [9, 8],
+    ],
+    [
+      [4, 1],
+      [5, 4],
+    ],
+  ] as const) {
+    it(`is the count of the budget with the least left, where ${used.join(' and ')} are used`, async () => {
+      const reservation = await share(taken([...used])).shares;
+      assert.deepEqual([reservation?.limit, reservation?.used], least);
+    });
+  }
+
+  it('is none where no budget counts, and the nonce is spent all the same', async () => {
+    const { shares, asked } = share(taken([]), { counted: [] });
+    assert.equal(await shares, null);
+    assert.deepEqual([asked[0]?.nonce?.nonce, asked[0]?.lines], ['n', []]);
+  });
+
+  it('counts two budgets under one id once, by the lower limit', async () => {
+    const { id } = bound.runtime;
+    const of = verified({ runtime: { id, ...runtime }, run: { id, ...run } });
+    for (const limits of [
+      [5, 9],
+      [9, 5],
+    ]) {
+      const counted = limits.map((limit) => ({
+        org: 'acme',
+        env: 'prod',
+        lemmaId: id,
+        limit,
+        expires: NOW + 600,
+      }));
+      const { shares, asked } = share(taken([3]), { of, counted });
+      assert.equal((await shares)?.limit, 5);
+      assert.equal(asked[0]?.lines.length, 1);
+    }
   });
 
   it('is given back once, here and to all', async () => {
@@ -91,19 +118,39 @@ describe('the share of one request in what all nodes count', () => {
     assert.equal((await share(taken([1, 1]), { takes: 25_000 }).shares)?.used, 1);
   });
 
-  const refusals: [name: string, answer: SharedAnswer, popped: boolean, code: string][] = [
-    ['a nonce spent elsewhere', { kind: 'replayed' }, true, 'replay_detected'],
-    ['a nonce of a forgotten time', { kind: 'forgotten', knownFrom: NOW }, true, 'replay_check_unavailable'],
+  const refusals: [name: string, answer: SharedAnswer, popped: boolean, code: string, facts: object][] = [
+    ['a nonce spent elsewhere', { kind: 'replayed' }, true, 'replay_detected', { keyid: 'k' }],
+    [
+      'a nonce of a forgotten time',
+      { kind: 'forgotten', knownFrom: NOW },
+      true,
+      'replay_check_unavailable',
+      { created: NOW - 10, known_from: NOW },
+    ],
     [
       'a budget of a forgotten time',
       { kind: 'uncounted', lemmaId: bound.runtime.id, knownFrom: NOW },
       true,
       'budget_exhausted',
+      { lemma_id: bound.runtime.id, known_from: NOW },
     ],
-    ['a PoP and no answer', { kind: 'unavailable', why: 'away' }, true, 'replay_check_unavailable'],
-    ['a budget alone and no answer', { kind: 'unavailable', why: 'away' }, false, 'state_not_ready'],
+    [
+      'a PoP and no answer',
+      { kind: 'unavailable', why: 'away' },
+      true,
+      'replay_check_unavailable',
+      { why: 'away' },
+    ],
+    [
+      'a budget alone and no answer',
+      { kind: 'unavailable', why: 'away' },
+      false,
+      'state_not_ready',
+      { why: 'away', lemma_ids: [bound.runtime.id, bound.run?.id] },
+    ],
   ];
-  for (const [name, answer, popped, code] of refusals) {
-    it(`${name} is ${code}`, () => assert.rejects(share(answer, { popped }).shares, { code }));
+  for (const [name, answer, popped, code, facts] of refusals) {
+    it(`${name} is ${code}, and says what of`, () =>
+      assert.rejects(share(answer, { popped }).shares, { code, facts }));
   }
 });

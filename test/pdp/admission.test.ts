@@ -172,6 +172,33 @@ describe('admission', () => {
     assert.equal(await reasonOf(writing(chain())), 'allowed');
   });
 
+  it('has fewer at once wait for a disk that takes long, and as many as ever that need not', async () => {
+    const told: Parameters<Composed['log']['onCommit']>[0][] = [];
+    const onCommit: Composed['log']['onCommit'] = (hears) => {
+      told.push(hears);
+      return () => undefined;
+    };
+    admission = createAdmission(
+      { ...world.pdp, log: { ...world.log, onCommit } },
+      (request) => decide(request, world.pdp),
+      () => DEFAULTS,
+    );
+    for (let i = 0; i < 20; i++) for (const hears of told) hears({ tookMs: 1000, records: 100 });
+    const ends = Promise.withResolvers<void>();
+    const all = Array.from({ length: 40 }, (_, i) =>
+      admission.inTurn(
+        'grpc',
+        { remainingMs: null, durable: i % 2 === 0 },
+        () => ends.promise,
+        () => undefined,
+      ),
+    );
+    const { running, queued } = admission.stats();
+    ends.resolve();
+    await Promise.all(all);
+    assert.deepEqual([running, queued], [36, 4]);
+  });
+
   it('hears of no commit once it is closed', () => {
     let hearing = 0;
     const onCommit: Composed['log']['onCommit'] = (told) => {

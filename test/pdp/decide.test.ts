@@ -113,9 +113,10 @@ describe('decide, in process', () => {
     });
 
     it('of a policy that denies, with its result and who asked', async () => {
-      const { decision } = await outcome(
+      const { decision, record } = await outcome(
         bearing(chain(), { method: 'PUT', headers: [['content-length', '0']] }),
       );
+      assert.equal(record.verdict, 'deny');
       assert.deepEqual(
         [
           decision.verdict,
@@ -348,6 +349,11 @@ describe('decide, in process', () => {
       );
     });
 
+    it('allows who shows no proof, as nobody', async () => {
+      const { decision, record } = await outcome(request(), observing());
+      assert.deepEqual([decision.verdict, decision.actor, record.reason], ['allow', null, 'auth_required']);
+    });
+
     it('says nothing of what it allows', async () => {
       const { decision } = await outcome(bearing(chain()), observing());
       assert.deepEqual([decision.verdict, decision.observed], ['allow', false]);
@@ -360,10 +366,14 @@ describe('decide, in process', () => {
     it('denies a runtime that was killed, as killed, whatever else is wrong', async () => {
       const links = runtimeNamed('observed-killed', { taint_epoch: 0 });
       await parts.stops.kill('observed-killed');
-      const { decision, record } = await outcome(proving(links, keys.operator), observing());
+      const { decision, appended } = await outcome(proving(links, keys.operator), observing());
       assert.deepEqual(
-        [decision.verdict, decision.reason, decision.observed, record.observed],
-        ['deny', 'runtime_killed', false, false],
+        [decision.verdict, decision.reason, decision.observed],
+        ['deny', 'runtime_killed', false],
+      );
+      assert.deepEqual(
+        appended.map(({ body }) => body.observed),
+        [false],
       );
     });
 

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { enter, openDraft, recordOf, refuse } from '../../src/pdp/draft.ts';
+import { decisionOf, enter, openDraft, recordOf, refuse } from '../../src/pdp/draft.ts';
 import { Denial } from '../../src/reason.ts';
 import type { AuthzRequest } from '../../src/schema/request.ts';
 import { request } from '../support/kit.ts';
@@ -57,6 +57,17 @@ describe('a draft', () => {
     for (const _ of [1, 2]) refuse(draft, new Denial('scope_denied', ''));
     assert.deepEqual([released, draft.reservation], [[1], null]);
   });
+
+  for (const [taints, obligations] of [
+    [true, { taint: true }],
+    [false, {}],
+  ] as const) {
+    it(`says that its answer ${taints ? 'taints' : 'does not taint'}, as the policy says`, () => {
+      const draft = open();
+      draft.result = { allow: true, reason: 'allowed', reasons: [], obligations };
+      assert.equal(decisionOf(draft).taintOnResponse, taints);
+    });
+  }
 
   it('names the enforcement point that asked, where it is known', () => {
     assert.equal(kept({ enforcementPoint: 'spiffe://edge' }).enforcement_point, 'spiffe://edge');

@@ -184,6 +184,42 @@ describe("the policy's input", () => {
     assert.equal(input({ facts: { presented } }).subject.via, 'none');
   });
 
+  it('says whom an enforcement point asserts, and on a public route nobody', () => {
+    const facts = { chain: null, runtime: null } as const;
+    const change = { asserted: { by: 'edge', id: 'somebody', tenant: null } };
+    const of = (route: Partial<Route>) => {
+      const { id, via } = input({ facts, change, route }).subject;
+      return [id, via];
+    };
+    assert.deepEqual(of({}), ['somebody', 'asserted']);
+    assert.deepEqual(of({ public: true }), [null, 'none']);
+  });
+
+  it('shows what AuthZEN was asked', () => {
+    const authzen = { subject: { id: 'a' }, action: {}, resource: {}, context: {} };
+    assert.deepEqual(input({ change: { authzen } }).authzen, authzen);
+  });
+
+  it('says that a legacy token came, and how old it is', () => {
+    const by = (issued_at: number) => {
+      const token = { id: 't', issuer: 'k', issued_at, not_before: issued_at, expires_at: NOW + 60 };
+      return input({ facts: { chain: { ...verified(), token } } }).legacy;
+    };
+    assert.deepEqual(by(NOW - 3), { token: true, age_ms: 3_250 });
+    assert.deepEqual(by(NOW + 20), { token: true, age_ms: 0 });
+  });
+
+  for (const [address, shown] of [
+    ['::FFFF:203.0.113.255', '203.0.113.255'],
+    ['::ffff:203.0.113.255.9', '::ffff:203.0.113.255.9'],
+    ['1::ffff:203.0.113.7', '1::ffff:203.0.113.7'],
+    ['2001:db8::1', '2001:db8::1'],
+  ] as const) {
+    it(`shows the source ${address} as ${shown}`, () => {
+      assert.equal(input({ change: { source: { address, principal: '' } } }).request.source.address, shown);
+    });
+  }
+
   it('has the stricter profile of the registration and the proof', () => {
     const proven = (profile: string) => verified({ runtime: { claims: { profile } } });
     const of = (registered: 'low' | 'high', profile: string) =>
@@ -315,6 +351,7 @@ describe("the policy's input", () => {
       ['body.card.absent.deeper', [query, json]],
       ['body.b.deeper', [query, json]],
       ['headers.token', [query, json]],
+      ['headers.card', [query, json]],
       ['query', [query, json]],
       ['', [query, json]],
     ];

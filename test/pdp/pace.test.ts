@@ -34,6 +34,12 @@ describe('the pace of durable decisions', () => {
     );
   });
 
+  it('knows what the disk alone takes by many small commits', () => {
+    for (let i = 0; i < 100; i++) pace.committed({ tookMs: 2, records: 1 }, false);
+    for (let i = 0; i < 20; i++) pace.committed({ tookMs: 6, records: 100 }, true);
+    assert.equal(pace.limit(MOST), 16);
+  });
+
   it('keeps a few, however long a commit takes', () => {
     for (let i = 0; i < 20; i++) pace.committed({ tookMs: 1000, records: 100 }, true);
     assert.equal(pace.limit(MOST), 16);

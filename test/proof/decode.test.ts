@@ -109,6 +109,11 @@ describe('decoding a credential', () => {
       assert.throws(() => checkLemma(value, index), { code: 'schema_invalid', message: field });
     });
   }
+
+  it('takes paths that are plain', () => {
+    const bounds = { path_prefixes: ['/', '/v1', '/v1/documents'] };
+    assert.ok(checkLemma({ ...links()[1], claims: { intent: 'x', bounds } }, 1));
+  });
 });
 
 describe('verifying a chain names the link that fails, with its type and id', () => {

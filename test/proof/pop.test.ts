@@ -245,6 +245,17 @@ describe('a PoP', () => {
     ];
     for (const [name, value] of bad)
       it(`is refused with ${name}`, () => refuses('pop_invalid', () => check(presented(value))));
+
+    for (const [name, value] of [
+      ['a list', `(${signature})`],
+      ['a text', '"x"'],
+    ] as const) {
+      it(`names a signature that is ${name}`, () => {
+        assert.throws(() => check(presented(`input=${input}, signature=${value}`)), {
+          message: 'signature: not a byte sequence',
+        });
+      });
+    }
   });
 
   describe('in the fields of RFC 9421', () => {
@@ -330,6 +341,12 @@ describe('a PoP', () => {
       const short = `sha-256=:${Buffer.alloc(31).toString('base64')}:`;
       const run = () => check(...covered(short, { state: 'unseen', bytes: null }), { asks: 'none' });
       refuses('pop_body_mismatch', run);
+    });
+
+    it('that was replaced together with its digest: pop_invalid', () => {
+      const [signed] = covered(digestOf('x'), body('x'));
+      const sent = message({ contentDigest: digestOf('y'), body: body('y') });
+      refuses('pop_invalid', () => check(signed, sent));
     });
 
     it('that is not covered: pop_body_mismatch', () => {

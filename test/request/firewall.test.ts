@@ -1,7 +1,13 @@
 import { deepEqual, equal, ok, throws } from 'node:assert/strict';
 import fc from 'fast-check';
 import { Denial, InputError } from '../../src/reason.ts';
-import { apiRoutes, destinationsOf, type Received, toRequest } from '../../src/request/firewall.ts';
+import {
+  apiRoutes,
+  destinationsOf,
+  type Received,
+  toRequest,
+  type Ways,
+} from '../../src/request/firewall.ts';
 import { buildRouteMap } from '../../src/request/route-map.ts';
 import type { FirewallApi } from '../../src/schema/config.ts';
 import { api } from '../firewall/support.ts';
@@ -21,9 +27,14 @@ function received(changes: Partial<Received> = {}): Received {
   };
 }
 
+/** Of a firewall that is a forward proxy as well. */
+function waysOf(apis: readonly FirewallApi[]): Ways {
+  return { destinations: destinationsOf(apis), proxies: true, fallback: () => null };
+}
+
 /** The id of the route that `decide` would find, or the code that it would deny with. */
 function routed(apis: readonly FirewallApi[], target: string, method = 'GET'): string {
-  const { request } = toRequest(received({ target, method }), destinationsOf(apis));
+  const { request } = toRequest(received({ target, method }), waysOf(apis));
   try {
     return buildRouteMap(apiRoutes(apis, realm)).find(request).route.id;
   } catch (error) {
@@ -110,7 +121,7 @@ describe('request/firewall toRequest', () => {
   ];
 
   it('asks about the request that the upstream would get', () => {
-    const { request } = toRequest(received({ target: '/firewall/docs/docs/7?x=%2f' }), destinationsOf(two));
+    const { request } = toRequest(received({ target: '/firewall/docs/docs/7?x=%2f' }), waysOf(two));
     const { border, scheme, host, target } = request;
     deepEqual([border, scheme, host, target], ['firewall', 'https', 'api.example.com', '/v1/docs/7?x=%2f']);
   });
@@ -121,7 +132,7 @@ describe('request/firewall toRequest', () => {
       ['X-A', '1'],
       ['x-a', ' 2\t'],
     ] as const;
-    const { request } = toRequest(received({ headers }), destinationsOf(two));
+    const { request } = toRequest(received({ headers }), waysOf(two));
     deepEqual(request.headers, [
       ['x-a', '1'],
       ['x-a', '2'],
@@ -129,14 +140,14 @@ describe('request/firewall toRequest', () => {
   });
 
   it('keeps bytes of a header as they are', () => {
-    const { request } = toRequest(received({ headers: [['x-a', '\xe9\xff']] }), destinationsOf(two));
+    const { request } = toRequest(received({ headers: [['x-a', '\xe9\xff']] }), waysOf(two));
     deepEqual(request.headers, [['x-a', '\xe9\xff']]);
   });
 
   it('carries on the trace', () => {
     const trace = '0af7651916cd43dd8448eb211c80319c';
     const headers = [['traceparent', `00-${trace}-b7ad6b7169203331-01`]] as const;
-    equal(toRequest(received({ headers }), destinationsOf(two)).request.traceId, trace);
+    equal(toRequest(received({ headers }), waysOf(two)).request.traceId, trace);
   });
 
   for (const [target, outcome] of [
@@ -161,7 +172,7 @@ describe('request/firewall toRequest', () => {
     ['/v1/docs', 'route_unknown'],
     ['/', 'route_unknown'],
     ['*', 'path_ambiguous'],
-    ['http://api.example.com/v1/docs/7', 'path_ambiguous'],
+    ['http://api.example.com/v1/docs/7', 'route_unknown'],
   ] as const) {
     it(`GET ${target} comes to ${outcome}`, () => {
       equal(routed(two, target), outcome);

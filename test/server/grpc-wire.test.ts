@@ -14,6 +14,7 @@ import { AUTHORIZATION, checkMethod, loadProtos } from '../../src/server/proto.t
 import { allowed } from '../support/envoy.ts';
 
 const method = checkMethod(loadProtos());
+const REFLECTION = '/grpc.reflection.v1.ServerReflection/ServerReflectionInfo';
 const CHECK = `/${AUTHORIZATION}/Check`;
 const HEALTH = '/grpc.health.v1.Health/Check';
 const message = method.requestSerialize({ attributes: { request: { http: { path: '/a' } } } });
@@ -109,6 +110,19 @@ describe('server/grpc on the wire', () => {
     const { http, grpc, body } = await ask(CHECK, frame(message));
     deepEqual([http, grpc, body.readUInt32BE(1)], ['200', '0', body.length - 5]);
     deepEqual(seen, ['/a']);
+  });
+
+  it('waits once, however many messages have to, for whoever reads slowly', async () => {
+    const warnings: string[] = [];
+    const warned = (warning: Error) => void warnings.push(warning.name);
+    process.on('warning', warned);
+    const symbol = Buffer.from(AUTHORIZATION);
+    const question = frame(Buffer.concat([Buffer.of(0x22, symbol.length), symbol]));
+    const { grpc, body } = await ask(REFLECTION, Buffer.concat(Array.from({ length: 40 }, () => question)));
+    process.off('warning', warned);
+    let answers = 0;
+    for (let at = 0; at < body.length; at += 5 + body.readUInt32BE(at + 1)) answers += 1;
+    deepEqual([grpc, answers, warnings], ['0', 40, []]);
   });
 
   it('takes a message that comes byte by byte', async () => {

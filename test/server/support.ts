@@ -102,6 +102,8 @@ export function monitorOf({ store }: World) {
     nodes: createNodeWatch(),
     lost: () => 0,
     upload: () => null,
+    sharedSince: () => null,
+    born: 0,
   };
   return {
     activity,
@@ -161,10 +163,12 @@ async function nodesOf({ store, authority, gate }: World, ring: KeyRing): Promis
   const { position } = announcer;
   return {
     nodes: await openNodes({ store, home: HOME, key: ring.feedKey, position, clock: Date.now }),
-    journal: createJournal({ store, chains: [], own: 'control', key: ring.logKey, clock: Date.now }),
+    journal: createJournal({
+      ...{ store, home: HOME, chains: [], own: 'control', key: ring.logKey, clock: Date.now },
+    }),
     feed,
     announcer,
-    snapshot: (known) =>
+    snapshot: async (known) =>
       signStatement(
         'snapshot',
         feedSnapshot({

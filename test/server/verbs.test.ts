@@ -222,6 +222,20 @@ describe('verbs of the control plane', () => {
       assert.equal((await renew(grant(key), { proof: body.header })).status, 200);
     });
 
+    it('ends 90 days after the operator had the first one issued, however often', async () => {
+      const day = 86_400;
+      const first = control.world.now / 1000;
+      let last = (await post('/issue-proof', { ...grant(key), ttl_s: day })).body;
+      let answer = { status: 200, body: last };
+      for (let renewals = 0; answer.status === 200 && renewals < 200; renewals += 1) {
+        last = answer.body;
+        control.world.now += (day - 100) * 1000;
+        answer = await renew(grant(key), { proof: last.header });
+      }
+      assert.deepEqual([answer.status, answer.body.error], [401, 'proof_expired']);
+      assert.equal(last.credential.expires_at, first + 90 * day);
+    });
+
     it('takes each PoP once', async () => {
       const headers = headersOf(grant(key), {});
       const first = await send(grant(key), headers);
@@ -658,7 +672,7 @@ describe('verbs of the control plane', () => {
       const response = await call({ method: 'PUT', url: url(level), payload, headers });
       return { status: response.statusCode, body: response.json(), etag: response.headers.etag };
     };
-    const settings = { default_ttl_s: 60, alert_targets: ['https://hooks.example.com/x'] };
+    const settings = { default_ttl_s: 60, legacy_sunset: '2030-01-01T00:00:00Z' };
 
     it('are none at first', async () => {
       const { version, settings: found } = (await call({ url: url() })).json();
@@ -681,9 +695,9 @@ describe('verbs of the control plane', () => {
       ['an unknown member', { settings: { colour: 'red' }, version: 0 }, 'settings.colour'],
       ['another type', { settings: { default_ttl_s: '60' }, version: 0 }, 'settings.default_ttl_s'],
       [
-        'a target in the clear',
-        { settings: { alert_targets: ['http://x.example'] }, version: 0 },
-        'settings.alert_targets[0]',
+        'a time of no calendar',
+        { settings: { legacy_sunset: '2030-02-31T25:00:00Z' }, version: 0 },
+        'settings.legacy_sunset',
       ],
     ] as const) {
       it(`refuse ${name}`, async () => {

@@ -2,7 +2,6 @@ import assert from 'node:assert/strict';
 import { copyFileSync, existsSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import Sqlite from 'better-sqlite3';
-import { exportLines } from '../../src/decision-log/export.ts';
 import { StoreOpenError } from '../../src/store/errors.ts';
 import { SCHEMA_VERSION } from '../../src/store/migrations.ts';
 import { openRestoring } from '../../src/store/restore.ts';
@@ -12,6 +11,7 @@ import {
   commit,
   idsOf,
   killed,
+  linesOf,
   NOW,
   newRecord,
   registered,
@@ -53,12 +53,6 @@ describe('store: a copy of a running one', () => {
     restoring.close();
     return at.open({ path, clock: () => now });
   }
-
-  const linesOf = async (of: Store) => {
-    const lines: string[] = [];
-    for await (const { line } of exportLines(of, 'any')) lines.push(line);
-    return lines;
-  };
 
   it('has what was committed before it', async () => {
     await store.appendEvent(registered());

@@ -3,9 +3,8 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { exportLines } from '../../src/decision-log/export.ts';
 import { verifyChain } from '../../src/decision-log/verify.ts';
-import { idsOf, type Workspace, workspace } from './fixture.ts';
+import { idsOf, linesOf, type Workspace, workspace } from './fixture.ts';
 
 const ROUNDS = 3;
 const ENOUGH = 300;
@@ -39,8 +38,7 @@ describe('store: kill -9 while it writes', () => {
       const acknowledged = await runAndKill(path);
       assert.equal(acknowledged.length, ENOUGH);
       const store = await at.open({ path, clock: Date.now });
-      const lines: string[] = [];
-      for await (const { line } of exportLines(store, 'any')) lines.push(line);
+      const lines = await linesOf(store);
       const kept = new Set(idsOf(lines));
       assert.deepEqual(
         acknowledged.filter((id) => !kept.has(id)),

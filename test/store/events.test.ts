@@ -95,6 +95,20 @@ describeStores('events', (workspace) => {
     assert.deepEqual([event?.type, event?.runtime_id, event?.payload], ['admin', BOT.runtime_id, payload]);
   });
 
+  it('keep what the configuration registers, which is no registration here', async () => {
+    await store.appendEvent(registered());
+    const runtime = { ...BOT, keys: null, status: 'active', registered_at: NOW, taint_epoch: 0 } as const;
+    const payload = { runtimes: [{ ...runtime, runtime_id: 'filed' }], withdrawn: [BOT.runtime_id] };
+    const { seq } = await store.appendEvent({ ...TENANT, type: 'configured', payload, time: NOW });
+    const [event] = await store.eventsAfter(seq - 1, 1);
+    assert.deepEqual([event?.type, event?.runtime_id, event?.payload], ['configured', null, payload]);
+    const { runtimes } = await store.load();
+    assert.deepEqual(
+      runtimes.map(({ runtime_id, status }) => [runtime_id, status]),
+      [[BOT.runtime_id, 'active']],
+    );
+  });
+
   it('revoke a subject', async () => {
     const revocation = { kind: 'subject', value: BOT.subject } as const;
     await store.appendEvent({ ...TENANT, type: 'revoke', payload: revocation, time: NOW });

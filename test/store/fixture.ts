@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseStoreUrl } from '../../src/config/store-url.ts';
+import { type ExportItem, exportItems } from '../../src/decision-log/export.ts';
 import type { StoreAddress } from '../../src/schema/config.ts';
 import type { NewRecord, Registration, StoreEvent, Tenant } from '../../src/store/model.ts';
 import { openPostgres } from '../../src/store/postgres/store.ts';
@@ -129,4 +130,16 @@ export function commit(store: Store, ...records: NewRecord[]) {
 
 export function idsOf(lines: readonly string[]): string[] {
   return lines.map((line) => String((JSON.parse(line) as { decision_id: unknown }).decision_id));
+}
+
+/** What an export of the tenant's log gives, after a place that an earlier one gave; null: all of it. */
+export async function exported(store: Store, after: string | null = null): Promise<ExportItem[]> {
+  const items: ExportItem[] = [];
+  for await (const item of exportItems(store, TENANT, {}, after)) items.push(item);
+  return items;
+}
+
+/** Its lines, in the order of commit. */
+export async function linesOf(store: Store): Promise<string[]> {
+  return (await exported(store)).flatMap(({ line }) => line ?? []);
 }

@@ -7,14 +7,24 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import pg from 'pg';
-import { exportLines } from '../../src/decision-log/export.ts';
 import { verifyChain } from '../../src/decision-log/verify.ts';
 import { StoreOpenError, StoreReadError, StoreWriteError } from '../../src/store/errors.ts';
 import { openPostgres, type PostgresOptions } from '../../src/store/postgres/store.ts';
 import type { Store } from '../../src/store/store.ts';
 import { certificateAuthority, needOpenssl } from '../support/certificates.ts';
 import { needPostgres, type Postgres, startPostgres } from '../support/postgres.ts';
-import { addressOf, BOT, commit, idsOf, killed, NOW, newRecord, registered, TENANT } from './fixture.ts';
+import {
+  addressOf,
+  BOT,
+  commit,
+  idsOf,
+  killed,
+  linesOf,
+  NOW,
+  newRecord,
+  registered,
+  TENANT,
+} from './fixture.ts';
 
 const refusal = (code: string, message: RegExp) => (error: unknown) => {
   assert.ok(error instanceof StoreOpenError, String(error));
@@ -43,12 +53,6 @@ function opener(url: () => string) {
     },
     close: () => Promise.all(stores.splice(0).map((store) => store.close())),
   };
-}
-
-async function linesOf(store: Store): Promise<string[]> {
-  const lines: string[] = [];
-  for await (const { line } of exportLines(store, 'any')) lines.push(line);
-  return lines;
 }
 
 describe('store, PostgreSQL', () => {

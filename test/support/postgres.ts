@@ -19,6 +19,10 @@ export interface Postgres {
   /** A new empty database; a URL by which its owner gets in. */
   database(): Promise<string>;
   drop(url: string): Promise<void>;
+  /** What `pg_dump` gives of it. */
+  dump(url: string): Promise<string>;
+  /** That, in the place of what is there now; whoever is connected is thrown out. */
+  putBack(url: string, dump: string): Promise<void>;
   /** Ends it at once, as a power cut does (`pg_ctl stop -m immediate`). */
   crash(): Promise<void>;
   start(): Promise<void>;
@@ -138,13 +142,27 @@ export async function startPostgres({ durable = false, tls }: PostgresSettings =
     await client.query(text).finally(() => client.end());
   };
   let last = 0;
+  const nameOf = (url: string) => new URL(url).pathname.slice(1);
+  const drop = (url: string) => admin(`DROP DATABASE IF EXISTS ${nameOf(url)} WITH (FORCE)`);
   return {
     async database() {
       last += 1;
       await admin(`CREATE DATABASE t${last}`);
       return urlOf(`t${last}`);
     },
-    drop: (url) => admin(`DROP DATABASE IF EXISTS ${new URL(url).pathname.slice(1)} WITH (FORCE)`),
+    drop,
+    async dump(url) {
+      const { stdout } = await run(join(bin, 'pg_dump'), ['--inserts', url], { maxBuffer: 2 ** 28 });
+      return stdout;
+    },
+    async putBack(url, dump) {
+      await drop(url);
+      await admin(`CREATE DATABASE ${nameOf(url)}`);
+      const client = new pg.Client(url);
+      await client.connect();
+      // Lines that begin with a backslash are for psql alone.
+      await client.query(dump.replaceAll(/^\\.*$/gm, '')).finally(() => client.end());
+    },
     crash: () => end('SIGQUIT'),
     start,
     stop,

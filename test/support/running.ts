@@ -18,7 +18,7 @@ import { loadProtos } from '../../src/server/proto.ts';
 import { NOW, type WireRequest } from './kit.ts';
 
 /** A busy machine must not make a test's verdict `overloaded`: what is shed, and when, has tests of its own. */
-const PATIENT = { concurrency: 10_000, queue: 10_000, queue_ms: 1_000, log_ms: 30_000 };
+export const PATIENT = { concurrency: 10_000, queue: 10_000, queue_ms: 1_000, log_ms: 30_000 };
 
 /** The configuration that the recorded vectors were made for. */
 export interface VectorFile {

@@ -6,6 +6,9 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { stringify } from 'yaml';
 import { toBase64url } from '../../src/crypto/base64url.ts';
+import { MAX_LIFE } from '../../src/proof/chain.ts';
+import { decodeCredential } from '../../src/proof/decode.ts';
+import { credentialOf, encodeCredential, issueRun } from '../../src/proof/issue.ts';
 import { signPop } from '../../src/proof/sign-pop.ts';
 import { keyNamed, ORIGIN, request, type WireRequest } from './kit.ts';
 import { connect, toCheckRequest, type Verdict, verdictOf } from './running.ts';
@@ -17,6 +20,9 @@ export const SERVED_ROUTES = [
   route('documents.read', ['GET'], 'low'),
   route('documents.write', ['PUT'], 'high'),
 ];
+
+/** A critical one, of the same documents. */
+export const ERASE_ROUTE = route('documents.erase', ['DELETE'], 'critical');
 
 function route(action: string, methods: string[], risk: string) {
   return {
@@ -37,6 +43,8 @@ function route(action: string, methods: string[], risk: string) {
 export interface Agent {
   reading(): WireRequest;
   writing(nonce?: string): WireRequest;
+  /** The critical request, where `ERASE_ROUTE` is served: with a proof of a run, which it issues to itself. */
+  erasing(nonce?: string): WireRequest;
 }
 
 /** `lemma serve` as a process of its own, on free ports, with the machine's clock. */
@@ -147,6 +155,12 @@ export async function serving(folder: string, flags?: readonly string[]): Promis
   };
 }
 
+/** Thumbprint of its authority's key, for nodes to pin. */
+export async function authorityPin({ control }: Serving): Promise<string> {
+  const { body } = await control('/api/wallet/keys');
+  return (body.keys as { use: string; kid: string }[]).find(({ use }) => use === 'authority')?.kid ?? '';
+}
+
 /** The configuration that `serving` writes. */
 export function servedConfig(): Record<string, unknown> {
   const listen = { grpc: '127.0.0.1:0', decision: '127.0.0.1:0', control: '127.0.0.1:0' };
@@ -154,19 +168,38 @@ export function servedConfig(): Record<string, unknown> {
 }
 
 function agent(proof: string, seed: Uint8Array): Agent {
+  const signed = (method: string, held: { proof: string; seed: Uint8Array }, nonce?: string): WireRequest => {
+    const one = request({ method });
+    const headers = signPop({
+      method: one.method,
+      url: `${one.scheme}://${one.host}${one.path}`,
+      ...held,
+      created: Math.floor(Date.now() / 1000),
+      ...(nonce === undefined ? {} : { nonce }),
+    });
+    return { ...one, headers: [...Object.entries(headers), ['content-length', '0']] };
+  };
+  let run: { proof: string; seed: Uint8Array } | undefined;
   return {
     reading: () => request({ headers: [['x-lemma-credential', proof]] }),
-    writing(nonce) {
-      const one = request({ method: 'PUT' });
-      const headers = signPop({
-        method: one.method,
-        url: `${one.scheme}://${one.host}${one.path}`,
-        proof,
-        seed,
-        created: Math.floor(Date.now() / 1000),
-        ...(nonce === undefined ? {} : { nonce }),
-      });
-      return { ...one, headers: [...Object.entries(headers), ['content-length', '0']] };
+    writing: (nonce) => signed('PUT', { proof, seed }, nonce),
+    erasing(nonce) {
+      run ??= runOf(proof, seed);
+      return signed('DELETE', run, nonce);
     },
   };
+}
+
+/** A run under a runtime's proof, as the runtime issues it to itself. */
+function runOf(proof: string, seed: Uint8Array): { proof: string; seed: Uint8Array } {
+  const links = decodeCredential(proof);
+  const binding = links.at(-1);
+  if (binding === undefined) throw new Error('a proof without links');
+  const { audience, scope } = binding;
+  const issued_at = Math.floor(Date.now() / 1000);
+  const expires_at = Math.min(binding.expires_at, issued_at + MAX_LIFE.run);
+  const key = keyNamed(`run of ${binding.id}`);
+  const terms = { key: key.public, audience, scope, issued_at, expires_at };
+  const run = issueRun(binding, seed, { run_id: 'job-1', budget: { operations: 1_000_000 } }, terms);
+  return { proof: encodeCredential(credentialOf([...links, run])), seed: key.seed };
 }

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import { onServerCore } from './cores.ts';
+import { onAnyCore, onServerCore } from './cores.ts';
 
 const PROJECT = fileURLToPath(new URL('../../', import.meta.url));
 const COMPILED = fileURLToPath(new URL('../../node_modules/.cache/compile', import.meta.url));
@@ -17,6 +17,10 @@ export interface LemmaProcess {
   /** From spawning to its announcement, milliseconds. */
   readonly startedMs: number;
   kill(runtimeId: string): Promise<void>;
+  /** Where its firewall listens; null: it has none. */
+  readonly firewall: string | null;
+  /** A good answer of the control plane to a body. Throws for any other. */
+  post(path: string, body: object): Promise<Record<string, unknown>>;
   /** An answer of the control plane, its body read. */
   get(path: string): Promise<{ readonly status: number; readonly text: string }>;
   /** Resident memory, MiB. */
@@ -29,18 +33,22 @@ export interface LemmaOptions {
   readonly node?: readonly string[];
   /** Another checkout whose code is to serve; default: this one. */
   readonly checkout?: string;
+  /** Whether it keeps to the server's core; default: it does. */
+  readonly pinned?: boolean;
 }
 
 /** @throws Error with what it said, when it ends before it serves */
 export async function startLemma(
   config: object,
-  { node = [], checkout = PROJECT }: LemmaOptions = {},
+  { node = [], checkout = PROJECT, pinned = true }: LemmaOptions = {},
 ): Promise<LemmaProcess> {
   const folder = mkdtempSync(join(tmpdir(), 'lemma-bench-'));
   const file = join(folder, 'lemma.yaml');
   const listen = { grpc: '127.0.0.1:0', decision: '127.0.0.1:0', control: '127.0.0.1:0' };
-  writeFileSync(file, JSON.stringify({ listen, data: folder, ...config }));
-  const [command, args] = onServerCore(process.execPath, [
+  // As `lemma init` has it: in the folder of the configuration, which is watched, each page that is written would wake the loop.
+  const data = join(folder, '.lemma');
+  writeFileSync(file, JSON.stringify({ listen, data, ...config }));
+  const [command, args] = (pinned ? onServerCore : onAnyCore)(process.execPath, [
     ...node,
     join(checkout, 'src/main.ts'),
     'serve',
@@ -68,16 +76,22 @@ export async function startLemma(
   const { addresses, operator_key_file } = (JSON.parse(line) as { data: Announced }).data;
   const key = readFileSync(operator_key_file, 'utf8').trim();
   const pid = child.pid ?? 0;
+  const post = async (path: string, body: object) => {
+    const headers = { authorization: `Bearer ${key}`, 'content-type': 'application/json' };
+    const url = `http://${addresses.control}${path}`;
+    const answer = await fetch(url, { method: 'POST', headers, body: JSON.stringify(body) });
+    if (!answer.ok) throw new Error(`${path} was answered ${answer.status}: ${await answer.text()}`);
+    return (await answer.json()) as Record<string, unknown>;
+  };
   return {
     grpc: addresses.grpc[0] ?? '',
     pid,
     startedMs,
+    firewall: addresses.firewall,
     async kill(runtimeId) {
-      const url = `http://${addresses.control}/api/wallet/runtimes/${runtimeId}/kill`;
-      const headers = { authorization: `Bearer ${key}`, 'content-type': 'application/json' };
-      const answer = await fetch(url, { method: 'POST', headers, body: JSON.stringify({ reason: 'bench' }) });
-      if (!answer.ok) throw new Error(`the kill was answered ${answer.status}: ${await answer.text()}`);
+      await post(`/api/wallet/runtimes/${runtimeId}/kill`, { reason: 'bench' });
     },
+    post,
     async get(path) {
       const url = `http://${addresses.control}${path}`;
       const answer = await fetch(url, { headers: { authorization: `Bearer ${key}` } });
@@ -92,7 +106,11 @@ export async function startLemma(
 }
 
 interface Announced {
-  readonly addresses: { readonly grpc: readonly string[]; readonly control: string };
+  readonly addresses: {
+    readonly grpc: readonly string[];
+    readonly control: string;
+    readonly firewall: string | null;
+  };
   readonly operator_key_file: string;
 }
 

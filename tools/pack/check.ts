@@ -1,5 +1,6 @@
-import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -23,6 +24,32 @@ function demo(command: string, args: readonly string[]): string {
   const { data } = JSON.parse(answer) as { data: { passed: number; total: number } };
   if (data.passed === data.total) return `${data.passed}/${data.total}`;
   throw new Error(`the demo passed ${data.passed} of ${data.total}`);
+}
+
+/** Every page of the documentation, from a service that runs. Gives how many. */
+async function documentation(lemma: string): Promise<number> {
+  const listen = ['--listen-grpc', '--listen-decision', '--listen-control'].flatMap((flag) => [
+    flag,
+    '127.0.0.1:0',
+  ]);
+  const child = spawn(process.execPath, [lemma, 'serve', '--json', ...listen], {
+    cwd: folder,
+    stdio: ['ignore', 'pipe', 'ignore'],
+  });
+  try {
+    const [announced] = (await once(child.stdout, 'data')) as [Buffer];
+    const { data } = JSON.parse(announced.toString()) as { data: { addresses: { control: string } } };
+    const names = readdirSync(join(root, 'src/docs')).map((file) => `/docs/${file.replace(/\.md$/, '')}`);
+    for (const path of ['/docs', '/openapi', ...names]) {
+      const { status } = await fetch(`http://${data.addresses.control}${path}`);
+      if (status !== 200) throw new Error(`${path} answered ${status}`);
+    }
+    return names.length;
+  } finally {
+    const closed = once(child, 'close');
+    child.kill('SIGTERM');
+    await closed;
+  }
 }
 
 /** A program that uses each of the clients, as their types are published. */
@@ -76,6 +103,7 @@ try {
   npm(folder, 'install', join(folder, tarball));
   const lemma = join(folder, 'node_modules', 'lemma-authz', 'dist', 'bin.js');
   console.log(`${tarball}: installed from npm's tarball, its demo passes ${demo(process.execPath, [lemma])}`);
+  console.log(`its service shows the API reference and ${await documentation(lemma)} pages of documentation`);
   npm(folder, 'install', ...typings());
   writeFileSync(join(folder, 'program.mts'), PROGRAM);
   // Also what our own declarations say: a name that only this clone can resolve must not be among them.

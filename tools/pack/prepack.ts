@@ -1,11 +1,11 @@
 import { execFileSync } from 'node:child_process';
-import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 /**
- * Makes of this clone what npm publishes: JavaScript in `dist/` (Node strips no types below node_modules), and a
+ * Makes of this clone what npm publishes: JavaScript and the documentation's pages in `dist/` (Node strips no types below node_modules), and a
  * package.json that points there and does not bring a Node of its own. `postpack` puts package.json back.
  */
 const root = fileURLToPath(new URL('../../', import.meta.url));
@@ -27,6 +27,7 @@ for (const name of readdirSync(join(root, 'dist'), { recursive: true, encoding: 
     readFileSync(path, 'utf8').replaceAll(/((?:from|import\()\s*'\.[^']+)\.ts'/g, "$1.js'"),
   );
 }
+cpSync(join(root, 'src/docs'), join(root, 'dist/docs'), { recursive: true });
 
 const text = readFileSync(manifestPath, 'utf8');
 writeFileSync(backupPath, text);

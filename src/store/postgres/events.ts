@@ -41,6 +41,7 @@ export async function appendEvent(sql: Sql, epoch: number, event: StoreEvent): P
       return append(sql, epoch, event, null);
     case 'bundle':
       return activateBundle(sql, epoch, event);
+    case 'configured':
     case 'restore':
       return append(sql, epoch, event, null);
     case 'key':

@@ -1,9 +1,18 @@
 import pg from 'pg';
 import { shownStoreUrl } from '../../config/store-url.ts';
 import type { StoreAddress } from '../../schema/config.ts';
-import { fromWire, StoreClosedError, StoreReadError, StoreWriteError, toWire } from '../errors.ts';
+import {
+  fromWire,
+  StoreClosedError,
+  StoreOpenError,
+  StoreReadError,
+  StoreWriteError,
+  toWire,
+} from '../errors.ts';
 import type { GroupCounts } from '../group.ts';
+import type { Tenant } from '../model.ts';
 import { type Args, isWriteKind, type Kind, type Result, type WriteKind } from '../protocol.ts';
+import { type Seen, type SeenPlace, wentBack } from '../seen.ts';
 import { type Store, type StoreHealth, storeOver } from '../store.ts';
 import { getBundle, listBundles, putBundle } from './bundles.ts';
 import { recordWriter } from './commit.ts';
@@ -11,6 +20,7 @@ import { type Connection, clientConfig, connect, sqlOf } from './connect.ts';
 import { getDocument, listDocuments, putDocument, removeDocument } from './documents.ts';
 import { appendEvent } from './events.ts';
 import { isOfConnection, openFailure } from './failure.ts';
+import { fence, placeOf } from './fence.ts';
 import { groupWriter, type SingleKind } from './group.ts';
 import { checkpoints, eventsAfter, eventsAround, putCheckpoint } from './history.ts';
 import { listRuntimes, load, metaOf } from './load.ts';
@@ -30,8 +40,20 @@ export interface PostgresOptions {
   readonly clock: () => number;
   /** Bytes in use at most; then records fail with `STORE_FULL` until there is room. Null: no limit. */
   readonly maxBytes?: number | null;
+  /** By which a state that was put back is known, and then fenced. Absent: whatever is there is believed. */
+  readonly guard?: StateGuard;
 }
 
+export interface StateGuard {
+  readonly seen: Seen;
+  /** The deployment's own, whose log tells of the fence. */
+  readonly home: Tenant;
+  /** The database had gone back to `found` from what was seen, and is fenced now. */
+  readonly onFenced: (seen: SeenPlace, found: SeenPlace) => void;
+}
+
+const ANOTHER_STATE =
+  'it is another state than this process knows (a dump that was put back, a replica that lagged): restart Lemma, which takes it into use and fences it';
 const READERS = 4;
 const IDLE_MS = 30_000;
 
@@ -84,8 +106,12 @@ export async function openPostgres({
   node,
   clock,
   maxBytes = null,
+  guard,
 }: PostgresOptions): Promise<Store> {
   const shown = shownStoreUrl(address);
+  const lock = `lemma:order:${address.schema}`;
+  /** Whose state this process has in memory; null while it opens. */
+  let own: SeenPlace | null = null;
   const config = clientConfig(address, `lemma ${node}`);
   const open = async (): Promise<Connection> => {
     const connection = await connect(config);
@@ -95,11 +121,29 @@ export async function openPostgres({
       await connection.run(
         "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') IN ('off', 'local')",
       );
+      own = await settle(connection);
       return connection;
     } catch (error) {
       connection.end();
       throw error;
     }
+  };
+  /** The state that is there, fenced where it is older than what was seen: at the start, for memory holds no other yet. */
+  const settle = async (connection: Connection): Promise<SeenPlace> => {
+    const found = await placeOf(connection, node);
+    const last = guard?.seen.last() ?? null;
+    const older = last !== null && wentBack(last, found);
+    if (own !== null && (older || found.store_id !== own.store_id || found.epoch !== own.epoch))
+      throw new StoreOpenError('unusable', `${shown}: ${ANOTHER_STATE}`);
+    if (!older || guard === undefined) {
+      guard?.seen.mark(found);
+      return found;
+    }
+    await fence(connection, lock, guard.home, last, clock());
+    const fenced = await placeOf(connection, node);
+    guard.seen.mark(fenced);
+    guard.onFenced(last, found);
+    return fenced;
   };
   const first = await open().catch((error: unknown) => {
     throw openFailure(shown, error);
@@ -118,7 +162,7 @@ export async function openPostgres({
   const writes = writesOf(epoch);
   const group = groupWriter({
     session,
-    lock: `lemma:order:${address.schema}`,
+    lock,
     counts,
     handle: (sql, kind, args) => writes[kind](sql, args),
     records: async (sql, batches) => ((await quota.full(sql)) ? null : records.write(sql, batches)),
@@ -131,6 +175,7 @@ export async function openPostgres({
     try {
       const value = await group.write(kind, args);
       health = { writable: true, error: null };
+      if (guard !== undefined) seen(guard.seen, kind, value);
       return value;
     } catch (error) {
       if (error instanceof StoreWriteError) health = { writable: false, error: error.message };
@@ -138,10 +183,21 @@ export async function openPostgres({
     }
   }
 
+  /** Before anybody is told: what was acknowledged is what must not go back unseen. */
+  function seen(mark: Seen, kind: WriteKind, value: unknown): void {
+    const last = mark.last();
+    if (last === null) return;
+    if (kind === 'event') mark.mark({ ...last, ...(value as Result<'event'>) });
+    if (kind !== 'commit') return;
+    const { head } = value as Result<'commit'>;
+    if (head?.node === node) mark.mark({ ...last, record: head.seq });
+  }
+
   async function shut(): Promise<void> {
     await group.settled();
     session.close();
     await pool.end();
+    guard?.seen.close();
     health = { writable: false, error: 'The store is closed' };
   }
 

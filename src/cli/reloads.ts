@@ -1,0 +1,74 @@
+import type { App } from '../app.ts';
+import { ConfigError } from '../config/error.ts';
+import type { LoadedConfig, LoadOptions } from '../config/load.ts';
+import { type ConfigWatch, watchConfig } from '../config/watch.ts';
+import { watchBundles } from '../config/watch-bundles.ts';
+import { InputError } from '../reason.ts';
+import type { Call } from './command.ts';
+
+/** What takes a new configuration while it runs; bundles where it has some of its own. */
+export type Reloading = Pick<App, 'reload'> & Partial<Pick<App, 'reloadBundles'>>;
+
+/** One reload after the other, of the configuration or of the bundles; a bad one leaves what runs, and says so loudly. */
+export function reloads(
+  call: Call,
+  service: Reloading,
+  first: LoadedConfig,
+  options: LoadOptions,
+): Pick<ConfigWatch, 'close'> {
+  let running = first;
+  let last = Promise.resolve();
+  const { terminal } = call;
+  const say = (error: unknown, outcome: string) => {
+    const text = error instanceof Error ? error.message : String(error);
+    for (const line of [...text.split('\n'), outcome]) terminal.note(terminal.styleNote('red', line));
+  };
+  const refuse = (error: unknown) =>
+    say(error, `CONFIGURATION NOT RELOADED: revision ${running.revision} goes on`);
+  const take = async (loaded: LoadedConfig) => {
+    warn(call, loaded);
+    try {
+      await service.reload(loaded);
+      running = loaded;
+      bundles?.follow(loaded.config.bundles.source);
+      terminal.note(`Configuration reloaded: revision ${loaded.revision}`);
+    } catch (error) {
+      refuse(error instanceof InputError ? loaded.locateError(error) : error);
+    }
+  };
+  const takeBundles = async (reloadBundles: NonNullable<Reloading['reloadBundles']>) => {
+    try {
+      for (const { name, revision, sha256 } of await reloadBundles())
+        terminal.note(`Policy ${name} is now ${revision} (${sha256})`);
+    } catch (error) {
+      say(
+        error instanceof InputError ? running.locateError(error) : error,
+        'BUNDLES NOT RELOADED: the policies that run go on',
+      );
+    }
+  };
+  const inTurn = (act: () => unknown) => {
+    last = last.then(async () => void (await act()));
+  };
+  const { reloadBundles } = service;
+  const bundles =
+    reloadBundles === undefined
+      ? null
+      : watchBundles(first.config.bundles.source, () => inTurn(() => takeBundles(reloadBundles)));
+  const config = watchConfig({
+    ...options,
+    current: first,
+    onChange: (result) => inTurn(() => (result instanceof ConfigError ? refuse(result) : take(result))),
+  });
+  return {
+    close() {
+      bundles?.close();
+      config.close();
+    },
+  };
+}
+
+export function warn(call: Call, loaded: LoadedConfig): void {
+  for (const warning of loaded.warnings)
+    call.terminal.note(call.terminal.styleNote('yellow', `warning: ${warning}`));
+}
