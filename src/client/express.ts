@@ -4,16 +4,8 @@ import type { LemmaFacts } from './guard.ts';
 import type { ProtectOptions } from './options.ts';
 import { checkScope, type Protection, protect } from './protect.ts';
 
+export * from './backend.ts';
 export { keepBody } from './body.ts';
-export type { LemmaActor, LemmaFacts, Outcome } from './guard.ts';
-export type { LocalOptions, PdpOptions, PdpPlace, ProtectOptions, TrustOptions } from './options.ts';
-export type { ErrorAnswer } from './protect.ts';
-export {
-  configureTrust,
-  type Verification,
-  type VerifyOptions,
-  verifyCredentialWithTrust,
-} from './verify.ts';
 
 declare global {
   namespace Express {

@@ -5,15 +5,7 @@ import type { LemmaFacts } from './guard.ts';
 import type { ProtectOptions } from './options.ts';
 import { checkScope, protect } from './protect.ts';
 
-export type { LemmaActor, LemmaFacts, Outcome } from './guard.ts';
-export type { LocalOptions, PdpOptions, PdpPlace, ProtectOptions, TrustOptions } from './options.ts';
-export type { ErrorAnswer } from './protect.ts';
-export {
-  configureTrust,
-  type Verification,
-  type VerifyOptions,
-  verifyCredentialWithTrust,
-} from './verify.ts';
+export * from './backend.ts';
 
 declare module 'fastify' {
   interface FastifyRequest {

@@ -1,20 +1,13 @@
 import type { Reason } from '../reason.ts';
+import type { Actor } from '../schema/actor.ts';
 import type { AuthzRequest } from '../schema/request.ts';
 
-/** Who acts, from what was verified: never from another header. */
-export interface LemmaActor {
-  readonly subject: string;
-  readonly runtime_id: string;
-  readonly agent_id: string;
-  readonly workspace_id: string;
-  readonly run_id: string | null;
-  readonly scope: readonly string[];
-}
+export type { Actor as LemmaActor } from '../schema/actor.ts';
 
 /** What a handler finds as `request.lemma`. */
 export interface LemmaFacts {
   /** Null only where the PDP lets a route pass without a proof (`public`). */
-  readonly actor: LemmaActor | null;
+  readonly actor: Actor | null;
   /** Of the PDP's record; null where it was decided here, which keeps none. */
   readonly decision_id: string | null;
 }

@@ -1,7 +1,10 @@
 import type { Facts, Reason, ReasonCode } from '../reason.ts';
+import type { Actor } from './actor.ts';
 import type { Profile } from './common.ts';
 import type { PolicyInput } from './input.ts';
 import type { PolicyResult } from './result.ts';
+
+export type { Actor } from './actor.ts';
 
 export type Verdict = 'allow' | 'deny';
 /** How far a request came before its verdict. `answer` is the last look at kill and revocation. */
@@ -11,16 +14,6 @@ export interface BundleRef {
   readonly name: string;
   readonly revision: string;
   readonly sha256: string;
-}
-
-/** Who acts, from the signed chain only. */
-export interface Actor {
-  readonly subject: string;
-  readonly runtime_id: string;
-  readonly agent_id: string;
-  readonly workspace_id: string;
-  readonly run_id: string | null;
-  readonly scope: readonly string[];
 }
 
 /** A spent nonce: kept until `expires` (seconds), with the record in one commit. */
