@@ -168,6 +168,10 @@ describe('lemma doctor', () => {
     has(await found(session({ expires_at: '2026-01-02T00:00:00Z' })), 'session_expired');
   });
 
+  it('finds session_revoked, by what the control plane says of the token', async () => {
+    has(await found(session({ api_base: computer.state().control_plane })), 'session_revoked');
+  });
+
   it('finds session_elsewhere', async () => {
     has(await found(session({}), '--api-base', 'https://127.0.0.1:2'), 'session_elsewhere');
   });

@@ -1,12 +1,14 @@
 import { KeyFileError } from '../../../authority/secret-file.ts';
 import { ConfigError } from '../../../config/error.ts';
 import { type LoadedConfig, loadConfig } from '../../../config/load.ts';
+import type { SessionState } from '../../../schema/local-state.ts';
 import { type Call, textOption } from '../../command.ts';
+import { controlApiAt } from '../../control-api.ts';
 import { CliError } from '../../exit.ts';
 import { type FoundFirewall, findFirewall } from '../control-channel.ts';
 import { startDetached } from '../detach.ts';
 import { dataFolder, given, homeFolder, openHome } from '../folder.ts';
-import { baseFor } from '../place.ts';
+import { baseFor, ended, plainBase } from '../place.ts';
 import { findingsOf, statusIn } from '../posture.ts';
 import { chosenRuntime, type RuntimeFiles } from '../runtime-files.ts';
 import { readSession, removeFirewallState } from '../state.ts';
@@ -100,8 +102,29 @@ async function remoteAilments(
   if (base === null) return [];
   const keyed = given(call.env.LEMMA_API_KEY) || given(call.env.LEMMA_OPERATOR_KEY);
   const needed = given(named) && !keyed;
-  const sessions = sessionAilments(session, { base, needed, program: call.program });
+  const sessions = [
+    ...(await revokedAilments(session, call)),
+    ...sessionAilments(session, { base, needed, program: call.program }),
+  ];
   // Without any of these there is no control plane that anybody meant.
   const meant = given(named) || session !== null || firewall?.running === true;
   return meant ? [...(await controlPlaneAilments(base)), ...sessions] : sessions;
+}
+
+/** The token goes to the session's own control plane alone; one that does not answer says nothing about the session. */
+async function revokedAilments(session: SessionState | null, call: Call): Promise<Ailment[]> {
+  if (session === null || ended(session)) return [];
+  const { token, api_base } = session;
+  try {
+    await controlApiAt({ base: plainBase(api_base), token, as: 'the session' }, call).get(
+      '/api/wallet/session',
+    );
+    return [];
+  } catch (error) {
+    if (!(error instanceof CliError)) throw error;
+    if (error.data.status !== 401) return [];
+    const mend = `${call.program} session start --api-base ${api_base}`;
+    const message = `${api_base} does not know the session any more`;
+    return [{ code: 'session_revoked', severity: 'warning', message, mend }];
+  }
 }
