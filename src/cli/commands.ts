@@ -33,6 +33,11 @@ export const COMMANDS: readonly (Entry | Group)[] = [
     load: () => import('./safety-status.ts'),
   },
   {
+    name: 'doctor',
+    summary: 'What is wrong on this machine, and its mend',
+    load: () => import('./doctor.ts'),
+  },
+  {
     name: 'session',
     summary: 'Who commands here act for, at a control plane elsewhere',
     entries: [
