@@ -1,7 +1,10 @@
 import type { Command } from 'commander';
+import { hint } from '../config/nearest.ts';
+import { REASONS } from '../reason.ts';
 import { type Call, type Result, textOption } from './command.ts';
 import { misuse } from './exit.ts';
 import type { Ailment } from './local/doctor/ailment.ts';
+import { MEANINGS } from './local/doctor/codes.ts';
 import { examine } from './local/doctor/examine.ts';
 
 export function define(command: Command): void {
@@ -18,8 +21,7 @@ export function define(command: Command): void {
 /** What is wrong on this machine. Exit 0: nothing; 1 (`findings`): something remains. */
 export async function run(call: Call): Promise<Result> {
   const code = textOption(call.options, 'error');
-  if (code !== undefined && !/^[a-z][a-z0-9_]*$/.test(code))
-    throw misuse(`--error must be a code such as wallet_unlock_required, not "${code}"`);
+  const meaning = code === undefined ? null : meaningOf(code);
   const look = async () => (await examine(call)).filter((one) => code === undefined || one.code === code);
   let found = await look();
   const done: { code: string; ok: boolean; said: string }[] = [];
@@ -34,9 +36,29 @@ export async function run(call: Call): Promise<Result> {
       `${severity}  ${code}  ${message}`,
       `    ${mend}`,
     ]),
-    ...(findings.length === 0 ? ['Nothing is wrong'] : []),
+    ...(findings.length === 0
+      ? [meaning === null ? 'Nothing is wrong' : `Not found here: ${code}: ${meaning}`]
+      : []),
   ];
-  return { data: { findings, mended: done }, lines, ...(findings.length > 0 ? { failure: 'findings' } : {}) };
+  return {
+    data: { findings, mended: done, ...(meaning === null ? {} : { meaning }) },
+    lines,
+    ...(findings.length > 0 ? { failure: 'findings' } : {}),
+  };
+}
+
+/** Throws CliError (misuse) for what is no code: one that is mistyped must not look healthy. */
+function meaningOf(code: string): string {
+  const meaning = Object.hasOwn(MEANINGS, code) ? MEANINGS[code] : reasonMeaning(code);
+  if (meaning !== undefined) return meaning;
+  const near = hint(code, Object.keys(MEANINGS));
+  throw misuse(`--error: there is no finding "${code}"${near}`);
+}
+
+function reasonMeaning(code: string): string | undefined {
+  return Object.hasOwn(REASONS, code)
+    ? 'a request with the proof that lies here would be denied so'
+    : undefined;
 }
 
 async function mended({ code }: Ailment, fix: NonNullable<Ailment['fix']>) {

@@ -119,7 +119,7 @@ export const FIREWALL: Differences = {
   ...each('refused: 431', 'more than the 64 KiB of headers that the firewall takes', [
     'a credential of 64 KiB',
   ]),
-  ...each('refused: closed', 'a server without tunnels ends the connection', ['CONNECT']),
+  ...each('refused: 403', 'firewall.proxy names no such tunnel', ['CONNECT']),
   ...each('refused: 401', NO_BODY, ['another method']),
   ...each('allow', 'a firewall API has path prefixes, and this path is below one of them', [
     'an empty parameter',

@@ -4,7 +4,9 @@ import { chmodSync, mkdirSync, readFileSync, rmSync, statSync, symlinkSync, writ
 import { createServer } from 'node:http';
 import { type AddressInfo, createServer as createSocket } from 'node:net';
 import { join } from 'node:path';
+import { MEANINGS } from '../../../src/cli/local/doctor/codes.ts';
 import { toBase64url } from '../../../src/crypto/base64url.ts';
+import { REASONS } from '../../../src/reason.ts';
 import { type Laptop, laptop, upstream } from './laptop.ts';
 
 const AWAY = 'https://127.0.0.1:1';
@@ -23,9 +25,14 @@ describe('lemma doctor', () => {
     const proxy = `http://${computer.state().listen}`;
     return { HTTP_PROXY: proxy, HTTPS_PROXY: proxy };
   };
+  const seen = new Set<string>();
+  const noted = (codes: string[]) => {
+    for (const code of codes) seen.add(code);
+    return codes;
+  };
   const found = async (env: Record<string, string> = {}, ...args: string[]): Promise<string[]> => {
     const { data } = await computer.json(['doctor', ...args], { ...contained(), ...env });
-    return data.findings.map((one: { code: string }) => one.code);
+    return noted(data.findings.map((one: { code: string }) => one.code));
   };
   const without = async (name: string, write: (path: string) => void): Promise<string[]> => {
     const path = join(computer.home, name);
@@ -35,7 +42,7 @@ describe('lemma doctor', () => {
     try {
       write(path);
       const { data } = await computer.json(['doctor'], env);
-      return data.findings.map((one: { code: string }) => one.code);
+      return noted(data.findings.map((one: { code: string }) => one.code));
     } finally {
       rmSync(path, { force: true });
       writeFileSync(path, text, { mode: 0o600 });
@@ -53,8 +60,22 @@ describe('lemma doctor', () => {
     assert.deepEqual([code, error_code, data.findings[0].code], [1, 'findings', 'proxy_unset']);
   });
 
-  it('refuses an --error that is no code', async () => {
-    assert.equal((await computer.run(['doctor', '--error', 'No Code'])).code, 2);
+  it('refuses an --error that is no code, and names the nearest', async () => {
+    const { code, err } = await computer.run(['doctor', '--error', 'wallet_unlock_require']);
+    assert.equal(code, 2);
+    assert.match(err, /wallet_unlock_required/);
+  });
+
+  it('explains a code that is not found here', async () => {
+    const { code, out } = await computer.run(['doctor', '--error', 'clock_skew'], contained());
+    assert.equal(code, 0);
+    assert.match(out, /^Not found here: clock_skew: /);
+  });
+
+  it('takes localhost for the firewall that it is', async () => {
+    const port = computer.state().listen.split(':')[1];
+    const good = { ANTHROPIC_BASE_URL: `http://localhost:${port}/firewall/anthropic` };
+    assert.deepEqual(await found(good), []);
   });
 
   const environment: readonly [string, Record<string, string>][] = [
@@ -199,4 +220,11 @@ describe('lemma doctor', () => {
     socket.close();
     has(codes, 'control_channel_silent');
   }).timeout(20_000);
+
+  it('has a meaning for every code that it finds', () => {
+    assert.deepEqual(
+      [...seen].filter((code) => !Object.hasOwn(MEANINGS, code) && !Object.hasOwn(REASONS, code)),
+      [],
+    );
+  });
 });

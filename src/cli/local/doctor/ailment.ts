@@ -10,6 +10,8 @@ export interface Ailment {
   readonly severity: 'error' | 'warning';
   readonly message: string;
   readonly mend: string;
+  /** The file or folder that it is about, where a check of files found it. */
+  readonly path?: string;
   /** Mends it and says what was done. Only what loses nothing and lets nothing more through. */
   readonly fix?: () => string | Promise<string>;
 }

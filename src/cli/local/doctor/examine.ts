@@ -4,7 +4,7 @@ import { type LoadedConfig, loadConfig } from '../../../config/load.ts';
 import type { SessionState } from '../../../schema/local-state.ts';
 import { type Call, textOption } from '../../command.ts';
 import { controlApiAt } from '../../control-api.ts';
-import { CliError } from '../../exit.ts';
+import { CliError, EXIT } from '../../exit.ts';
 import { type FoundFirewall, findFirewall } from '../control-channel.ts';
 import { startDetached } from '../detach.ts';
 import { dataFolder, given, homeFolder, openHome } from '../folder.ts';
@@ -23,14 +23,29 @@ export async function examine(call: Call): Promise<Ailment[]> {
   const [home, data] = [homeFolder(call), dataFolder(call)];
   const found = fileAilments([home, data]);
   const note = (one: Ailment) => void found.push(one);
+  /** Modes and links are named already, with their mend. */
+  const noteUnlessNamed = (one: Ailment) => {
+    if (
+      one.code !== 'file_unsafe' ||
+      !found.some(({ path }) => path !== undefined && one.message.startsWith(path))
+    )
+      note(one);
+  };
   const loaded = await noting<LoadedConfig>(note, () =>
     loadConfig({ file: textOption(call.options, 'config'), flags: {}, env: call.env, cwd: call.folder }),
   );
-  const firewall = await noting<FoundFirewall | null>(note, () => findFirewall(home));
-  const runtime = await noting<RuntimeFiles | null>(note, () => chosenRuntime(call));
+  let readable = false;
+  const firewall = await noting<FoundFirewall | null>(noteUnlessNamed, async () => {
+    const one = await findFirewall(home);
+    readable = true;
+    return one;
+  });
+  const runtime = await noting<RuntimeFiles | null>(noteUnlessNamed, () => chosenRuntime(call));
   const facts: Examined = { call, home, data, firewall, runtime, loaded };
-  found.push(...(await firewallAilments(facts)), ...postureAilments(facts));
-  found.push(...proofAilments(runtime, call.program), ...(await remoteAilments(facts, note)));
+  // What could not be read says neither that a firewall runs nor that none does.
+  if (readable) found.push(...(await firewallAilments(facts)));
+  found.push(...postureAilments(facts).filter(({ code }) => readable || code !== 'firewall_not_running'));
+  found.push(...proofAilments(runtime, call.program), ...(await remoteAilments(facts, noteUnlessNamed)));
   found.push(...bypassAilments(call.env, statusIn(firewall)?.listen ?? null), ...diskAilments(home));
   return found;
 }
@@ -40,8 +55,12 @@ async function noting<T>(note: (one: Ailment) => void, read: () => T | Promise<T
   try {
     return await read();
   } catch (error) {
-    // `fileAilments` has named it already, with its mend.
-    if (error instanceof KeyFileError) return null;
+    if (error instanceof KeyFileError) {
+      const { path, message } = error;
+      note({ code: 'file_unsafe', severity: 'error', message, mend: `mend ${path} as that says` });
+      return null;
+    }
+    if (error instanceof CliError && error.exit === EXIT.misused) throw error;
     const known = error instanceof CliError || error instanceof ConfigError;
     if (!known) throw error;
     const code = error instanceof CliError ? error.code : 'config_invalid';

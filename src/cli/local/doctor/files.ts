@@ -30,6 +30,7 @@ function open(path: string, stats: Stats, mode: number, code: string): Ailment[]
   return [
     {
       code,
+      path,
       severity: 'error',
       message: `${path} is open to others (mode ${(stats.mode & 0o777).toString(8)})`,
       mend: `chmod ${wanted} ${path}; if others were here, replace the secrets in it`,
@@ -46,6 +47,7 @@ function open(path: string, stats: Stats, mode: number, code: string): Ailment[]
 function linked(path: string): Ailment {
   return {
     code: 'file_link',
+    path,
     severity: 'error',
     message: `${path} is a symbolic link`,
     mend: 'put the file or folder itself there',

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { statfsSync } from 'node:fs';
 import { createServer } from 'node:net';
-import { parseAddress } from '../../../config/address.ts';
+import { isLocal, parseAddress } from '../../../config/address.ts';
 import type { Environment } from '../../../config/environment.ts';
 import { given } from '../folder.ts';
 import type { Ailment } from './ailment.ts';
@@ -38,7 +38,7 @@ export function bypassAilments(env: Environment, listen: string | null): Ailment
       mend: `unset ${name} where agents start`,
     }),
   );
-  const bases = BASES.filter((name) => given(env[name]) && URL.parse(env[name])?.host !== listen).map(
+  const bases = BASES.filter((name) => given(env[name]) && !leadsTo(env[name], listen)).map(
     (name): Ailment => ({
       code: 'base_url_bypass',
       severity: 'warning',
@@ -47,6 +47,18 @@ export function bypassAilments(env: Environment, listen: string | null): Ailment
     }),
   );
   return [...keys, ...bases];
+}
+
+/** Whether a URL is one of the firewall's own: this machine by any name, its port, a path that it serves. */
+function leadsTo(text: string, listen: string | null): boolean {
+  const url = URL.parse(text);
+  const address = listen === null ? null : parseAddress(listen);
+  if (url === null || address?.kind !== 'tcp' || url.protocol !== 'http:') return false;
+  const host = url.hostname.replace(/^\[|\]$/g, '');
+  const port = Number(url.port === '' ? 80 : url.port);
+  return (
+    isLocal({ kind: 'tcp', host, port }) && port === address.port && /^\/firewall\/[^/]/.test(url.pathname)
+  );
 }
 
 export function diskAilments(folder: string): Ailment[] {
