@@ -179,6 +179,7 @@ async function compose(
       { restored_at: new Date(snapshot.fenced_at).toISOString(), epoch: snapshot.last.epoch },
       'this state was restored from a backup: proofs issued before that are denied (revoked)',
     );
+  if (options.clock === undefined) await secondAfter(snapshot.fenced_at);
   const feed = await carriers(config);
   stops.push(() => feed.close());
   let signer: (() => FeedKey) | null = null;
@@ -565,6 +566,13 @@ async function compose(
     },
     stop,
   };
+}
+
+/** Proofs count whole seconds, and a fence covers the one that it was made in: what is issued then would be behind it. */
+async function secondAfter(fencedAt: number | null): Promise<void> {
+  if (fencedAt === null) return;
+  const left = (Math.floor(fencedAt / 1000) + 1) * 1000 - Date.now();
+  if (left > 0 && left <= 1000) await new Promise((resolve) => setTimeout(resolve, left));
 }
 
 /** The streams of this process, and Redis where there is one: nodes hear sooner of what comes first. */

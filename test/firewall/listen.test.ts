@@ -1,4 +1,4 @@
-import { deepEqual, equal, ok, rejects, throws } from 'node:assert/strict';
+import { deepEqual, equal, ok, rejects } from 'node:assert/strict';
 import { once } from 'node:events';
 import { chmodSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
@@ -184,7 +184,7 @@ describe('firewall: start, replace and close', () => {
   it('serves the apis that replace the first', async () => {
     const upstream = await startUpstream();
     const { port, firewall } = await start([api()]);
-    firewall.replace({ apis: [api({ id: 'other', base_url: upstream.url })] });
+    await firewall.replace({ apis: [api({ id: 'other', base_url: upstream.url })] });
     const answers = [
       await send({ port, path: '/firewall/other/a' }),
       await send({ port, path: '/firewall/docs/a' }),
@@ -198,7 +198,7 @@ describe('firewall: start, replace and close', () => {
   it('keeps the running apis where their replacement is refused', async () => {
     const upstream = await startUpstream();
     const { port, firewall } = await start([api({ base_url: upstream.url })]);
-    throws(() => firewall.replace({ apis: [api({ path_prefixes: ['/*'] })] }), InputError);
+    await rejects(firewall.replace({ apis: [api({ path_prefixes: ['/*'] })] }), InputError);
     equal((await send({ port, path: '/firewall/docs/a' })).status, 200);
   });
 

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { type Append, NonceSpentError } from '../../src/decision-log/log.ts';
+import { countedBy } from '../../src/gate/budget.ts';
 import { decide, type Pdp } from '../../src/pdp/decide.ts';
 import { createChainCache } from '../../src/proof/cache.ts';
 import { isReasonCode } from '../../src/reason.ts';
@@ -286,14 +287,17 @@ describe('decide, in process', () => {
       return { budget: record.input?.budget, counted: appended[0]?.how.budget };
     };
 
+    const countedOf = (link: { id: string } | undefined) =>
+      countedBy({ org: 'acme', env: 'prod', lemmaId: link?.id ?? '' });
+
     it('of the runtime and of the run, each until its end', async () => {
       const links = withRun(10, { budget: { operations: 5 } });
       const [, , runtime, run] = links;
       assert.deepEqual(await used(bearing(links)), {
         budget: { limit: 5, used: 1 },
         counted: [
-          { lemma_id: runtime?.id, used_delta: 1, expires_at: runtime?.expires_at },
-          { lemma_id: run?.id, used_delta: 1, expires_at: run?.expires_at },
+          { lemma_id: countedOf(runtime), used_delta: 1, expires_at: runtime?.expires_at },
+          { lemma_id: countedOf(run), used_delta: 1, expires_at: run?.expires_at },
         ],
       });
     });

@@ -333,7 +333,7 @@ describe('how a node follows its control plane', () => {
       await pass(1);
       const [first, second] = asked;
       const { nonce: _, ...rest } = second ?? assert.fail();
-      assert.deepEqual(rest, { node: 'n1', epoch: 7, seq: 10, version: '0.1' });
+      assert.deepEqual(rest, { node: 'n1', instance: 'i'.repeat(22), epoch: 7, seq: 10, version: '0.1' });
       assert.notEqual(first?.nonce, second?.nonce);
     });
 
@@ -581,7 +581,7 @@ describe('how a node follows its control plane', () => {
     it('asks for a lease there, and listens from there', async () => {
       const { asked, stream, pass } = await moved(() => signed());
       const { nonce: _, ...question } = asked.at(-1) ?? assert.fail();
-      assert.deepEqual(question, { node: 'n1', epoch: 8, seq: 3, version: '0.1' });
+      assert.deepEqual(question, { node: 'n1', instance: 'i'.repeat(22), epoch: 8, seq: 3, version: '0.1' });
       await pass(200);
       assert.deepEqual(stream().from, { epoch: 8, seq: 3 });
     });

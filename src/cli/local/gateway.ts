@@ -65,7 +65,7 @@ export async function planGateway(call: Call): Promise<Plan> {
     session !== null || (said.control !== null && call.options.embedded !== true) ? 'node' : 'embedded';
   const usual =
     mode === 'node'
-      ? { data: join(homeFolder(call), 'node'), ...identityOf(session) }
+      ? { data: join(homeFolder(call), 'node'), node: besideOf(said.node), ...identityOf(session) }
       : { data: dataFolder(call), 'listen.control': await controlAddress() };
   const example = said.firewall === null ? await startExample() : null;
   try {
@@ -78,6 +78,11 @@ export async function planGateway(call: Call): Promise<Plan> {
     await example?.close();
     throw error;
   }
+}
+
+/** A name of its own: the control plane, or a decision node, may run on this machine under the machine's. */
+function besideOf(machine: string): string {
+  return `${machine.slice(0, 54)}-firewall`;
 }
 
 /** @throws InputError, located in the configuration as ConfigError */
