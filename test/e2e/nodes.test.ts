@@ -96,7 +96,7 @@ describe('decision nodes beside one control plane', function () {
       });
       const answer = await kill(id);
       killed.at = performance.now();
-      assert.equal(answer.enforced, true);
+      assert.equal(answer.enforced, true, JSON.stringify([count, answer]));
       assert.deepEqual(answer.nodes.map(({ node }) => node).sort(), NODES);
       await Promise.all(load);
     }
