@@ -23,6 +23,7 @@ import type { McpServer, McpTool } from '../../schema/mcp.ts';
 import type { HeaderLine } from '../../schema/request.ts';
 import { sendFailure } from '../answer.ts';
 import type { Exchanges } from '../exchange.ts';
+import { receivedOf } from '../permit.ts';
 import { readHead } from '../read-head.ts';
 import { createToolbox, type Toolbox } from './toolbox.ts';
 import { createMcpUpstream } from './upstream.ts';
@@ -110,7 +111,7 @@ async function answer(stand: Stand, http: Http, options: McpFrontOptions): Promi
   const head = await readHead(incoming, MESSAGE_LIMIT).catch(() => null);
   if (head === null) return;
   if (!head.complete) return refuse(outgoing, 413, null, INVALID_REQUEST, 'the message is too large');
-  const received = receivedOf(http, head.bytes);
+  const received = receivedOf(incoming, http.lines, head);
   const message = incoming.method === 'POST' ? messageIn(head.bytes) : {};
   if (message === null) return refuse(outgoing, 400, null, PARSE_ERROR, 'the body is no JSON object');
 
@@ -169,18 +170,6 @@ function messageIn(bytes: Buffer): Message | null {
 /** Calls are decided on by their tool; notifications and pings do nothing. */
 function isDecidedOn({ id, method }: Message): boolean {
   return id !== undefined && method !== undefined && method !== 'tools/call' && method !== 'ping';
-}
-
-function receivedOf({ incoming, lines }: Http, body: Buffer): Received {
-  return {
-    method: incoming.method ?? '',
-    target: incoming.url ?? '',
-    host: incoming.headers.host ?? '',
-    protocol: `HTTP/${incoming.httpVersion}`,
-    headers: lines,
-    body: { seen: body.length > 0 ? body : null, partial: false, size: body.length },
-    address: incoming.socket.remoteAddress ?? '',
-  };
 }
 
 function serverFor(stand: Stand, occasion: Occasion, options: McpFrontOptions): Server {
