@@ -144,6 +144,18 @@ describe('a service whose store is a PostgreSQL', () => {
     });
   });
 
+  it('makes nothing anew in a database that was emptied under it', async () => {
+    const service = await start();
+    await server.putBack(url, '');
+    const { body } = await service.control('/api/wallet/runtimes/bot-1/contain', {});
+    const client = new pg.Client(url);
+    await client.connect();
+    const { rows } = await client
+      .query("SELECT count(*)::int AS schemas FROM pg_namespace WHERE nspname = 'lemma'")
+      .finally(() => client.end());
+    assert.deepEqual([body.durable === true, rows], [false, [{ schemas: 0 }]], JSON.stringify(body));
+  });
+
   it('shows its password nowhere', async () => {
     const service = await start();
     const password = new URL(url).password;

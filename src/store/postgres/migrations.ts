@@ -102,11 +102,11 @@ export const SCHEMA_VERSION = MIGRATIONS.length;
 
 /**
  * Brings the database to `SCHEMA_VERSION` in one transaction, under a lock: of nodes that start together one migrates, the
- * others wait and find it done. A new one is born at `now` (ms).
+ * others wait and find it done. A new one is born at `now` (ms); null: only one that is there will do.
  *
- * Throws `StoreOpenError`: a newer schema, somebody else's tables, an old server, or a database that is not UTF-8.
+ * Throws `StoreOpenError`: a newer schema, somebody else's tables, an old server, a database that is not UTF-8, or none there.
  */
-export async function migrate(sql: Sql, schema: string, shown: string, now: number): Promise<void> {
+export async function migrate(sql: Sql, schema: string, shown: string, now: number | null): Promise<void> {
   await checkServer(sql, shown);
   await sql.run('BEGIN');
   try {
@@ -118,7 +118,12 @@ export async function migrate(sql: Sql, schema: string, shown: string, now: numb
         `${shown} was written by a newer Lemma (schema ${from}; this one knows up to ${SCHEMA_VERSION}): update Lemma, or restore a dump from before`,
       );
     }
-    if (from === 0) await found(sql, schema, now);
+    if (from === 0 && now === null)
+      throw new StoreOpenError(
+        'unusable',
+        `${shown} holds nothing any more: put it back, then restart this process`,
+      );
+    if (from === 0 && now !== null) await found(sql, schema, now);
     for (const text of MIGRATIONS.slice(from)) await sql.run(text);
     if (from < SCHEMA_VERSION)
       await sql.run("UPDATE meta SET value = $1 WHERE key = 'schema'", [String(SCHEMA_VERSION)]);

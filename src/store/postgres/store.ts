@@ -116,7 +116,8 @@ export async function openPostgres({
   const open = async (): Promise<Connection> => {
     const connection = await connect(config);
     try {
-      await migrate(connection, address.schema, shown, clock());
+      // Once it is open, what it connects to again may be one that is just being put back: not a place to make anew.
+      await migrate(connection, address.schema, shown, own === null ? clock() : null);
       await holdNode(connection, address.schema, node, shown);
       await connection.run(
         "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') IN ('off', 'local')",
