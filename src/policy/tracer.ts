@@ -1,6 +1,6 @@
 import { DATA_FILE } from '../schema/bundle.ts';
 import { type Bundle, entrypointOf } from './bundle.ts';
-import type { Evaluated } from './compiler/answers.ts';
+import type { Answer, ClauseTold, ExplainRequest } from './compiler/answers.ts';
 import { readCapabilities } from './compiler/capabilities.ts';
 import {
   type Compiler,
@@ -17,7 +17,9 @@ export interface Traced {
   readonly evaluator: string | null;
   /** As `opa eval --explain` prints them. */
   readonly lines: readonly string[];
-  /** There were more lines. */
+  /** What became of each rule, in OPA's order; null where that was not asked for. */
+  readonly clauses: readonly ClauseTold[] | null;
+  /** There were more lines, or rules. */
   readonly cut: boolean;
   /** What the policy answered; undefined where it had no answer, or nothing was evaluated. */
   readonly value: unknown;
@@ -30,8 +32,11 @@ export interface Traced {
  * process that ends once it idles. Nothing is thrown: what goes wrong is in `error`.
  */
 export interface Tracer {
-  /** @param input JSON text */
-  trace(bundle: Bundle, input: string, mode: TraceMode): Promise<Traced>;
+  /**
+   * @param input JSON text
+   * @param mode `rules`: what became of each rule, instead of lines
+   */
+  trace(bundle: Bundle, input: string, mode: TraceMode | 'rules'): Promise<Traced>;
   close(): Promise<void>;
 }
 
@@ -61,15 +66,22 @@ export function createTracer(options: TracerOptions = {}): Tracer {
     await ended?.close();
   }
 
-  async function evaluate(bundle: Bundle, input: string, mode: TraceMode): Promise<Traced> {
+  async function evaluate(bundle: Bundle, input: string, mode: TraceMode | 'rules'): Promise<Traced> {
     compiler ??= await openCompiler(options.compiler);
     if (closed) return untraced('the service is stopping');
     const { version } = compiler;
-    const request = { files: evaluatedFiles(bundle), query: decisionQuery(bundle), input, trace: mode };
-    // Nothing says that a bundle's Rego is what its module was made of: it gets no network here either.
-    const capabilities = await readCapabilities();
-    const answer = await compiler.eval({ ...request, capabilities, timeLimitMs, bounds: BOUNDS });
-    if (answer.ok) return tracedOf(answer.result, version);
+    const request = {
+      files: evaluatedFiles(bundle),
+      query: decisionQuery(bundle),
+      input,
+      // Nothing says that a bundle's Rego is what its module was made of: it gets no network here either.
+      capabilities: await readCapabilities(),
+      timeLimitMs,
+      bounds: BOUNDS,
+    };
+    const answer =
+      mode === 'rules' ? await clausesOf(compiler, request) : await linesOf(compiler, request, mode);
+    if (answer.ok) return { evaluator: `OPA ${version}`, error: null, ...answer.result };
     // What a hostile policy has grown is given back at once.
     await end();
     return untraced(answer.errors[0]?.message ?? 'OPA evaluated nothing');
@@ -117,11 +129,23 @@ export function decisionQuery({ name }: Bundle): string {
 
 /** Nothing to be seen, and why. */
 export function untraced(error: string): Traced {
-  return { evaluator: null, lines: [], cut: false, value: undefined, error };
+  return { evaluator: null, lines: [], clauses: null, cut: false, value: undefined, error };
 }
 
-function tracedOf({ trace, traceCut, value }: Evaluated, version: string): Traced {
-  return { evaluator: `OPA ${version}`, lines: trace, cut: traceCut, value, error: null };
+type Seen = Answer<Omit<Traced, 'evaluator' | 'error'>>;
+
+async function linesOf(compiler: Compiler, request: ExplainRequest, mode: TraceMode): Promise<Seen> {
+  const answer = await compiler.eval({ ...request, trace: mode });
+  if (!answer.ok) return answer;
+  const { trace, traceCut, value } = answer.result;
+  return { ...answer, result: { lines: trace, clauses: null, cut: traceCut, value } };
+}
+
+async function clausesOf(compiler: Compiler, request: ExplainRequest): Promise<Seen> {
+  const answer = await compiler.explain(request);
+  if (!answer.ok) return answer;
+  const { rules, cut, value } = answer.result;
+  return { ...answer, result: { lines: [], clauses: rules, cut, value } };
 }
 
 function isEvaluated(path: string): boolean {
