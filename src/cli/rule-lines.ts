@@ -82,7 +82,8 @@ function notesOf({ would, evaluated, held }: TracedRule): string[] {
     evaluated > 1 ? [held === 0 ? `looked at ${evaluated} times` : `held ${held} of ${evaluated} times`] : [];
   if (would === null) return times;
   const said = would.allow ? 'allowed' : `denied: ${would.reasons.join(', ')}`;
-  return [`had it held, the policy would have ${said}`, ...times];
+  const given = would.given === 'at' ? 'had it held' : 'had it held, and the rest of the rule';
+  return [`${given}, the policy would have ${said}`, ...times];
 }
 
 function wrapped(text: string, room: number): string[] {
@@ -134,7 +135,7 @@ function annotated(
   const marks = line.values.map((value) => ({ column: shown.columnOf(value.column), text: saidOf(value) }));
   const focus = failed === null ? (marks[0]?.column ?? 0) : shown.columnOf(failed.column);
   // A line that is too long is shown around what is told of it.
-  const from = shown.width <= room ? 0 : Math.max(0, Math.min(focus - CONTEXT, shown.width - room));
+  const from = shown.width <= room ? 0 : Math.max(0, focus - CONTEXT);
   const text = shown.width <= room ? shown.text : windowed(shown.text, shown.width, from, room);
   const inside = ({ column, text: said }: Mark) =>
     column >= from && column - from + HOOK.length + widthOf(said) <= room;

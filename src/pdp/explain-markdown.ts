@@ -54,7 +54,7 @@ function ruleText(rule: TracedRule): string {
     ...(would === null
       ? []
       : [
-          `Had it held, the policy would have ${would.allow ? 'allowed' : `denied: ${would.reasons.map(code).join(', ')}`}.`,
+          `Had it held${would.given === 'at' ? '' : ', and the rest of the rule'}, the policy would have ${would.allow ? 'allowed' : `denied: ${would.reasons.map(code).join(', ')}`}.`,
         ]),
     ...(values.length === 0
       ? []

@@ -3,7 +3,7 @@ import type { TracedRule } from '../schema/api-explain.ts';
 import type { DecisionRecord } from '../schema/decision.ts';
 
 /** What a policy said, as far as an explanation compares it. */
-type Said = NonNullable<TracedRule['would']>;
+type Said = Omit<NonNullable<TracedRule['would']>, 'given'>;
 
 /**
  * What became of each rule, what decided first: the rules that gave the reasons, and the decision itself; then those
@@ -54,11 +54,14 @@ function saidBy(answer: unknown): Said | null {
 }
 
 function ruleOf(clause: ClauseTold, said: Said | null): TracedRule {
-  const { only_last: onlyLast, would, ...rest } = clause;
-  const told = { ...rest, would: saidBy(would), values: [...clause.values] };
+  const { only_last: onlyLast, would: answer, given = 'at', ...rest } = clause;
+  const told = { ...rest, values: [...clause.values] };
   if (clause.held > 0) return { ...told, would: null, outcome: 'fired' };
-  const failed: TracedRule = { ...told, outcome: 'failed' };
-  return onlyLast || isDecisive(failed, said) ? { ...failed, outcome: 'nearly' } : failed;
+  const other = saidBy(answer);
+  const would = other === null ? null : { given, ...other };
+  const failed: TracedRule = { ...told, would, outcome: 'failed' };
+  const near = onlyLast || (given === 'at' && isDecisive(failed, said));
+  return near ? { ...failed, outcome: 'nearly' } : failed;
 }
 
 const RANK = { reason: 0, decision: 100, decisive: 101, fired: 102, nearly: 103, failed: 104 } as const;

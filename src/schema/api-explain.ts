@@ -14,11 +14,15 @@ const place = {
   text: { type: 'string', maxLength: 201, description: 'Of the source; a longer one ends with …' },
 } as const;
 
-const said = {
+const would = {
   type: ['object', 'null'],
   additionalProperties: false,
-  required: ['allow', 'reason', 'reasons'],
+  required: ['given', 'allow', 'reason', 'reasons'],
   properties: {
+    given: {
+      enum: ['at', 'rest'],
+      description: '`at` held; or also the rest of the rule, where `at` alone would change nothing',
+    },
     allow: { type: 'boolean' },
     reason: { type: 'string' },
     reasons: { type: 'array', items: { type: 'string' } },
@@ -72,9 +76,9 @@ export const tracedRuleSchema = {
       description: 'The expression that failed furthest on; the head of a rule that fired',
     },
     would: {
-      ...said,
+      ...would,
       description:
-        'What the policy would have said, had `at` held; null where that cannot be said, or the rule fired',
+        'What the policy would have said, had it held; null where that cannot be said, or the rule fired',
     },
     values: {
       type: 'array',

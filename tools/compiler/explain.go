@@ -29,7 +29,9 @@ type ExplainedRule struct {
 	// All others of its expressions held, one at least.
 	OnlyLast bool `json:"only_last"`
 	// The answer, had what failed held; absent where that cannot be said.
-	Would  any     `json:"would,omitempty"`
+	Would any `json:"would,omitempty"`
+	// What is taken to have held for that: `at`, or the rest of the rule with it.
+	Given  string  `json:"given,omitempty"`
 	Values []Value `json:"values"`
 }
 
@@ -87,7 +89,7 @@ func explain(r *Request) (any, error) {
 	for i, each := range found {
 		rules[i] = r.explained(each, known)
 	}
-	evaluation.flipEach(found, rules)
+	evaluation.flipEach(found, rules, answer)
 	return map[string]any{
 		"results": results,
 		"rules":   rules,
@@ -104,6 +106,7 @@ type evaluation struct {
 	input    *ast.Term
 	query    ast.Body
 	budget   *budget
+	flips    int
 }
 
 // budget bounds what cannot be interrupted otherwise: nothing runs beside an evaluation here.

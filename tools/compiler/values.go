@@ -31,7 +31,7 @@ func valuesOfTerm(values []captured, term *ast.Term, expr *ast.Expr, event *topd
 	ast.WalkTerms(term, func(each *ast.Term) bool {
 		switch value := each.Value.(type) {
 		case ast.Var:
-			if each.Location == nil || value.IsWildcard() || value.Equal(ast.DefaultRootDocument.Value) {
+			if each.Location == nil || value.IsWildcard() || isRoot(each) {
 				return true
 			}
 			if plugged := event.Plug(each); plugged.IsGround() {
@@ -44,7 +44,8 @@ func valuesOfTerm(values []captured, term *ast.Term, expr *ast.Expr, event *topd
 			if known, is := valueOfRef(each, expr, event); is {
 				values = append(values, known)
 			}
-			return true
+			// That of a `some` has no place of its own, but its variables have.
+			return each.Location != nil
 		case *ast.ArrayComprehension, *ast.SetComprehension, *ast.ObjectComprehension:
 			return true
 		}
@@ -55,12 +56,20 @@ func valuesOfTerm(values []captured, term *ast.Term, expr *ast.Expr, event *topd
 
 // valueOfRef asks for what stands at the root `data` later: it may take an evaluation.
 func valueOfRef(term *ast.Term, expr *ast.Expr, event *topdown.Event) (captured, bool) {
-	plugged := event.Plug(term)
-	ref, is := plugged.Value.(ast.Ref)
-	if !is || term.Location == nil || !plugged.IsGround() {
+	ref, is := event.Plug(term).Value.(ast.Ref)
+	if !is {
 		return captured{}, false
 	}
 	found := captured{at: term.Location}
+	if found.at == nil {
+		ref, found.at = term.Value.(ast.Ref), term.Value.(ast.Ref)[0].Location
+	}
+	if prefix := ref.GroundPrefix(); term.Location == nil || len(prefix) < len(ref) {
+		if found.at == nil || !isNarrow(prefix) {
+			return captured{}, false
+		}
+		ref, found.text = prefix, prefix.String()
+	}
 	if ref.HasPrefix(ast.InputRootRef) && (expr == nil || len(expr.With) == 0) {
 		if event.Input() != nil {
 			if value, err := event.Input().Value.Find(ref[1:]); err == nil {
@@ -81,6 +90,18 @@ func valueOfRef(term *ast.Term, expr *ast.Expr, event *topdown.Event) (captured,
 		found.asked = found.asked.IncludeWith(with.Target, value)
 	}
 	return found, true
+}
+
+// isNarrow tells a value from all of the input, and a rule from its package.
+func isNarrow(prefix ast.Ref) bool {
+	if prefix.HasPrefix(ast.InputRootRef) {
+		return len(prefix) > 1
+	}
+	return len(prefix) > 3
+}
+
+func isRoot(term *ast.Term) bool {
+	return term.Equal(ast.DefaultRootDocument) || term.Equal(ast.InputRootDocument)
 }
 
 var askedVar = ast.VarTerm("asked")
@@ -174,6 +195,9 @@ func (r *Request) explained(w *watched, known map[*ast.Expr]*ast.Term) Explained
 			value = found
 		}
 		place := placeIn(text, each.at)
+		if each.text != "" {
+			place.Text = cut(each.text, textLength)
+		}
 		key := fmt.Sprint(place.Line, " ", place.Text)
 		if seen[key] || len(explained.Values) == mostValues {
 			continue

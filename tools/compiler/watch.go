@@ -40,6 +40,8 @@ type captured struct {
 	at    *ast.Location
 	value *ast.Term
 	asked *ast.Expr
+	// What it is the value of, where that is less than stands there.
+	text string
 }
 
 func newWatcher(budget *budget) *watcher {

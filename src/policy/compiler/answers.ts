@@ -179,6 +179,8 @@ export interface ClauseTold {
   readonly only_last: boolean;
   /** The answer, had what failed held; absent where that cannot be said. */
   readonly would?: unknown;
+  /** For which `at` is taken to hold, or the rest of the rule as well: that where `at` alone changes nothing. */
+  readonly given?: 'at' | 'rest';
   /** Null: undefined. */
   readonly values: readonly (PlaceTold & { readonly value: string | null })[];
 }
