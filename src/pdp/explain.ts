@@ -29,7 +29,7 @@ export interface Trace extends Omit<Traced, 'value' | 'clauses'> {
   readonly rules: readonly TracedRule[] | null;
   /** Whether OPA's result is the recorded one; null where one of them is missing. */
   readonly equal: boolean | null;
-  /** The same in a word, which nobody reads over. */
+  /** `different` also where OPA has no answer at all; null where there is no trace, or no recorded result. */
   readonly traced: 'equal' | 'different' | null;
 }
 
@@ -102,6 +102,7 @@ export async function explain(
   const { bundle, failed } = verdict;
   const failedLink = failed?.facts.link;
   const tenant = { org: verdict.org, env: verdict.env };
+  const again = bundle === null ? null : await evaluateAgain(lines.at(-1) ?? '', verdict, bundle, deps);
   return {
     decision_id: verdict.decision_id,
     verdict: verdict.verdict,
@@ -110,8 +111,8 @@ export async function explain(
     summary: summaryOf(verdict),
     failed,
     rules: bundle === null ? [] : await rulesOf(verdict, bundle, deps),
-    evaluated_again: bundle === null ? null : await evaluateAgain(lines.at(-1) ?? '', verdict, bundle, deps),
-    policy_today: bundle === null ? null : await policyToday(lines.at(-1) ?? '', verdict, bundle, deps),
+    evaluated_again: again,
+    policy_today: await policyToday(lines.at(-1) ?? '', verdict, again, deps),
     trace: trace === undefined ? null : await traceOf(lines.at(-1) ?? '', verdict, trace, deps),
     chain: (verdict.links ?? []).map((link, index) => ({ ...link, failed: index === failedLink })),
     bundle: bundle === null ? null : { ...bundle, rego: await regoOf(bundle, deps) },
@@ -187,16 +188,17 @@ async function evaluateAgain(
 
 async function policyToday(
   line: string,
-  { input, result }: DecisionRecord,
-  { name }: BundleRef,
+  { input, result, bundle: then }: DecisionRecord,
+  again: Explanation['evaluated_again'],
   { policies }: ExplainDeps,
 ): Promise<PolicyToday | null> {
-  const profile = PROFILES.find((one) => one === name);
-  if (input === null || profile === undefined) return null;
+  const profile = PROFILES.find((one) => one === then?.name);
+  if (input === null || profile === undefined || again === null) return null;
   let bundle: BundleRef | null = null;
   try {
     const { engine, ref } = policies.active(profile);
     bundle = ref;
+    if (ref.sha256 === then?.sha256) return { bundle, ...again };
     const inputJson = inputIn(line, input);
     if (inputJson === null) return { bundle, result: null, equal: false, error: UNREADABLE };
     const today = await engine.decide(new TextEncoder().encode(inputJson), result === null);
@@ -226,7 +228,8 @@ async function traceOf(
   const { value, clauses, ...made } = await traceAgain(line, record, mode, deps);
   const both = value !== undefined && record.result !== null;
   const equal = both ? isSame(value, record.result) : null;
-  const traced = equal === null ? null : equal ? 'equal' : 'different';
+  const comparable = made.error === null && record.result !== null;
+  const traced = comparable ? (equal === true ? 'equal' : 'different') : null;
   const rules = clauses === null ? null : tracedRules(clauses, decisionPath(record.bundle), value);
   return { mode, ...made, rules, equal, traced };
 }

@@ -28,7 +28,7 @@ export interface Traced {
 }
 
 /**
- * Traces on behalf of a running service, apart from its decisions: one at a time, bounded in time and size, in a
+ * Traces on behalf of a running service, apart from its decisions: one at a time (a few wait), bounded in time and size, in a
  * process that ends once it idles. Nothing is thrown: what goes wrong is in `error`.
  */
 export interface Tracer {
@@ -49,13 +49,15 @@ export interface TracerOptions {
 const TIME_LIMIT_MS = 5_000;
 const IDLE_MS = 60_000;
 const BOUNDS = { traceLines: 2_000, lineLength: 400, bytes: 2 << 20 } as const;
+const MOST_WAITING = 4;
 /** Rego, data and input are handed over on the event loop of the service. */
 const MOST_SOURCES = 2 << 20;
 
 export function createTracer(options: TracerOptions = {}): Tracer {
   const { timeLimitMs = TIME_LIMIT_MS, idleMs = IDLE_MS } = options;
   let compiler: Compiler | undefined;
-  let busy = false;
+  let asked = 0;
+  let before: Promise<unknown> = Promise.resolve();
   let closed = false;
   let idle: NodeJS.Timeout | undefined;
 
@@ -90,22 +92,27 @@ export function createTracer(options: TracerOptions = {}): Tracer {
   return {
     async trace(bundle, input, mode) {
       if (closed) return untraced('the service is stopping');
-      if (busy) return untraced('another trace is being made: ask again in a moment');
+      if (asked > MOST_WAITING)
+        return untraced('other traces are being made, and some wait: ask again in a moment');
+      if (![...bundle.files.keys()].some(isRego))
+        return untraced('the bundle holds no Rego, only what was compiled of it');
       if (sizeOf(bundle) + input.length > MOST_SOURCES) {
         return untraced(
           `more than ${MOST_SOURCES} bytes of Rego, data and input are not traced here: \`lemma policy eval --bundle --trace\` does`,
         );
       }
-      busy = true;
+      asked++;
       clearTimeout(idle);
       try {
-        return await evaluate(bundle, input, mode);
+        const traced = before.then(() => evaluate(bundle, input, mode));
+        before = traced.catch(() => undefined);
+        return await traced;
       } catch (cause) {
         if (cause instanceof CompilerUnavailable) return untraced(cause.message);
         return untraced(`the evaluator failed: ${cause instanceof Error ? cause.message : String(cause)}`);
       } finally {
-        busy = false;
-        idle = setTimeout(() => void end(), idleMs).unref();
+        asked--;
+        if (asked === 0 && !closed) idle = setTimeout(() => void end(), idleMs).unref();
       }
     },
     async close() {

@@ -225,7 +225,7 @@ const trace = {
     },
     traced: {
       enum: ['equal', 'different', null],
-      description: 'The same in a word: `different` means that the trace is of another result',
+      description: '`different`: the trace is of another result than the record, or of none',
     },
     error: { type: ['string', 'null'], description: 'Why there is no trace' },
   },

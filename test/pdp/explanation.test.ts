@@ -300,7 +300,7 @@ describe('explain, in process', () => {
           error: null,
           rules: null,
           equal,
-          traced: equal === null ? null : equal ? 'equal' : 'different',
+          traced: equal === true ? 'equal' : 'different',
         });
       });
     }

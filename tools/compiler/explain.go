@@ -171,7 +171,7 @@ func (e *evaluation) ask(query ast.Body, tracer topdown.QueryTracer) (*ast.Term,
 		WithEarlyExit(false).
 		Run(context.Background())
 	if topdown.IsCancel(err) {
-		return nil, &ast.Error{Code: "step_limit", Message: fmt.Sprintf("it took more than %d steps", mostSteps)}
+		return nil, &ast.Error{Code: "step_limit", Message: fmt.Sprintf("the evaluation took more than %d steps, and is not told for that", mostSteps)}
 	}
 	if err != nil || len(results) == 0 {
 		return nil, err

@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -106,30 +107,50 @@ func isRoot(term *ast.Term) bool {
 
 var askedVar = ast.VarTerm("asked")
 
-// valuesOf gives what was asked for, all in one evaluation. What cannot be had is left out.
+// valuesOf gives what was asked for; what cannot be had is left out. A `with` around the call of a rule is not known here:
+// for what it replaces in `data`, the values are those without it.
 func (e *evaluation) valuesOf(rules []*watched) map[*ast.Expr]*ast.Term {
 	var asked []*ast.Expr
-	var lists []*ast.Term
 	for _, rule := range rules {
 		for _, each := range rule.shown().values {
 			if each.asked != nil {
 				asked = append(asked, each.asked)
-				lists = append(lists, ast.ArrayComprehensionTerm(askedVar, ast.NewBody(each.asked.Copy())))
 			}
 		}
 	}
 	known := map[*ast.Expr]*ast.Term{}
+	if e.learn(known, asked) == nil {
+		return known
+	}
+	for _, each := range asked[:min(len(asked), mostAlone)] {
+		var refused ast.Errors
+		if err := e.learn(known, []*ast.Expr{each}); errors.As(err, &refused) {
+			// By its type: there is no such member, ever.
+			known[each] = nil
+		}
+	}
+	return known
+}
+
+const mostAlone = 200
+
+// learn gets values all in one evaluation.
+func (e *evaluation) learn(known map[*ast.Expr]*ast.Term, asked []*ast.Expr) error {
+	lists := make([]*ast.Term, len(asked))
+	for i, each := range asked {
+		lists[i] = ast.ArrayComprehensionTerm(askedVar, ast.NewBody(each.Copy()))
+	}
 	query, err := e.compile(ast.ArrayTerm(lists...))
 	if err != nil {
-		return known
+		return err
 	}
 	answer, err := e.ask(query, &counter{e.budget})
 	if err != nil || answer == nil {
-		return known
+		return err
 	}
 	all, is := answer.Value.(*ast.Array)
 	if !is {
-		return known
+		return nil
 	}
 	for i, each := range asked {
 		known[each] = nil
@@ -137,7 +158,7 @@ func (e *evaluation) valuesOf(rules []*watched) map[*ast.Expr]*ast.Term {
 			known[each] = list.Elem(0)
 		}
 	}
-	return known
+	return nil
 }
 
 // counter is a tracer that counts.

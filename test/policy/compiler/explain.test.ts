@@ -195,6 +195,16 @@ describe('the rules behind an answer', function () {
       input: { n: 5 },
       gives: [{ values: { 'input.n': '5', 'settings.most': '4' } }],
     },
+    'a key that no member has, beside other values': {
+      rego: 'ok if {\n\tsome key in input.keys\n\ttable[key] == limit\n}\ntable := {"a": 1}\nlimit := 2\n',
+      input: { keys: [7] },
+      gives: [
+        {
+          at: '7:2 table[key] == limit',
+          values: { 'input.keys': '[7]', key: '7', 'table[key]': null, limit: '2' },
+        },
+      ],
+    },
     'members of a set': {
       rego: 'ok if "b" in found\nfound contains "a" if input.a\nfound contains name if {\n\tsome name in input.names\n}\n',
       input: { names: ['x', 'b'] },
@@ -276,7 +286,10 @@ describe('the rules behind an answer', function () {
     const rego =
       'ok if count([1 | some a in numbers.range(1, 900); some b in numbers.range(1, 900); a + b < 0]) == 1';
     const { code, message } = errorOf(await ask(DECISION + rego));
-    assert.deepEqual([code, message], ['step_limit', 'it took more than 400000 steps']);
+    assert.deepEqual(
+      [code, message],
+      ['step_limit', 'the evaluation took more than 400000 steps, and is not told for that'],
+    );
     assert.equal((await explained('ok if input.a', { a: 1 })).value, true);
   });
 
