@@ -4,6 +4,7 @@ import type { Call } from './command.ts';
 import type { ControlApi } from './control-api.ts';
 import { CliError } from './exit.ts';
 import { ruleBlock, ruleRow } from './rule-lines.ts';
+import { sourceLine } from './source-line.ts';
 
 /** Asks the control plane why a decision was what it was. */
 export async function explanationOf(
@@ -26,7 +27,11 @@ export async function explanationOf(
  *
  * @param all every rule of a trace with its lines, not only those that decided
  */
-export function explanationLines({ terminal }: Call, explanation: Explanation, all = false): string[] {
+export function explanationLines(
+  { terminal }: Pick<Call, 'terminal'>,
+  explanation: Explanation,
+  all = false,
+): string[] {
   const { style } = terminal;
   const row = (label: string, text: string) => `  ${style('dim', label.padEnd(8))} ${text}`;
   return [
@@ -39,7 +44,7 @@ export function explanationLines({ terminal }: Call, explanation: Explanation, a
     ...tracedLines(explanation, terminal, all),
     ...(explanation.trace?.rules ? [] : explanation.rules).flatMap(({ file, line, rego }) => [
       row('rule', style('cyan', `${file}:${line}`)),
-      ...rego.split('\n').map((text) => row('', text.replaceAll('\t', '  '))),
+      ...rego.split('\n').map((text) => row('', sourceLine(text).text)),
     ]),
     ...factsOf(explanation).map(([name, value], i) => row(i === 0 ? 'facts' : '', `${name} = ${value}`)),
     ...stateOf(explanation).map((text, i) => row(i === 0 ? 'state' : '', text)),
@@ -100,8 +105,9 @@ function todayOf({ policy_today: today, bundle }: Explanation): string[] {
   // A control plane of an earlier version sends none.
   if (today === null || today === undefined) return [];
   const { result, error } = today;
-  const revision = `revision ${today.bundle?.revision}, which is active now (the policy alone, on the input of then)`;
-  if (today.bundle !== null && today.bundle.sha256 === bundle?.sha256) return ['the same revision is active'];
+  if (today.bundle === null) return [`no policy is active: ${error}`];
+  const revision = `revision ${today.bundle.revision}, which is active now (the policy alone, on the input of then)`;
+  if (today.bundle.sha256 === bundle?.sha256) return ['the same revision is active'];
   if (result === null) return [`${revision}: ${error}`];
   const said = result.allow ? 'allows' : `denies: ${result.reasons.join(', ')}`;
   return [`${revision} ${said}`];
