@@ -54,7 +54,7 @@ export function explanationLines(
       .map((event) => row('event', `#${event.seq} ${event.type} ${JSON.stringify(event.payload)}`)),
     ...todayOf(explanation).map((text) => row('today', text)),
     row('again', againOf(explanation, style)),
-    ...traceOf(explanation.trace, style).map((line, i) => row(i === 0 ? 'trace' : '', line)),
+    ...traceOf(explanation, style).map((line, i) => row(i === 0 ? 'trace' : '', line)),
   ];
 }
 
@@ -116,9 +116,9 @@ function todayOf({ policy_today: today, bundle }: Explanation): string[] {
 /** Events that are about no runtime. */
 const OF_THE_DEPLOYMENT: ReadonlySet<string> = new Set(['bundle', 'key']);
 
-function traceOf(trace: Explanation['trace'], style: Call['terminal']['style']): string[] {
-  // A control plane of an earlier version sends none.
-  if (trace === null || trace === undefined) return [];
+function traceOf({ trace, bundle }: Explanation, style: Call['terminal']['style']): string[] {
+  // A control plane of an earlier version sends none. Of a check, `again` says that there was no policy.
+  if (trace === null || trace === undefined || (trace.mode === 'rules' && bundle === null)) return [];
   const { evaluator, lines, rules, cut, equal, error } = trace;
   if (error !== null) return [error];
   const result =

@@ -102,6 +102,13 @@ describe('an explanation for a person', () => {
     assert.ok(linesOf(one, true).includes('   ┌─ lemma/low/own.rego:9:1'));
   });
 
+  it('says once that a check decided', () => {
+    const trace = { ...TRACE, rules: null, error: 'a check decided' };
+    const one = explanation({ trace, bundle: null, evaluated_again: null, rules: [] });
+    assert.equal(rowOf('again', one), '  again    a check decided, before any policy');
+    assert.equal(rowOf('trace', one), undefined);
+  });
+
   it('says that there are more', () => {
     assert.ok(linesOf(explanation({ trace: { ...TRACE, cut: true } })).includes('  … and more'));
   });

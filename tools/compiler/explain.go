@@ -22,7 +22,7 @@ type ExplainedRule struct {
 	// How often it was evaluated, and how often it held.
 	Evaluated int `json:"evaluated"`
 	Held      int `json:"held"`
-	// The first of its values, as Rego writes it; nil where it never held.
+	// The first of its values, as OPA writes it; nil where it never held.
 	Gives *string `json:"gives"`
 	// What failed furthest on; the head where it held.
 	At Place `json:"at"`
