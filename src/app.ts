@@ -41,6 +41,7 @@ import { createAdmission } from './pdp/admission.ts';
 import { decide, type Pdp, type Settings } from './pdp/decide.ts';
 import { exchange } from './pdp/exchange.ts';
 import { explain } from './pdp/explain.ts';
+import { createReplays } from './pdp/replays.ts';
 import { settingsOf } from './pdp/settings.ts';
 import { storeArchive } from './policy/archive.ts';
 import { type Bundle, readBundleDir } from './policy/bundle.ts';
@@ -493,6 +494,7 @@ async function compose(
         ? createBackup({ folder: config.data, store, key: ring.logKey, home, clock })
         : refuseBackup,
     decide: answer,
+    replays: createReplays(pdp),
     explain: (id, tenant, trace) =>
       log.settled(READ_WAIT_MS).then(() => explain(id, tenant, { store, policies, archive, tracer }, trace)),
     metrics,

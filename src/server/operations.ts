@@ -44,6 +44,7 @@ import {
   publishPolicySchema,
   rollbackPolicySchema,
 } from '../schema/api-policies.ts';
+import { REPLAY_BODY_LIMIT, replaySchema } from '../schema/api-replay.ts';
 import {
   approveSchema,
   joinTokenSchema,
@@ -331,6 +332,18 @@ export const OPERATIONS = {
     query: explainQuerySchema,
     answer: answer.explained,
     errors: ['invalid_request', 'not_found', 'store_unavailable'],
+  },
+  replayDecisions: {
+    method: 'POST',
+    path: `${RUNTIMES}/decisions/replay`,
+    on: ['control'],
+    needs: 'decisions.read',
+    summary:
+      'What would be decided now about recorded decisions, or about captured requests: a dry run, of which nothing is forwarded, spent, counted or recorded',
+    body: replaySchema,
+    bodyLimit: REPLAY_BODY_LIMIT,
+    answer: answer.replayed,
+    errors: [...INPUT],
   },
   exportDecisions: {
     method: 'GET',
