@@ -5,7 +5,10 @@ import { table } from './terminal.ts';
 
 /** One decision, then and now. */
 export interface Row {
-  readonly decision_id: string;
+  /** Null: a captured request that says none. */
+  readonly decision_id: string | null;
+  /** Of a captured request; null: the record has it. */
+  readonly request: string | null;
   readonly route: string | null;
   /** Null: it is not known what it was. */
   readonly was: Outcome | null;
@@ -17,11 +20,12 @@ export interface Row {
 }
 
 export function rowOf(
-  { decision_id, route, was }: Pick<Row, 'decision_id' | 'route' | 'was'>,
+  asked: Pick<Row, 'decision_id' | 'request' | 'route' | 'was'>,
   { now, why }: Again,
 ): Row {
+  const { decision_id, request, route, was } = asked;
   const change = changeOf(was, now);
-  return { decision_id, route, was, now, changed: change !== null, change, why };
+  return { decision_id, request, route, was, now, changed: change !== null, change, why };
 }
 
 /** What ends the command with exit code 1. */
@@ -86,8 +90,8 @@ function countsOf(rows: readonly Row[]) {
 
 const HEAD = ['DECISION', 'ROUTE', 'WAS', 'NOW', 'CHANGED'];
 
-function cellsOf({ decision_id, route, was, now, change }: Row): string[] {
-  return [decision_id, route ?? '-', outcomeText(was), outcomeText(now), change ?? 'no'];
+function cellsOf({ decision_id, request, route, was, now, change }: Row): string[] {
+  return [decision_id ?? request ?? '-', route ?? '-', outcomeText(was), outcomeText(now), change ?? 'no'];
 }
 
 function outcomeText(outcome: Outcome | null): string {

@@ -8,24 +8,25 @@ import { filterQuery } from './decision-filters.ts';
 import { exportPath } from './decisions-export.ts';
 import { CliError, EXIT, misuse } from './exit.ts';
 import { explanationOf } from './explanation.ts';
+import { type Captured, capturedInHar, capturedOf } from './replay-captured.ts';
 
-/** A recorded decision, and its line as it is stored. */
-export interface Recorded {
-  readonly record: DecisionRecord;
-  readonly line: string;
-}
+export type Source =
+  /** A recorded decision, and its line as it is stored. */
+  | { readonly kind: 'record'; readonly record: DecisionRecord; readonly line: string }
+  | { readonly kind: 'request'; readonly captured: Captured };
 
 const DECISION_ID = /^dec_[A-Za-z0-9_-]+$/;
 /** What an export has beside the records. */
 const STATEMENTS = ['checkpoint', 'pruned', 'withheld', 'end', 'next_cursor'];
 
 /**
- * What is to be replayed: of files (as `lemma decisions export` writes them), of decisions by their ids, or, where neither is
- * named, of the running service's log by the filters. A later record of the same decision amends the one before.
+ * What is to be replayed: records of files (as `lemma decisions export` writes them) or by their ids, captured requests of
+ * files (a line of JSON each, or an HTTP archive, `.har`), or, where none is named, the running service's log by the filters.
+ * A later record of the same decision amends the one before.
  *
  * @throws CliError, misuse
  */
-export async function* recordedIn(call: Call): AsyncGenerator<Recorded, void, undefined> {
+export async function* sourcesOf(call: Call): AsyncGenerator<Source, void, undefined> {
   const filters = filterQuery(call);
   if (call.args.length === 0) {
     yield* inStream(await controlApi(call).stream(`${exportPath(false)}?${filters}`), 'the log');
@@ -34,16 +35,18 @@ export async function* recordedIn(call: Call): AsyncGenerator<Recorded, void, un
   if (filters.size > 0) throw misuse('filters are for the log of the running service: name no file or id');
   for (const source of call.args) {
     if (DECISION_ID.test(source)) yield await byId(call, source);
-    else yield* inFile(resolve(call.folder, source));
+    else if (source.endsWith('.har')) {
+      for (const captured of capturedInHar(resolve(call.folder, source))) yield { kind: 'request', captured };
+    } else yield* inFile(resolve(call.folder, source));
   }
 }
 
-async function byId(call: Call, id: string): Promise<Recorded> {
+async function byId(call: Call, id: string): Promise<Source> {
   const { record } = await explanationOf(controlApi(call), id);
-  return { record, line: JSON.stringify(record) };
+  return { kind: 'record', record, line: JSON.stringify(record) };
 }
 
-async function* inFile(path: string): AsyncGenerator<Recorded, void, undefined> {
+async function* inFile(path: string): AsyncGenerator<Source, void, undefined> {
   try {
     yield* inStream(createReadStream(path), path);
   } catch (error) {
@@ -55,17 +58,19 @@ async function* inFile(path: string): AsyncGenerator<Recorded, void, undefined> 
 async function* inStream(
   chunks: AsyncIterable<Uint8Array>,
   place: string,
-): AsyncGenerator<Recorded, void, undefined> {
+): AsyncGenerator<Source, void, undefined> {
   let number = 0;
   for await (const line of splitLines(chunks)) {
     number += 1;
     if (line.trim() === '') continue;
     const value = parsed(line);
-    if (isRecord(value)) yield { record: value, line };
+    const captured = capturedOf(value);
+    if (isRecord(value)) yield { kind: 'record', record: value, line };
+    else if (captured !== null) yield { kind: 'request', captured };
     else if (!STATEMENTS.some((name) => member(value, name) !== null))
       throw new CliError(
         'input_invalid',
-        `${place}, line ${number}: is no decision record: give what \`lemma decisions export\` wrote, as ndjson`,
+        `${place}, line ${number}: is neither a decision record (as \`lemma decisions export\` writes it, ndjson) nor a captured request {method, url, …}`,
         EXIT.misused,
       );
   }

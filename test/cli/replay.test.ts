@@ -75,6 +75,8 @@ describe('lemma replay', () => {
       write: await asked({ method: 'PUT' }),
       astray: await asked({ path: '/elsewhere' }),
     };
+    writeFileSync(at('request.ndjson'), '{"method":"GET","url":"https://api.example.com/v1/documents/7"}');
+    writeFileSync(at('lemma.har'), '{"log":{}}');
     await candidate('same', 'low', {});
     await candidate('strict', 'low', { freshness_max_ms: -1 });
     await candidate('lax', 'high', { reading_methods: ['GET', 'PUT'] });
@@ -203,11 +205,49 @@ describe('lemma replay', () => {
     });
   });
 
+  describe('through the PDP', () => {
+    it('says the same while nothing has changed', async () => {
+      const { data } = await replay('log.ndjson', '--through', 'pdp');
+      assert.deepEqual(data.counts, { ...NONE, total: 3, replayed: 2, not_replayed: 1 });
+      assert.match(rowOf({ data } as Answer, ids.astray).why ?? '', /^route_unknown: a check decided/);
+    });
+
+    it('sees that the runtime was contained, and that it is again as it was', async () => {
+      await service.control('/api/wallet/runtimes/bot/contain', {});
+      const contained = rowOf(await replay('--through', 'pdp', '--route', 'documents.read'), ids.read);
+      await service.control('/api/wallet/runtimes/bot/resume', {});
+      const resumed = rowOf(await replay(ids.read, '--through', 'pdp'), ids.read);
+      assert.deepEqual(
+        [contained.change, contained.now?.reason, resumed.changed],
+        ['newly_denied', 'runtime_inactive', false],
+      );
+    });
+
+    it('judges captured requests with the credential that they have', async () => {
+      const { method, scheme, host, path, headers } = agent.reading();
+      const line = { method, url: `${scheme}://${host}${path}`, headers: Object.fromEntries(headers) };
+      const was = { verdict: 'deny', reason: 'runtime_inactive' };
+      writeFileSync(at('captured.ndjson'), `${JSON.stringify({ ...line, ...was, decision_id: ids.read })}\n`);
+      const row = rowOf(await replay('captured.ndjson', '--through', 'pdp'), ids.read);
+      assert.deepEqual([row.route, row.was, row.change], ['documents.read', was, 'newly_allowed']);
+    });
+
+    it('leaves no record', async () => {
+      const { data } = await replay('--through', 'pdp');
+      assert.equal(data.counts.total, 3);
+    });
+  });
+
   const WRONG: readonly (readonly [what: string, args: readonly string[], why: RegExp])[] = [
-    ['nothing to replay with', ['log.ndjson'], /--bundle/],
+    ['the firewall where none runs', ['log.ndjson'], /no local firewall is running/],
+    ['two things to replay with', ['log.ndjson', '--bundle', 'same', '--through', 'pdp'], /say one of them/],
+    ['another way than there is', ['log.ndjson', '--through', 'envoy'], /firewall or pdp/],
+    ['a request for a candidate', ['request.ndjson', '--bundle', 'same'], /has no input yet/],
+    ['an archive that is none', ['lemma.har', '--through', 'pdp'], /has no log\.entries/],
+    ['to send records', ['log.ndjson', '--send', '--through', 'pdp'], /--send goes through the firewall/],
     ['a bundle that is not there', ['log.ndjson', '--bundle', './none'], /none/],
     ['a file that is not there', ['none.ndjson', '--bundle', 'same'], /none\.ndjson cannot be read/],
-    ['a file of something else', ['lemma.yaml', '--bundle', 'same'], /lemma\.yaml, line 1: is no decision/],
+    ['a file of something else', ['lemma.yaml', '--bundle', 'same'], /lemma\.yaml, line 1: is neither/],
     [
       'filters beside a file',
       ['log.ndjson', '--bundle', 'same', '--runtime', 'bot'],
@@ -218,7 +258,11 @@ describe('lemma replay', () => {
   for (const [what, args, why] of WRONG)
     it(`refuses ${what}`, async () => {
       const { code, error_code, data } = await replay(...args);
-      assert.ok(code === 2 || error_code === 'bundle_missing', `${code} ${error_code}`);
+      const found = code === 1 ? error_code : null;
+      assert.ok(
+        code === 2 || ['bundle_missing', 'firewall_not_running'].includes(found ?? ''),
+        `${code} ${error_code}`,
+      );
       assert.match(data.message ?? '', why);
     });
 });
