@@ -64,6 +64,7 @@ describe('serve', () => {
         connected: () => null,
         runtimes: () => [],
         bundles: () => [],
+        replay: assert.fail,
         onRecord: () => () => undefined,
       },
       reload,
