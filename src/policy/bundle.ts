@@ -1,4 +1,4 @@
-import { constants } from 'node:fs';
+import { constants, existsSync } from 'node:fs';
 import { open, readdir } from 'node:fs/promises';
 import { join, posix } from 'node:path';
 import { gunzipSync } from 'node:zlib';
@@ -11,10 +11,12 @@ import {
   MANIFEST_FILE,
   manifestSchema,
   WASM_FILE,
+  type WrittenManifest,
 } from '../schema/bundle.ts';
 import { PROFILES, type Profile } from '../schema/common.ts';
 import { type Checked, checker } from '../schema/validate.ts';
 import { bundleDigest } from './digest.ts';
+import { isRego, reasonsOf, type Sources } from './policy-files.ts';
 import { readTar } from './tar.ts';
 import { buffersOf, INLINE_DATA_BYTES, inThread } from './thread.ts';
 
@@ -22,6 +24,8 @@ import { buffersOf, INLINE_DATA_BYTES, inThread } from './thread.ts';
 export interface Bundle {
   /** The profile that it decides for. */
   readonly name: Profile;
+  /** Of its module: what is evaluated. */
+  readonly entrypoint: string;
   readonly revision: string;
   readonly serial: number;
   /** Lower-case hex of `bundleDigest`. */
@@ -42,6 +46,21 @@ export const BUNDLE_LIMITS = {
 /** Bytes of an archive: headers and padding come on top of the files, a block of 512 bytes each, and the end mark. */
 export const UNPACKED_LIMIT = BUNDLE_LIMITS.totalBytes + (BUNDLE_LIMITS.files + 64) * 1024;
 
+const BUILD =
+  'build the bundle with `lemma policy build`, or with `opa build -t wasm -e lemma/<profile>/decision`';
+
+/** What `opa build` leaves out unless it is told. */
+const MANIFEST_MENDS: ReadonlyMap<string, string> = new Map([
+  ['revision', 'give --revision to `opa build`, letters and digits'],
+  ['metadata', 'say metadata.lemma in a .manifest in the folder that `opa build -b` is given: it is kept'],
+  ['metadata.lemma', 'say it in a .manifest in the folder that `opa build -b` is given: it is kept'],
+  ['roots[0]', 'a .manifest in the folder that `opa build -b` is given says roots: ["lemma/<profile>"]'],
+  ['wasm', 'give `opa build` -t wasm and one -e, lemma/<profile>/decision'],
+  ['wasm[0].entrypoint', 'give `opa build` -e lemma/<profile>/decision'],
+  ['rego_version', 'build it with OPA 1.0 or newer, without --v0-compatible'],
+  ['file_rego_versions', 'build it with OPA 1.0 or newer, without --v0-compatible'],
+]);
+
 /** Is digested where the caller is, in about a millisecond. */
 const INLINE_BYTES = 1 << 20;
 
@@ -55,6 +74,13 @@ export async function readBundleDir(folder: string): Promise<Bundle> {
   return loadBundle(await filesInDir(folder));
 }
 
+/** The bundle of a profile in a folder of bundles: its folder, or what `opa build -o` wrote there. Throws InputError. */
+export async function readProfileBundle(folder: string, profile: Profile): Promise<Bundle> {
+  const packed = join(folder, `${profile}.tar.gz`);
+  if (existsSync(join(folder, profile)) || !existsSync(packed)) return readBundleDir(join(folder, profile));
+  return loadBundle(filesInTar(await readPlainFile(packed, `${profile}.tar.gz`, BUNDLE_LIMITS.totalBytes)));
+}
+
 /**
  * `bundleOf` without stopping the event loop: a large one is looked at in a thread.
  *
@@ -66,7 +92,7 @@ export async function loadBundle(files: ReadonlyMap<string, Uint8Array>): Promis
   if (data <= INLINE_DATA_BYTES && total <= INLINE_BYTES) return bundleOf(files);
   const bundle = await inThread<Bundle>('bundle-worker', files, buffersOf(files.values()));
   // On the way from there its objects got prototypes, in which a reason could be looked up.
-  return { ...bundle, manifest: manifestOf(bundle.files, checkManifest) };
+  return { ...bundle, manifest: withReasons(manifestOf(bundle.files, checkManifest), bundle.files) };
 }
 
 /** A bundle from a `tar.gz` of OPA's layout (a leading `/` or `./` is dropped). Throws InputError. */
@@ -96,17 +122,34 @@ export function filesInTar(gz: Uint8Array): ReadonlyMap<string, Uint8Array> {
 /** A bundle from files in memory. Throws InputError with every problem found. */
 export function bundleOf(files: ReadonlyMap<string, Uint8Array>): Bundle {
   for (const file of [MANIFEST_FILE, DATA_FILE, WASM_FILE]) {
-    if (!files.has(file)) throw refused(file, 'missing; build the bundle with `lemma policy build`');
+    if (!files.has(file)) throw refused(file, `missing; ${BUILD}`);
   }
-  const manifest = manifestOf(files, checkManifest);
+  const manifest = withReasons(manifestOf(files, checkManifest), files);
   const name = PROFILES.find((profile) => manifest.roots[0] === `lemma/${profile}`);
   if (name === undefined || manifest.wasm[0]?.entrypoint !== entrypointOf(name)) {
     throw refused(MANIFEST_FILE, 'wasm[0].entrypoint must be the root followed by /decision');
   }
+  const entrypoint = entrypointOf(name);
   const problems = [...dataProblems(files, name), ...reasonProblems(manifest.metadata.lemma, files)];
   if (problems.length > 0) throw new InputError(problems);
   const { serial } = manifest.metadata.lemma;
-  return { name, revision: manifest.revision, serial, sha256: bundleDigest(files), manifest, files };
+  const sha256 = bundleDigest(files);
+  return { name, entrypoint, revision: manifest.revision, serial, sha256, manifest, files };
+}
+
+/** Stock `opa build` moves lines, so that nobody can say before where they are. The same for the same files. */
+function withReasons(manifest: WrittenManifest, files: ReadonlyMap<string, Uint8Array>): BundleManifest {
+  const { lemma } = manifest.metadata;
+  const reasons = lemma.reasons ?? reasonsOf(regoIn(files));
+  return { ...manifest, metadata: { ...manifest.metadata, lemma: { ...lemma, reasons } } };
+}
+
+/** The Rego of a bundle, as text. */
+export function regoIn(files: ReadonlyMap<string, Uint8Array>): Sources {
+  const decoder = new TextDecoder();
+  return new Map(
+    [...files].filter(([path]) => isRego(path)).map(([path, bytes]) => [path, decoder.decode(bytes)]),
+  );
 }
 
 export function entrypointOf(profile: Profile): string {
@@ -206,18 +249,31 @@ export function manifestOf<T>(
   const checked = check(jsonOf(files, MANIFEST_FILE));
   if (checked.ok) return checked.value;
   throw new InputError(
-    checked.problems.map((p) => ({ field: `${MANIFEST_FILE}: ${p.field}`, message: p.message })),
+    checked.problems.map(({ field, message }) => {
+      const mend = MANIFEST_MENDS.get(field);
+      return {
+        field: `${MANIFEST_FILE}: ${field}`,
+        message: mend === undefined ? message : `${message}; ${mend}`,
+      };
+    }),
   );
 }
 
-/** Data outside the bundle's own root would clash with another bundle's in OPA. */
+/** Data outside the bundle's own root would clash with another bundle's in OPA. `opa build` writes {} where there are none. */
 export function dataProblems(files: ReadonlyMap<string, Uint8Array>, name: Profile): Problem[] {
   const data = jsonOf(files, DATA_FILE);
+  if (isEmptyObject(data)) return [];
   const members = onlyMember(data, 'lemma');
   if (members !== undefined && onlyMember(members, name) !== undefined) return [];
   return [
     { field: DATA_FILE, message: `must be {"lemma": {"${name}": {…}}}, the bundle's own root and no more` },
   ];
+}
+
+function isEmptyObject(value: unknown): boolean {
+  return (
+    typeof value === 'object' && value !== null && !Array.isArray(value) && Object.keys(value).length === 0
+  );
 }
 
 function onlyMember(value: unknown, name: string): unknown {

@@ -1,5 +1,5 @@
 import { DATA_FILE } from '../schema/bundle.ts';
-import { type Bundle, entrypointOf } from './bundle.ts';
+import type { Bundle } from './bundle.ts';
 import type { Evaluated } from './compiler/answers.ts';
 import { readCapabilities } from './compiler/capabilities.ts';
 import {
@@ -10,6 +10,7 @@ import {
 } from './compiler/compiler.ts';
 import type { TraceMode } from './compiler/protocol.ts';
 import { isRego, type Sources } from './policy-files.ts';
+import { lacksEntrypoint } from './stock.ts';
 
 /** How OPA's own evaluator gets to a decision: the same Rego and data over the same input. */
 export interface Traced {
@@ -47,6 +48,9 @@ const BOUNDS = { traceLines: 2_000, lineLength: 400, bytes: 2 << 20 } as const;
 /** Rego, data and input are handed over on the event loop of the service. */
 const MOST_SOURCES = 2 << 20;
 
+const PRUNED =
+  'stock `opa build` takes the rules of the entrypoint out of a bundle: their Rego is not there to be traced';
+
 export function createTracer(options: TracerOptions = {}): Tracer {
   const { timeLimitMs = TIME_LIMIT_MS, idleMs = IDLE_MS } = options;
   let compiler: Compiler | undefined;
@@ -62,6 +66,7 @@ export function createTracer(options: TracerOptions = {}): Tracer {
   }
 
   async function evaluate(bundle: Bundle, input: string, mode: TraceMode): Promise<Traced> {
+    if (lacksEntrypoint(bundle)) return untraced(PRUNED);
     compiler ??= await openCompiler(options.compiler);
     if (closed) return untraced('the service is stopping');
     const { version } = compiler;
@@ -111,8 +116,8 @@ export function evaluatedFiles({ files }: Bundle): Sources {
   );
 }
 
-export function decisionQuery({ name }: Bundle): string {
-  return `data.${entrypointOf(name).replaceAll('/', '.')}`;
+export function decisionQuery({ entrypoint }: Bundle): string {
+  return `data.${entrypoint.replaceAll('/', '.')}`;
 }
 
 /** Nothing to be seen, and why. */

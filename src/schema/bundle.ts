@@ -5,7 +5,7 @@ import { BYTES32_PATTERN, BYTES64_PATTERN, ID_PATTERN, PROFILES } from './common
 
 export const MANIFEST_FILE = '.manifest';
 export const SIGNATURE_FILE = '.lemma-signature.json';
-/** OPA's own signature. Lemma trusts `SIGNATURE_FILE` alone; to it this is a file like any other. */
+/** OPA's own signature: what counts where `SIGNATURE_FILE` is not there, for a bundle of stock `opa build`. */
 export const OPA_SIGNATURES_FILE = '.signatures.json';
 export const WASM_FILE = 'policy.wasm';
 export const DATA_FILE = 'data.json';
@@ -23,7 +23,7 @@ const redactPath = { type: 'string', pattern: '^(?:query|body)(?:\\.[^.]{1,128})
 export const bundleMetaSchema = {
   type: 'object',
   additionalProperties: false,
-  required: ['serial', 'confirm', 'record', 'headers', 'redact', 'envoy', 'reasons'],
+  required: ['serial', 'confirm', 'record', 'headers', 'redact', 'envoy'],
   properties: {
     serial: { ...serial, description: 'grows with each publication of the profile: an older one is refused' },
     confirm: { type: 'boolean', description: 'freshness is confirmed after the request came' },
@@ -53,7 +53,8 @@ export const bundleMetaSchema = {
       type: 'object',
       maxProperties: 256,
       additionalProperties: { type: 'string', pattern: '^[A-Za-z0-9._/-]{1,240}\\.rego:[1-9][0-9]{0,6}$' },
-      description: 'denial code -> file:line of its rule in this bundle',
+      description:
+        "denial code -> file:line of its rule in this bundle; without it they are looked for in the bundle's Rego",
     },
   },
 } as const;
@@ -84,6 +85,7 @@ export const manifestSchema = {
         properties: {
           entrypoint: { type: 'string', pattern: `^lemma/(?:${PROFILES.join('|')})/decision$` },
           module: { const: `/${WASM_FILE}` },
+          annotations: { type: 'array', description: "OPA's, of the entrypoint's rule" },
         },
       },
     },
@@ -105,6 +107,10 @@ export const regoOnlyManifestSchema = {
   properties: plainProperties,
 } as const;
 
+/** What may sign a bundle in OPA's way (RFC 7518 section 3.1, RFC 8037): never a shared secret. */
+export const OPA_ALGORITHMS = ['RS256', 'ES256', 'EdDSA'] as const;
+export type OpaAlgorithm = (typeof OPA_ALGORITHMS)[number];
+
 /** OPA's `.signatures.json`: one JWT. `plugin` names who checks it; any but the default one has other rules. */
 export const opaSignaturesSchema = {
   type: 'object',
@@ -119,7 +125,7 @@ export const opaSignaturesSchema = {
 export const opaSignatureHeaderSchema = {
   type: 'object',
   required: ['alg'],
-  properties: { alg: { const: 'ES256' }, kid: { type: 'string' }, crit: false },
+  properties: { alg: { enum: OPA_ALGORITHMS }, kid: { type: 'string' }, crit: false },
 } as const;
 
 export const opaSignaturePayloadSchema = {
@@ -171,8 +177,14 @@ export const bundleSignatureSchema = {
   },
 } as const;
 
-export type BundleManifest = FromSchema<typeof manifestSchema>;
+export type WrittenManifest = FromSchema<typeof manifestSchema>;
+type WrittenMeta = FromSchema<typeof bundleMetaSchema>;
+
+/** With the places of its rules, said there or found. */
+export type BundleMeta = WrittenMeta & { readonly reasons: NonNullable<WrittenMeta['reasons']> };
+export type BundleManifest = Omit<WrittenManifest, 'metadata'> & {
+  readonly metadata: Omit<WrittenManifest['metadata'], 'lemma'> & { readonly lemma: BundleMeta };
+};
 export type RegoOnlyManifest = FromSchema<typeof regoOnlyManifestSchema>;
 export type OpaSignaturePayload = FromSchema<typeof opaSignaturePayloadSchema>;
-export type BundleMeta = FromSchema<typeof bundleMetaSchema>;
 export type BundleSignature = FromSchema<typeof bundleSignatureSchema>;
