@@ -5,13 +5,13 @@ import { gunzipSync } from 'node:zlib';
 import { readJson } from '../crypto/json.ts';
 import { InputError, type Problem } from '../reason.ts';
 import {
+  adaptedManifestSchema,
   type BundleManifest,
   type BundleMeta,
   DATA_FILE,
   MANIFEST_FILE,
   manifestSchema,
   WASM_FILE,
-  type WrittenManifest,
 } from '../schema/bundle.ts';
 import { PROFILES, type Profile } from '../schema/common.ts';
 import { type Checked, checker } from '../schema/validate.ts';
@@ -67,6 +67,7 @@ const INLINE_BYTES = 1 << 20;
 type Files = Map<string, Uint8Array>;
 
 const checkManifest = checker(manifestSchema);
+const checkAdapted = checker(adaptedManifestSchema);
 const PATH = /^[A-Za-z0-9._-]+(?:\/[A-Za-z0-9._-]+)*$/;
 
 /** A bundle from its unpacked folder. Throws InputError that names the file and the mend. */
@@ -92,7 +93,7 @@ export async function loadBundle(files: ReadonlyMap<string, Uint8Array>): Promis
   if (data <= INLINE_DATA_BYTES && total <= INLINE_BYTES) return bundleOf(files);
   const bundle = await inThread<Bundle>('bundle-worker', files, buffersOf(files.values()));
   // On the way from there its objects got prototypes, in which a reason could be looked up.
-  return { ...bundle, manifest: withReasons(manifestOf(bundle.files, checkManifest), bundle.files) };
+  return { ...bundle, manifest: readManifest(bundle.files).manifest };
 }
 
 /** A bundle from a `tar.gz` of OPA's layout (a leading `/` or `./` is dropped). Throws InputError. */
@@ -124,24 +125,60 @@ export function bundleOf(files: ReadonlyMap<string, Uint8Array>): Bundle {
   for (const file of [MANIFEST_FILE, DATA_FILE, WASM_FILE]) {
     if (!files.has(file)) throw refused(file, `missing; ${BUILD}`);
   }
-  const manifest = withReasons(manifestOf(files, checkManifest), files);
+  const { name, manifest } = readManifest(files);
+  const [entry] = manifest.wasm;
+  if (entry === undefined) throw refused(MANIFEST_FILE, 'wasm must not be empty');
+  const { adapter, serial } = manifest.metadata.lemma;
+  const problems =
+    adapter === undefined
+      ? [...dataProblems(files, name), ...reasonProblems(manifest.metadata.lemma, files)]
+      : objectProblems(files);
+  if (problems.length > 0) throw new InputError(problems);
+  const { revision } = manifest;
+  const sha256 = bundleDigest(files);
+  return { name, entrypoint: entry.entrypoint, revision, serial, sha256, manifest, files };
+}
+
+interface ReadManifest {
+  readonly name: Profile;
+  readonly manifest: BundleManifest;
+}
+
+function readManifest(files: ReadonlyMap<string, Uint8Array>): ReadManifest {
+  return isAdapted(files) ? adaptedManifest(files) : ownManifest(files);
+}
+
+function ownManifest(files: ReadonlyMap<string, Uint8Array>): ReadManifest {
+  const manifest = manifestOf(files, checkManifest);
   const name = PROFILES.find((profile) => manifest.roots[0] === `lemma/${profile}`);
   if (name === undefined || manifest.wasm[0]?.entrypoint !== entrypointOf(name)) {
     throw refused(MANIFEST_FILE, 'wasm[0].entrypoint must be the root followed by /decision');
   }
-  const entrypoint = entrypointOf(name);
-  const problems = [...dataProblems(files, name), ...reasonProblems(manifest.metadata.lemma, files)];
-  if (problems.length > 0) throw new InputError(problems);
-  const { serial } = manifest.metadata.lemma;
-  const sha256 = bundleDigest(files);
-  return { name, entrypoint, revision: manifest.revision, serial, sha256, manifest, files };
+  const { lemma } = manifest.metadata;
+  // Stock `opa build` moves lines, so that nobody can say before where they are. The same for the same files.
+  const reasons = lemma.reasons ?? reasonsOf(regoIn(files));
+  return {
+    name,
+    manifest: { ...manifest, metadata: { ...manifest.metadata, lemma: { ...lemma, reasons } } },
+  };
 }
 
-/** Stock `opa build` moves lines, so that nobody can say before where they are. The same for the same files. */
-function withReasons(manifest: WrittenManifest, files: ReadonlyMap<string, Uint8Array>): BundleManifest {
+/** Such a policy knows none of our reasons. */
+function adaptedManifest(files: ReadonlyMap<string, Uint8Array>): ReadManifest {
+  const manifest = manifestOf(files, checkAdapted);
   const { lemma } = manifest.metadata;
-  const reasons = lemma.reasons ?? reasonsOf(regoIn(files));
-  return { ...manifest, metadata: { ...manifest.metadata, lemma: { ...lemma, reasons } } };
+  const metadata = { ...manifest.metadata, lemma: { ...lemma, reasons: {} } };
+  return { name: lemma.profile, manifest: { ...manifest, metadata } };
+}
+
+function isAdapted(files: ReadonlyMap<string, Uint8Array>): boolean {
+  checkManifestSize(files);
+  const at = (value: unknown, member: string): unknown =>
+    typeof value === 'object' && value !== null && Object.hasOwn(value, member)
+      ? Reflect.get(value, member)
+      : undefined;
+  const value = jsonOf(files, MANIFEST_FILE);
+  return at(at(at(value, 'metadata'), 'lemma'), 'adapter') !== undefined;
 }
 
 /** The Rego of a bundle, as text. */
@@ -239,13 +276,17 @@ function gunzip(gz: Uint8Array): Uint8Array {
   }
 }
 
+function checkManifestSize(files: ReadonlyMap<string, Uint8Array>): void {
+  if ((files.get(MANIFEST_FILE)?.length ?? 0) > BUNDLE_LIMITS.manifestBytes)
+    throw refused(MANIFEST_FILE, `has more than ${BUNDLE_LIMITS.manifestBytes} bytes; take some out`);
+}
+
 /** Throws InputError with every problem of the manifest. */
 export function manifestOf<T>(
   files: ReadonlyMap<string, Uint8Array>,
   check: (value: unknown) => Checked<T>,
 ): T {
-  if ((files.get(MANIFEST_FILE)?.length ?? 0) > BUNDLE_LIMITS.manifestBytes)
-    throw refused(MANIFEST_FILE, `has more than ${BUNDLE_LIMITS.manifestBytes} bytes; take some out`);
+  checkManifestSize(files);
   const checked = check(jsonOf(files, MANIFEST_FILE));
   if (checked.ok) return checked.value;
   throw new InputError(
@@ -268,6 +309,13 @@ export function dataProblems(files: ReadonlyMap<string, Uint8Array>, name: Profi
   return [
     { field: DATA_FILE, message: `must be {"lemma": {"${name}": {…}}}, the bundle's own root and no more` },
   ];
+}
+
+function objectProblems(files: ReadonlyMap<string, Uint8Array>): Problem[] {
+  const data = jsonOf(files, DATA_FILE);
+  return typeof data === 'object' && data !== null && !Array.isArray(data)
+    ? []
+    : [{ field: DATA_FILE, message: 'must be an object' }];
 }
 
 function isEmptyObject(value: unknown): boolean {

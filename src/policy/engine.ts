@@ -64,15 +64,16 @@ export async function compileEngine(bundle: Bundle, options: EngineOptions = {})
   const module = await compileModule(fileOf(bundle, WASM_FILE));
   const data = fileOf(bundle, DATA_FILE);
   const { name: profile, entrypoint } = bundle;
+  const { adapter } = bundle.manifest.metadata.lemma;
   const rego = regoIn(bundle.files);
   const image = await loadImage({ module, data, profile, entrypoint, limits, rego });
-  const source = { module, limits, image };
+  const source = { module, limits, image, adapter };
   const first = await prepareInstance(source);
   warmUp(first, profile);
   const make = { now: () => new Instance(source), soon: () => prepareInstance(source) };
   const instances = new Instances(first.reusable ? first : await make.soon(), make, spare);
   const { name, revision, sha256 } = bundle;
-  const evaluator = { limits, instances };
+  const evaluator = { limits, instances, adapter };
   const conduct = createConduct();
 
   async function aside(beside: EvaluationThread, input: Uint8Array): Promise<Evaluation> {

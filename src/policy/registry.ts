@@ -6,6 +6,7 @@ import type { BundleRef } from '../schema/decision.ts';
 import type { Bundle } from './bundle.ts';
 import { compileEngine, type Engine } from './engine.ts';
 import type { EvaluationThread } from './evaluation-thread.ts';
+import { checkOpaEnvoy } from './opa-envoy-check.ts';
 import { verifyByName } from './opa-signature.ts';
 import { type RuleText, ruleTextOf } from './rule-text.ts';
 import { verifyBundle } from './signature.ts';
@@ -244,8 +245,9 @@ export function checkTrust(bundle: Bundle, trust: Trust): void {
         throw refused('bundle_rejected', bundle, 'is not among the pinned ones');
       return;
     case 'signed':
-      if (isStock(bundle) && trust.opaKeys !== undefined) checkSignedByOpa(bundle, trust.opaKeys);
+      if (isStock(bundle) && trust.opaKeys !== undefined) verifyByName(bundle, trust.opaKeys);
       else verifyBundle(bundle, trust.keys, trust.now);
+      checkContent(bundle);
       return;
     case 'either':
       checkEither(bundle, trust.of);
@@ -253,10 +255,11 @@ export function checkTrust(bundle: Bundle, trust: Trust): void {
   }
 }
 
-function checkSignedByOpa(bundle: Bundle, keys: ReadonlyMap<string, OpaKeyRead>): void {
-  verifyByName(bundle, keys);
+/** What `lemma policy build` did not look at. */
+function checkContent(bundle: Bundle): void {
   try {
-    checkStock(bundle);
+    if (isStock(bundle)) checkStock(bundle);
+    if (bundle.manifest.metadata.lemma.adapter === 'opa-envoy') checkOpaEnvoy(bundle);
   } catch (cause) {
     if (cause instanceof InputError) throw refused('bundle_rejected', bundle, `is refused: ${cause.message}`);
     throw cause;

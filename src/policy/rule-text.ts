@@ -41,6 +41,13 @@ export function codeLines(text: string): string[] {
   return text.split('\n').map(codeOf);
 }
 
+/** Each line with its texts. */
+export function linesWithoutComments(text: string): string[] {
+  return text
+    .split('\n')
+    .map((line) => line.replace(QUOTED_OR_COMMENT, (found) => (found.startsWith('#') ? '' : found)));
+}
+
 function codeOf(line: string): string {
   return line.replace(QUOTED_OR_COMMENT, (found) => (found.startsWith('#') ? '' : '""'));
 }

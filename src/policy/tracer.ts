@@ -1,4 +1,5 @@
-import { DATA_FILE } from '../schema/bundle.ts';
+import { Denial } from '../reason.ts';
+import { type Adapter, DATA_FILE } from '../schema/bundle.ts';
 import type { Bundle } from './bundle.ts';
 import type { Evaluated } from './compiler/answers.ts';
 import { readCapabilities } from './compiler/capabilities.ts';
@@ -9,6 +10,7 @@ import {
   openCompiler,
 } from './compiler/compiler.ts';
 import type { TraceMode } from './compiler/protocol.ts';
+import { answerOf } from './opa-envoy-result.ts';
 import { isRego, type Sources } from './policy-files.ts';
 import { lacksEntrypoint } from './stock.ts';
 
@@ -74,7 +76,7 @@ export function createTracer(options: TracerOptions = {}): Tracer {
     // Nothing says that a bundle's Rego is what its module was made of: it gets no network here either.
     const capabilities = await readCapabilities();
     const answer = await compiler.eval({ ...request, capabilities, timeLimitMs, bounds: BOUNDS });
-    if (answer.ok) return tracedOf(answer.result, version);
+    if (answer.ok) return tracedOf(answer.result, version, bundle.manifest.metadata.lemma.adapter);
     // What a hostile policy has grown is given back at once.
     await end();
     return untraced(answer.errors[0]?.message ?? 'OPA evaluated nothing');
@@ -125,8 +127,19 @@ export function untraced(error: string): Traced {
   return { evaluator: null, lines: [], cut: false, value: undefined, error };
 }
 
-function tracedOf({ trace, traceCut, value }: Evaluated, version: string): Traced {
-  return { evaluator: `OPA ${version}`, lines: trace, cut: traceCut, value, error: null };
+function tracedOf({ trace, traceCut, value }: Evaluated, version: string, adapter?: Adapter): Traced {
+  const answer = adapter === undefined ? value : adaptedAnswer(value, adapter);
+  return { evaluator: `OPA ${version}`, lines: trace, cut: traceCut, value: answer, error: null };
+}
+
+/** As it is recorded. What is no answer was recorded as none. */
+function adaptedAnswer(value: unknown, adapter: Adapter): unknown {
+  try {
+    return answerOf([{ result: value }], adapter);
+  } catch (cause) {
+    if (cause instanceof Denial) return undefined;
+    throw cause;
+  }
 }
 
 function isEvaluated(path: string): boolean {

@@ -21,6 +21,30 @@ export function functionNames(wasm: Uint8Array): ReadonlySet<string> {
   return new Set();
 }
 
+const DATA = 11;
+const NUL = 0;
+
+/** Which of these texts stand, with a NUL before and behind, in the data of a module: the constants of a policy. */
+export function textsIn(wasm: Uint8Array, wanted: readonly string[]): ReadonlySet<string> {
+  const reader = new ByteReader(wasm);
+  reader.take(HEADER_BYTES);
+  const found = new Set<string>();
+  while (!reader.atEnd) {
+    const id = reader.byte();
+    const section = Buffer.from(reader.take(reader.u32()));
+    if (id !== DATA) continue;
+    for (const text of wanted) if (holds(section, text)) found.add(text);
+  }
+  return found;
+}
+
+function holds(section: Buffer, text: string): boolean {
+  for (let at = section.indexOf(text); at !== -1; at = section.indexOf(text, at + 1)) {
+    if (section[at - 1] === NUL && section[at + Buffer.byteLength(text)] === NUL) return true;
+  }
+  return false;
+}
+
 function namesIn(section: ByteReader): ReadonlySet<string> {
   while (!section.atEnd) {
     const id = section.byte();

@@ -59,6 +59,10 @@ export const bundleMetaSchema = {
   },
 } as const;
 
+/** Whose input and answers a policy knows, where they are not those of contracts.md. */
+export const ADAPTERS = ['opa-envoy'] as const;
+export type Adapter = (typeof ADAPTERS)[number];
+
 export const manifestSchema = {
   $schema: 'http://json-schema.org/draft-07/schema#',
   title: 'Lemma policy bundle manifest',
@@ -93,6 +97,53 @@ export const manifestSchema = {
       type: 'object',
       required: ['lemma'],
       properties: { lemma: bundleMetaSchema },
+    },
+  },
+} as const;
+
+const { reasons: _reasons, ...adaptedProperties } = bundleMetaSchema.properties;
+
+/** Of a policy that was written for something else: its package and entrypoint are its own, and it says its profile. */
+export const adaptedManifestSchema = {
+  ...manifestSchema,
+  title: 'Lemma policy bundle manifest, of a policy behind an adapter',
+  properties: {
+    ...manifestSchema.properties,
+    roots: {
+      type: 'array',
+      minItems: 1,
+      maxItems: 16,
+      items: { type: 'string', pattern: '^[A-Za-z0-9_-]{0,64}(?:/[A-Za-z0-9_-]{1,64}){0,8}$' },
+    },
+    wasm: {
+      type: 'array',
+      minItems: 1,
+      maxItems: 1,
+      items: {
+        type: 'object',
+        additionalProperties: false,
+        required: ['entrypoint', 'module'],
+        properties: {
+          ...manifestSchema.properties.wasm.items.properties,
+          entrypoint: { type: 'string', pattern: '^[A-Za-z0-9_-]{1,64}(?:/[A-Za-z0-9_-]{1,64}){1,8}$' },
+        },
+      },
+    },
+    metadata: {
+      type: 'object',
+      required: ['lemma'],
+      properties: {
+        lemma: {
+          ...bundleMetaSchema,
+          required: [...bundleMetaSchema.required, 'adapter', 'profile'],
+          properties: {
+            ...adaptedProperties,
+            envoy: { const: true },
+            adapter: { enum: ADAPTERS, description: 'opa-envoy: input and answers of opa-envoy-plugin' },
+            profile: { enum: PROFILES, description: 'that it decides for' },
+          },
+        },
+      },
     },
   },
 } as const;
@@ -177,11 +228,14 @@ export const bundleSignatureSchema = {
   },
 } as const;
 
-export type WrittenManifest = FromSchema<typeof manifestSchema>;
+type WrittenManifest = FromSchema<typeof manifestSchema>;
 type WrittenMeta = FromSchema<typeof bundleMetaSchema>;
 
 /** With the places of its rules, said there or found. */
-export type BundleMeta = WrittenMeta & { readonly reasons: NonNullable<WrittenMeta['reasons']> };
+export type BundleMeta = WrittenMeta & {
+  readonly reasons: NonNullable<WrittenMeta['reasons']>;
+  readonly adapter?: Adapter;
+};
 export type BundleManifest = Omit<WrittenManifest, 'metadata'> & {
   readonly metadata: Omit<WrittenManifest['metadata'], 'lemma'> & { readonly lemma: BundleMeta };
 };

@@ -33,6 +33,8 @@ export interface StockSource {
   readonly algorithm?: OpaAlgorithm;
   readonly revision?: string;
   readonly more?: readonly string[];
+  /** Of the folder that it is built in; default: another one each time. */
+  readonly name?: string;
 }
 
 let built = 0;
@@ -40,7 +42,7 @@ let built = 0;
 /** The files of `opa build -t wasm`, signed. Throws with what OPA says. */
 export async function buildStock(folder: OpaFolder, source: StockSource): Promise<Map<string, Uint8Array>> {
   const { files, entrypoints, algorithm = 'ES256', revision = 'r1', more = [] } = source;
-  const name = `src-${++built}`;
+  const { name = `src-${++built}` } = source;
   await writeAll(join(folder.path, name), files);
   const key = await keyFile(folder, algorithm);
   const args = ['-b', name, '-t', 'wasm', ...entrypoints.flatMap((one) => ['-e', one]), ...more];

@@ -63,7 +63,7 @@ describe('a bundle of stock `opa build -t wasm`', function () {
       new TextDecoder().decode(content),
     ]);
     sources = { ...Object.fromEntries(plain), '.manifest': MANIFEST };
-    files = await buildStock(opa, { files: sources, entrypoints: [ENTRYPOINT] });
+    files = await buildStock(opa, { files: sources, entrypoints: [ENTRYPOINT], name: 'first' });
     bundle = bundleOf(files);
   });
 
@@ -82,7 +82,7 @@ describe('a bundle of stock `opa build -t wasm`', function () {
     const results = (engine: typeof stock) => inputs.map((input) => engine.evaluate(bytes(input)).result);
     await writeFile(join(opa.path, 'inputs.json'), JSON.stringify(inputs));
     const query = '[r | some each in input; r := data.lemma.low.decision with input as each]';
-    const { out } = await opa.run('eval', '-b', 'src-1', '-i', 'inputs.json', '-f', 'raw', query);
+    const { out } = await opa.run('eval', '-b', 'first', '-i', 'inputs.json', '-f', 'raw', query);
     assert.deepEqual(results(stock), results(ours));
     assert.deepEqual(results(stock), JSON.parse(out));
   });
@@ -90,7 +90,7 @@ describe('a bundle of stock `opa build -t wasm`', function () {
   it('shows the rule behind a reason where it is in its own Rego', () => {
     const rule = ruleTextOf(bundle, 'taint_ahead');
     assert.match(rule?.text ?? '', /^deny contains "taint_ahead"/);
-    assert.match(rule?.file ?? '', /^src-\d+\/lemma\/low\/.*\.rego$/);
+    assert.match(rule?.file ?? '', /^first\/lemma\/low\/.*\.rego$/);
   });
 
   it('says why it is not traced: OPA left the entrypoint out of its Rego', async () => {
