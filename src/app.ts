@@ -17,6 +17,7 @@ import { createOperators } from './authority/operators.ts';
 import { createPolicies, type Trusted } from './authority/policies.ts';
 import { createTokens } from './authority/tokens.ts';
 import type { LoadedConfig } from './config/load.ts';
+import { type OpaKeyRead, readOpaKeys } from './config/opa-keys.ts';
 import { fromBase64url } from './crypto/base64url.ts';
 import { createActivity } from './decision-log/activity.ts';
 import { createAlerts } from './decision-log/alerts.ts';
@@ -44,7 +45,7 @@ import { explain } from './pdp/explain.ts';
 import { createReplays } from './pdp/replays.ts';
 import { settingsOf } from './pdp/settings.ts';
 import { storeArchive } from './policy/archive.ts';
-import { type Bundle, readBundleDir } from './policy/bundle.ts';
+import { type Bundle, readProfileBundle } from './policy/bundle.ts';
 import type { CompilerOptions } from './policy/compiler/compiler.ts';
 import { EMBEDDED_TRUST, loadEmbedded } from './policy/embedded.ts';
 import { createEvaluationThread } from './policy/evaluation-thread.ts';
@@ -227,6 +228,7 @@ async function compose(
     home,
     clock,
     keys: () => bundleKeys(running.config, ring),
+    opaKeys: () => opaKeys(running.config),
   });
   await policyVerbs.take(await configuredBundles(config, ring, clock)).catch((error) => {
     throw refusedBundle(error);
@@ -860,7 +862,15 @@ async function configuredBundles(config: Config, ring: KeyRing, clock: () => num
   if (source === 'embedded') return { bundles: await loadEmbedded(), trust: EMBEDDED_TRUST };
   const bundles = await Promise.all(PROFILES.map((profile) => bundleIn(source, profile)));
   const keys = bundleKeys(config, ring);
-  return { bundles, trust: { kind: 'signed', keys, now: Math.floor(clock() / 1000) } };
+  const now = Math.floor(clock() / 1000);
+  return { bundles, trust: { kind: 'signed', keys, opaKeys: opaKeys(config), now } };
+}
+
+/** Read anew each time, as the files that they may be in. */
+function opaKeys(config: Config): ReadonlyMap<string, OpaKeyRead> {
+  const { keys, problems } = readOpaKeys(config);
+  if (problems.length > 0) throw new InputError(problems);
+  return keys;
 }
 
 function bundleKeys({ bundles }: Config, ring: KeyRing): Uint8Array[] {
@@ -872,7 +882,7 @@ async function bundleIn(source: string, profile: Profile): Promise<Bundle> {
   const problemIn = (message: string) => new InputError([{ field: 'bundles.source', message }]);
   let bundle: Bundle;
   try {
-    bundle = await readBundleDir(join(source, profile));
+    bundle = await readProfileBundle(source, profile);
   } catch (error) {
     throw error instanceof InputError ? problemIn(`${profile}: ${error.message}`) : error;
   }

@@ -21,6 +21,7 @@ import type { RouteEntry } from '../schema/route.ts';
 import type { RoutesFile } from './check.ts';
 import { parseFeedUrl } from './feed-url.ts';
 import { mcpServer } from './mcp-servers.ts';
+import { isPem } from './opa-keys.ts';
 import { parseDuration, parseSize } from './quantity.ts';
 import { parseStoreUrl, shownStoreUrl } from './store-url.ts';
 
@@ -73,6 +74,12 @@ export function effective(file: ConfigFile, around: Surroundings): Config {
     bundles: {
       source: source === 'embedded' ? source : path('bundles.source', source),
       keys: file.bundles?.keys ?? [],
+      opa_keys: Object.fromEntries(
+        Object.entries(file.bundles?.opa_keys ?? {}).map(([id, entry]) => [
+          id,
+          { ...entry, key: isPem(entry.key) ? entry.key : path('bundles.opa_keys', entry.key) },
+        ]),
+      ),
     },
     control:
       file.control === undefined

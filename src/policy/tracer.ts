@@ -1,5 +1,6 @@
-import { DATA_FILE } from '../schema/bundle.ts';
-import { type Bundle, entrypointOf } from './bundle.ts';
+import { Denial } from '../reason.ts';
+import { type Adapter, DATA_FILE } from '../schema/bundle.ts';
+import type { Bundle } from './bundle.ts';
 import type { Evaluated } from './compiler/answers.ts';
 import { readCapabilities } from './compiler/capabilities.ts';
 import {
@@ -9,7 +10,9 @@ import {
   openCompiler,
 } from './compiler/compiler.ts';
 import type { TraceMode } from './compiler/protocol.ts';
+import { answerOf } from './opa-envoy-result.ts';
 import { isRego, type Sources } from './policy-files.ts';
+import { lacksEntrypoint } from './stock.ts';
 
 /** How OPA's own evaluator gets to a decision: the same Rego and data over the same input. */
 export interface Traced {
@@ -47,6 +50,9 @@ const BOUNDS = { traceLines: 2_000, lineLength: 400, bytes: 2 << 20 } as const;
 /** Rego, data and input are handed over on the event loop of the service. */
 const MOST_SOURCES = 2 << 20;
 
+const PRUNED =
+  'stock `opa build` takes the rules of the entrypoint out of a bundle: their Rego is not there to be traced';
+
 export function createTracer(options: TracerOptions = {}): Tracer {
   const { timeLimitMs = TIME_LIMIT_MS, idleMs = IDLE_MS } = options;
   let compiler: Compiler | undefined;
@@ -62,6 +68,7 @@ export function createTracer(options: TracerOptions = {}): Tracer {
   }
 
   async function evaluate(bundle: Bundle, input: string, mode: TraceMode): Promise<Traced> {
+    if (lacksEntrypoint(bundle)) return untraced(PRUNED);
     compiler ??= await openCompiler(options.compiler);
     if (closed) return untraced('the service is stopping');
     const { version } = compiler;
@@ -69,7 +76,7 @@ export function createTracer(options: TracerOptions = {}): Tracer {
     // Nothing says that a bundle's Rego is what its module was made of: it gets no network here either.
     const capabilities = await readCapabilities();
     const answer = await compiler.eval({ ...request, capabilities, timeLimitMs, bounds: BOUNDS });
-    if (answer.ok) return tracedOf(answer.result, version);
+    if (answer.ok) return tracedOf(answer.result, version, bundle.manifest.metadata.lemma.adapter);
     // What a hostile policy has grown is given back at once.
     await end();
     return untraced(answer.errors[0]?.message ?? 'OPA evaluated nothing');
@@ -111,8 +118,8 @@ export function evaluatedFiles({ files }: Bundle): Sources {
   );
 }
 
-export function decisionQuery({ name }: Bundle): string {
-  return `data.${entrypointOf(name).replaceAll('/', '.')}`;
+export function decisionQuery({ entrypoint }: Bundle): string {
+  return `data.${entrypoint.replaceAll('/', '.')}`;
 }
 
 /** Nothing to be seen, and why. */
@@ -120,8 +127,19 @@ export function untraced(error: string): Traced {
   return { evaluator: null, lines: [], cut: false, value: undefined, error };
 }
 
-function tracedOf({ trace, traceCut, value }: Evaluated, version: string): Traced {
-  return { evaluator: `OPA ${version}`, lines: trace, cut: traceCut, value, error: null };
+function tracedOf({ trace, traceCut, value }: Evaluated, version: string, adapter?: Adapter): Traced {
+  const answer = adapter === undefined ? value : adaptedAnswer(value, adapter);
+  return { evaluator: `OPA ${version}`, lines: trace, cut: traceCut, value: answer, error: null };
+}
+
+/** As it is recorded. What is no answer was recorded as none. */
+function adaptedAnswer(value: unknown, adapter: Adapter): unknown {
+  try {
+    return answerOf([{ result: value }], adapter);
+  } catch (cause) {
+    if (cause instanceof Denial) return undefined;
+    throw cause;
+  }
 }
 
 function isEvaluated(path: string): boolean {

@@ -1,4 +1,5 @@
 import type { FromSchema } from 'json-schema-to-ts';
+import { OPA_ALGORITHMS, type OpaAlgorithm } from './bundle.ts';
 import { BYTES32_PATTERN, ID_PATTERN, jwkSchema, PROFILES, SUBJECT_PATTERN } from './common.ts';
 import { type McpServer, mcpServerSchema } from './mcp.ts';
 import type { Route } from './request.ts';
@@ -484,9 +485,27 @@ export const configSchema = {
           type: 'string',
           minLength: 1,
           default: 'embedded',
-          description: 'embedded (the three defaults), or a folder of signed bundles (./bundles)',
+          description:
+            'embedded (the three defaults), or a folder of signed bundles (./bundles): <profile>/ or <profile>.tar.gz',
         },
         keys: { ...keys, description: 'Ed25519 public keys that may sign bundles, as JWKs' },
+        opa_keys: {
+          type: 'object',
+          maxProperties: 64,
+          propertyNames: { pattern: '^[A-Za-z0-9._:/-]{1,128}$' },
+          additionalProperties: {
+            type: 'object',
+            additionalProperties: false,
+            required: ['algorithm', 'key'],
+            properties: {
+              algorithm: { enum: OPA_ALGORITHMS, description: '`--signing-alg` of `opa build`' },
+              key: { type: 'string', minLength: 1, description: 'The public key in PEM, or its file' },
+              scope: { type: 'string', minLength: 1, description: 'That its signatures must have' },
+            },
+          },
+          description:
+            "Keys that may sign bundles as `opa build --signing-key` does, by the names in its signatures (`--verification-key-id`): OPA's own `keys`",
+        },
       },
     },
     control: {
@@ -658,6 +677,13 @@ export interface StoreSetting {
 }
 
 /** The effective configuration: defaults filled in, paths absolute, durations in ms, sizes in bytes. */
+/** A public key of `bundles.opa_keys`; `key` in PEM, or the absolute path of its file. */
+export interface OpaKeyEntry {
+  readonly algorithm: OpaAlgorithm;
+  readonly key: string;
+  readonly scope?: string | undefined;
+}
+
 export interface Config {
   readonly listen: {
     readonly grpc: readonly Listener[];
@@ -687,7 +713,11 @@ export interface Config {
   /** Lower-case header names. */
   readonly permit_method_override: readonly string[];
   /** `embedded`, or an absolute folder. */
-  readonly bundles: { readonly source: string; readonly keys: readonly Jwk[] };
+  readonly bundles: {
+    readonly source: string;
+    readonly keys: readonly Jwk[];
+    readonly opa_keys: Readonly<Record<string, OpaKeyEntry>>;
+  };
   /** `keys`: thumbprints, or JWKs. Null where this is no decision node; a member that nobody gave is empty. */
   readonly control: {
     readonly url: string;

@@ -19,7 +19,7 @@ const CASES: readonly Case[] = [
   {
     name: 'an unknown key with nothing near: the few that are known',
     files: main('bundles:\n  whatever: x\n'),
-    lines: ['lemma.yaml:2: bundles.whatever: unknown key; known here: source, keys'],
+    lines: ['lemma.yaml:2: bundles.whatever: unknown key; known here: source, keys, opa_keys'],
   },
   {
     name: 'a key of the prototype',

@@ -150,6 +150,7 @@ function policiesOf({ keys, store }: World): Policies {
     home: HOME,
     clock: Date.now,
     keys: () => [publicKeyOf(keys.bundle)],
+    opaKeys: () => new Map(),
   });
 }
 
