@@ -2,6 +2,7 @@ import { hostname } from 'node:os';
 import { resolve } from 'node:path';
 import type {
   ApiEntry,
+  BundleSetting,
   Config,
   ConfigFile,
   DecisionLogs,
@@ -19,6 +20,7 @@ import type { Route } from '../schema/request.ts';
 import type { RouteEntry } from '../schema/route.ts';
 import type { RoutesFile } from './check.ts';
 import { parseFeedUrl } from './feed-url.ts';
+import { isGitSource, parseGitSource } from './git-source.ts';
 import { mcpServer } from './mcp-servers.ts';
 import { parseDuration, parseSize } from './quantity.ts';
 import { parseStoreUrl, shownStoreUrl } from './store-url.ts';
@@ -39,7 +41,6 @@ export function effective(file: ConfigFile, around: Surroundings): Config {
     decision = '127.0.0.1:8181',
     control = '127.0.0.1:8080',
   } = file.listen ?? {};
-  const source = file.bundles?.source ?? 'embedded';
   return {
     listen: {
       grpc: (Array.isArray(grpc) ? grpc : [grpc]).map((one) => listener(one, path)),
@@ -69,10 +70,7 @@ export function effective(file: ConfigFile, around: Surroundings): Config {
     limits: limits(file.limits),
     routes: around.routes.routes.map((entry) => route(entry, org, env)),
     permit_method_override: permitted(file, around.routes),
-    bundles: {
-      source: source === 'embedded' ? source : path('bundles.source', source),
-      keys: file.bundles?.keys ?? [],
-    },
+    bundles: bundles(file.bundles, (text) => path('bundles.source', text)),
     control:
       file.control === undefined
         ? null
@@ -101,6 +99,16 @@ export function effective(file: ConfigFile, around: Surroundings): Config {
             ),
           },
   };
+}
+
+function bundles(entry: ConfigFile['bundles'], path: (text: string) => string): BundleSetting {
+  const { source = 'embedded', every = '10s', rewind_to = null, keys = [] } = entry ?? {};
+  const rest = { every_ms: duration(every), rewind_to, keys };
+  if (!isGitSource(source))
+    return { source: source === 'embedded' ? source : path(source), git: null, ...rest };
+  const git = parseGitSource(source);
+  if (typeof git === 'string') throw new RangeError(`unchecked bundles.source: ${git}`);
+  return { source, git: git.protocol === 'file' ? { ...git, url: path(git.url) } : git, ...rest };
 }
 
 function storeOf(text: string, path: (text: string) => string): StoreSetting {
