@@ -8,6 +8,7 @@ import type { KeyRing } from '../authority/key-ring.ts';
 import type { OpaKey } from '../authority/opa-key.ts';
 import type { Operators } from '../authority/operators.ts';
 import type { Policies } from '../authority/policies.ts';
+import type { SourceStatus } from '../authority/policy-source.ts';
 import { notFound } from '../authority/refusal.ts';
 import type { Tokens } from '../authority/tokens.ts';
 import type { Replays } from '../pdp/replays.ts';
@@ -51,6 +52,8 @@ export interface ControlApi extends DecisionLogReader {
   readonly monitor: Omit<MonitorParts, 'cursors'>;
   readonly keys: Pick<KeyRing, 'list' | 'rotate' | 'retire'>;
   readonly policies: Policies;
+  /** Null: they come from no repository. */
+  readonly policySource: () => SourceStatus | null;
   readonly nodes: NodesApi;
   readonly backup: () => Promise<BackupStream>;
   /** Knows the owner by his key. */
@@ -136,7 +139,7 @@ function guardedHandlers(api: ControlApi, streams: Set<PassThrough>): Record<Gua
     ...runtimeHandlers(authority),
     ...runtimeVerbHandlers(authority),
     ...settingsHandlers(authority.settings),
-    ...policyHandlers(api.policies),
+    ...policyHandlers(api.policies, api.policySource),
     ...keyHandlers(api.keys),
     ...nodeHandlers(api.nodes, streams),
     ...backupHandlers(api.backup),
