@@ -28,6 +28,11 @@ export const COMMANDS: readonly (Entry | Group)[] = [
   { name: 'start', summary: 'Run the local firewall for agents here', load: () => import('./start.ts') },
   { name: 'stop', summary: 'Stop the local firewall', load: () => import('./stop.ts') },
   {
+    name: 'replay',
+    summary: 'Ask about recorded decisions again, and show what would change',
+    load: () => import('./replay.ts'),
+  },
+  {
     name: 'safety-status',
     summary: 'Whether an agent here is contained: SAFE, DEGRADED or UNSAFE',
     load: () => import('./safety-status.ts'),
@@ -196,6 +201,16 @@ export const COMMANDS: readonly (Entry | Group)[] = [
     name: 'policy',
     summary: 'The policies',
     entries: [
+      {
+        name: 'init',
+        summary: 'Make a repository for policies: the profiles, tests, editor, CI and hook',
+        load: () => import('./policy-init.ts'),
+      },
+      {
+        name: 'recipe',
+        summary: 'Take a tested rule into the policies: business hours, step-up, break-glass, …',
+        load: () => import('./policy-recipe.ts'),
+      },
       { name: 'fmt', summary: 'Write Rego as OPA does', load: () => import('./policy-fmt.ts') },
       { name: 'check', summary: 'Say what is wrong with them', load: () => import('./policy-check.ts') },
       { name: 'test', summary: 'Run their tests', load: () => import('./policy-test.ts') },

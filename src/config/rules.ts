@@ -8,6 +8,7 @@ import { parseAllowed } from '../schema/proxy.ts';
 import { hostPatternProblem, OVERRIDE_HEADERS, pathPatternProblem } from '../schema/route.ts';
 import { addressProblem, isLocal } from './address.ts';
 import { feedProblem } from './feed-url.ts';
+import { isGitSource, parseGitSource } from './git-source.ts';
 import { rangeOf } from './ip-range.ts';
 import { actionOf } from './mcp-servers.ts';
 import { hint } from './nearest.ts';
@@ -40,6 +41,12 @@ const RULES: ReadonlyMap<string, Rule> = new Map<string, Rule>([
   ['decision_logs.url', text((t) => receiverProblem(t, 'token_file'))],
   ['telemetry.traces', secretNeedsTls('endpoint', 'headers_file')],
   ['telemetry.traces.endpoint', text((t) => receiverProblem(t, 'headers_file'))],
+  ['bundles.source', text(sourceProblem)],
+  ['bundles', rewindNeedsGit],
+  [
+    'bundles.every',
+    text((t) => (parseDuration(t) === null ? 'must be a number and s, m, h, d or w: 10s' : null)),
+  ],
   ['runtimes', unique(['org', 'env', 'runtime_id'], 'runtime_id')],
   ['routes', unique(['id'], 'id')],
   ['routes[]', route],
@@ -162,6 +169,21 @@ function route(value: unknown): Problem[] {
 function storeProblem(value: string): string | null {
   const address = parseStoreUrl(value);
   return typeof address === 'string' ? address : null;
+}
+
+function sourceProblem(value: string): string | null {
+  if (!isGitSource(value)) return null;
+  const source = parseGitSource(value);
+  return typeof source === 'string' ? source : null;
+}
+
+function rewindNeedsGit(value: unknown): Problem[] {
+  if (!isRecord(value)) return [];
+  const { source } = value;
+  if (typeof source === 'string' && isGitSource(source)) return [];
+  return ['rewind_to', 'every']
+    .filter((member) => value[member] !== undefined)
+    .map((field) => ({ field, message: 'is for a repository: bundles.source is none' }));
 }
 
 function originProblem(value: string): string | null {

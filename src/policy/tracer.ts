@@ -1,5 +1,6 @@
-import { DATA_FILE } from '../schema/bundle.ts';
-import { type Bundle, entrypointOf } from './bundle.ts';
+import { Denial } from '../reason.ts';
+import { type Adapter, DATA_FILE } from '../schema/bundle.ts';
+import type { Bundle } from './bundle.ts';
 import type { Answer, ClauseTold, ExplainRequest } from './compiler/answers.ts';
 import { readCapabilities } from './compiler/capabilities.ts';
 import {
@@ -9,7 +10,9 @@ import {
   openCompiler,
 } from './compiler/compiler.ts';
 import type { TraceMode } from './compiler/protocol.ts';
+import { answerOf } from './opa-envoy-result.ts';
 import { isRego, type Sources } from './policy-files.ts';
+import { lacksEntrypoint } from './stock.ts';
 
 /** How OPA's own evaluator gets to a decision: the same Rego and data over the same input. */
 export interface Traced {
@@ -53,6 +56,9 @@ const MOST_WAITING = 4;
 /** Rego, data and input are handed over on the event loop of the service. */
 const MOST_SOURCES = 2 << 20;
 
+const PRUNED =
+  'stock `opa build` takes the rules of the entrypoint out of a bundle: their Rego is not there to be traced';
+
 export function createTracer(options: TracerOptions = {}): Tracer {
   const { timeLimitMs = TIME_LIMIT_MS, idleMs = IDLE_MS } = options;
   let compiler: Compiler | undefined;
@@ -69,9 +75,9 @@ export function createTracer(options: TracerOptions = {}): Tracer {
   }
 
   async function evaluate(bundle: Bundle, input: string, mode: TraceMode | 'rules'): Promise<Traced> {
+    if (lacksEntrypoint(bundle)) return untraced(PRUNED);
     compiler ??= await openCompiler(options.compiler);
     if (closed) return untraced('the service is stopping');
-    const { version } = compiler;
     const request = {
       files: evaluatedFiles(bundle),
       query: decisionQuery(bundle),
@@ -83,7 +89,10 @@ export function createTracer(options: TracerOptions = {}): Tracer {
     };
     const answer =
       mode === 'rules' ? await clausesOf(compiler, request) : await linesOf(compiler, request, mode);
-    if (answer.ok) return { evaluator: `OPA ${version}`, error: null, ...answer.result };
+    if (answer.ok) {
+      const value = adaptedAnswer(answer.result.value, bundle.manifest.metadata.lemma.adapter);
+      return { evaluator: `OPA ${compiler.version}`, error: null, ...answer.result, value };
+    }
     // What a hostile policy has grown is given back at once.
     await end();
     return untraced(answer.errors[0]?.message ?? 'OPA evaluated nothing');
@@ -130,8 +139,8 @@ export function evaluatedFiles({ files }: Bundle): Sources {
   );
 }
 
-export function decisionQuery({ name }: Bundle): string {
-  return `data.${entrypointOf(name).replaceAll('/', '.')}`;
+export function decisionQuery({ entrypoint }: Bundle): string {
+  return `data.${entrypoint.replaceAll('/', '.')}`;
 }
 
 /** Nothing to be seen, and why. */
@@ -153,6 +162,17 @@ async function clausesOf(compiler: Compiler, request: ExplainRequest): Promise<S
   if (!answer.ok) return answer;
   const { rules, cut, value } = answer.result;
   return { ...answer, result: { lines: [], clauses: rules, cut, value } };
+}
+
+/** As it is recorded. What is no answer was recorded as none. */
+function adaptedAnswer(value: unknown, adapter: Adapter | undefined): unknown {
+  if (adapter === undefined) return value;
+  try {
+    return answerOf([{ result: value }], adapter);
+  } catch (cause) {
+    if (cause instanceof Denial) return undefined;
+    throw cause;
+  }
 }
 
 function isEvaluated(path: string): boolean {

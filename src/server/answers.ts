@@ -172,6 +172,30 @@ export const nodeTaint = answerOf({
   seq: { type: ['integer', 'null'] },
 });
 
+const again = {
+  now: {
+    type: ['object', 'null'],
+    required: ['verdict', 'reason'],
+    properties: { verdict: { enum: ['allow', 'deny'] }, reason: { type: 'string' } },
+    description: 'null: it cannot be asked again, for `why`',
+  },
+  why: { type: ['string', 'null'] },
+} as const;
+const replays = (more: object) => ({
+  type: 'array' as const,
+  items: {
+    type: 'object',
+    required: ['now', 'why', ...Object.keys(more)],
+    properties: { ...again, ...more },
+  },
+  description: 'In the order of the question',
+});
+
+export const replayed = answerOf({
+  records: replays({}),
+  requests: replays({ route: { type: ['string', 'null'] } }),
+});
+
 export const authorized = answerOf({
   decision: { const: 'allow' },
   reason: {

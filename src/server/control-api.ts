@@ -8,8 +8,10 @@ import type { KeyRing } from '../authority/key-ring.ts';
 import type { OpaKey } from '../authority/opa-key.ts';
 import type { Operators } from '../authority/operators.ts';
 import type { Policies } from '../authority/policies.ts';
+import type { SourceStatus } from '../authority/policy-source.ts';
 import { notFound } from '../authority/refusal.ts';
 import type { Tokens } from '../authority/tokens.ts';
+import type { Replays } from '../pdp/replays.ts';
 import type { ServedBundles } from '../policy/served.ts';
 import type { Tenant } from '../store/model.ts';
 import { apiKeyHandlers } from './api-keys-api.ts';
@@ -36,6 +38,7 @@ import { openApi } from './openapi.ts';
 import { OPERATIONS, type OperationId } from './operations.ts';
 import { operatorHandlers } from './operators-api.ts';
 import { policyHandlers } from './policies-api.ts';
+import { replayHandlers } from './replay-api.ts';
 import { runtimeVerbHandlers } from './runtime-verbs-api.ts';
 import { runtimeHandlers } from './runtimes-api.ts';
 import { addSignIn, sessionHandlers } from './session-api.ts';
@@ -49,6 +52,8 @@ export interface ControlApi extends DecisionLogReader {
   readonly monitor: Omit<MonitorParts, 'cursors'>;
   readonly keys: Pick<KeyRing, 'list' | 'rotate' | 'retire'>;
   readonly policies: Policies;
+  /** Null: they come from no repository. */
+  readonly policySource: () => SourceStatus | null;
   readonly nodes: NodesApi;
   readonly backup: () => Promise<BackupStream>;
   /** Knows the owner by his key. */
@@ -63,6 +68,7 @@ export interface ControlApi extends DecisionLogReader {
   /** Origin that people reach it by; null: localhost. */
   readonly publicUrl: string | null;
   readonly decide: Decide;
+  readonly replays: Replays;
   readonly ready: () => boolean;
   readonly metrics: Metrics;
   readonly log: Logger;
@@ -133,11 +139,12 @@ function guardedHandlers(api: ControlApi, streams: Set<PassThrough>): Record<Gua
     ...runtimeHandlers(authority),
     ...runtimeVerbHandlers(authority),
     ...settingsHandlers(authority.settings),
-    ...policyHandlers(api.policies),
+    ...policyHandlers(api.policies, api.policySource),
     ...keyHandlers(api.keys),
     ...nodeHandlers(api.nodes, streams),
     ...backupHandlers(api.backup),
     ...decisionHandlers(api),
+    ...replayHandlers(api.replays),
     ...tokenHandlers(api.tokens),
     ...bundleHandlers(api.bundles, api.opaKey),
     ...streamHandlers(monitor),

@@ -65,6 +65,7 @@ describe('serve', () => {
         connected: () => null,
         runtimes: () => [],
         bundles: () => [],
+        replay: assert.fail,
         onRecord: () => () => undefined,
       },
       reload,
