@@ -66,7 +66,7 @@ function tracedLines({ trace, record }: Explanation, terminal: Call['terminal'],
   if (trace === null || trace === undefined) return [];
   const { rules, cut } = trace;
   if (rules === null || rules === undefined || rules.length === 0) return [];
-  const blocks = all ? rules : decidingRules(rules, record).slice(0, MOST_BLOCKS);
+  const blocks = all ? rules : decidingRules(trace, record).slice(0, MOST_BLOCKS);
   const rest = rules.filter((rule) => !blocks.includes(rule));
   const indent = terminal.width === null ? null : terminal.width - 2;
   const page = { style: terminal.style, width: indent };

@@ -27,6 +27,7 @@ const RULE: TracedRule = {
 const TRACE: Trace = {
   mode: 'rules',
   evaluator: 'OPA 1',
+  decision: 'data.lemma.low.decision',
   lines: [],
   rules: [RULE],
   cut: false,

@@ -50,7 +50,7 @@ type Value struct {
 
 const (
 	// Events of all evaluations together.
-	mostSteps = 400_000
+	mostSteps = 200_000
 	mostRules = 200
 	// Evaluations with one expression taken to hold.
 	mostFlips = 64

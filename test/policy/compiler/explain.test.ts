@@ -23,6 +23,7 @@ describe('the rules behind an answer', function () {
       files: files({ 'low/decision.rego': HEAD + rego, ...more }),
       query: QUERY,
       input: JSON.stringify(input),
+      timeLimitMs: PATIENT_MS,
     });
 
   async function explained(rego: string, input?: object, more?: Record<string, string>): Promise<Explained> {
@@ -295,7 +296,7 @@ describe('the rules behind an answer', function () {
     const { code, message } = errorOf(await ask(DECISION + rego));
     assert.deepEqual(
       [code, message],
-      ['step_limit', 'the evaluation took more than 400000 steps, and is not told for that'],
+      ['step_limit', 'the evaluation took more than 200000 steps, and is not told for that'],
     );
     assert.equal((await explained('ok if input.a', { a: 1 })).value, true);
   });
