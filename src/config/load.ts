@@ -202,14 +202,16 @@ function revisionOf({
 }: Config): string {
   const apis = firewall?.apis.map(({ inject, ...api }) => ({ ...api, inject: inject?.header ?? null })) ?? [];
   const mcp = firewall?.mcp.map(({ place: _place, timeout_ms: _timeout, ...server }) => server) ?? [];
+  const agents = firewall?.agents.map(({ credential_file: _file, ...agent }) => agent) ?? [];
   const { credential_file: _credential, ...proxy } = firewall?.proxy ?? { credential_file: null };
-  // Without a proxy or MCP servers the revision is what it was before there were any to configure.
+  // Without a proxy, MCP servers or agents the revision is what it was before there were any to configure.
   const content = {
     ...decisive,
     keys: bundles.keys,
     apis,
     ...(Object.keys(proxy).length === 0 ? {} : { proxy }),
     ...(mcp.length === 0 ? {} : { mcp }),
+    ...(agents.length === 0 ? {} : { agents }),
   };
   return createHash('sha256').update(JSON.stringify(content)).digest('hex').slice(0, 12);
 }

@@ -1,4 +1,5 @@
 import type { FromSchema } from 'json-schema-to-ts';
+import { type AgentTools, agentToolsSchema } from './agent-tools.ts';
 import { BYTES32_PATTERN, ID_PATTERN, jwkSchema, PROFILES, SUBJECT_PATTERN } from './common.ts';
 import { type McpServer, mcpServerSchema } from './mcp.ts';
 import type { Route } from './request.ts';
@@ -514,6 +515,11 @@ export const configSchema = {
         apis: { type: 'array', items: apiSchema, description: 'What may be reached through it' },
         proxy: proxySchema,
         mcp: { type: 'array', items: mcpServerSchema, description: 'MCP servers behind it, and their tools' },
+        agents: {
+          type: 'array',
+          items: agentToolsSchema,
+          description: 'Agents whose hooks ask it before each call of their own tools',
+        },
       },
     },
   },
@@ -697,5 +703,6 @@ export interface Config {
     /** Null: it is no forward proxy. */
     readonly proxy: FirewallProxy | null;
     readonly mcp: readonly McpServer[];
+    readonly agents: readonly AgentTools[];
   } | null;
 }
