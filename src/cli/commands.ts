@@ -25,6 +25,11 @@ export const COMMANDS: readonly (Entry | Group)[] = [
     summary: 'Connect a runtime to the control plane and get its proof',
     load: () => import('./firewall-connect.ts'),
   },
+  {
+    name: 'setup-openclaw',
+    summary: 'Have OpenClaw ask the local firewall before each call of a tool',
+    load: () => import('./setup-openclaw.ts'),
+  },
   { name: 'start', summary: 'Run the local firewall for agents here', load: () => import('./start.ts') },
   { name: 'stop', summary: 'Stop the local firewall', load: () => import('./stop.ts') },
   {
