@@ -1,5 +1,13 @@
 import { isDeepStrictEqual } from 'node:util';
-import { type Json5Member, type Json5Node, memberOf, parseJson5, pastTrivia, plainOf } from './json5.ts';
+import {
+  childOf,
+  type Json5Member,
+  type Json5Node,
+  memberOf,
+  parseJson5,
+  pastTrivia,
+  plainOf,
+} from './json5.ts';
 
 /*
  * Changes of a JSON, JSONC or JSON5 text that leave every other byte of it as it is, comments and all. A change that is there
@@ -20,7 +28,7 @@ type ListNode = Exclude<Json5Node, { kind: 'scalar' }>;
 
 /** The data of a text; undefined where there is nothing at the path. */
 export function readAt(text: string, path: readonly string[]): unknown {
-  const node = path.reduce<Json5Node | undefined>((at, key) => memberOf(at, key)?.value, parseJson5(text));
+  const node = path.reduce<Json5Node | undefined>((at, key) => childOf(at, key), parseJson5(text));
   return node === undefined ? undefined : plainOf(node);
 }
 
@@ -68,12 +76,12 @@ export function removeMember(text: string, path: readonly string[]): string {
 
 /** How far a path leads, and what of it is not there. */
 function reach(text: string, path: readonly string[]) {
-  let inner = parseJson5(text);
+  let inner: Json5Node = parseJson5(text);
   for (const [i, key] of path.entries()) {
-    if (inner.kind !== 'object') throw new EditError(path.slice(0, i), 'is no object');
-    const member: Json5Member | undefined = memberOf(inner, key);
-    if (member === undefined) return { inner, missing: path.slice(i) };
-    inner = member.value;
+    const child = childOf(inner, key);
+    if (child === undefined && inner.kind !== 'object') throw new EditError(path.slice(0, i), 'is no object');
+    if (child === undefined) return { inner, missing: path.slice(i) };
+    inner = child;
   }
   return { inner, missing: [] };
 }

@@ -77,6 +77,11 @@ export function plainOf(node: Json5Node): unknown {
   }
 }
 
+/** By a key, or in a list by an index in digits. */
+export function childOf(node: Json5Node | undefined, key: string): Json5Node | undefined {
+  return node?.kind === 'array' ? node.items[Number(key)] : memberOf(node, key)?.value;
+}
+
 export function memberOf(node: Json5Node | undefined, key: string): Json5Member | undefined {
   return node?.kind === 'object' ? node.members.find((member) => member.key === key) : undefined;
 }

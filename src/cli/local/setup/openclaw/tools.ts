@@ -1,4 +1,4 @@
-import type { AgentToolsEntry } from '../../../../schema/agent-tools.ts';
+import type { Gap } from '../agent.ts';
 import type { ToolClass } from '../prove.ts';
 
 /** OpenClaw's groups of built-in tools (its docs: Tools, Tool policy), as of 2026.9. */
@@ -44,23 +44,8 @@ export const OPENCLAW_CLASSES: readonly ToolClass[] = [
   { id: 'other', canary: 'lemma_canary', tools: ['*'] },
 ];
 
-/** As the firewall decides about them: the scope is the class's, so that a run can be narrowed to some. */
-export function agentEntry(
-  id: string,
-  classes: readonly ToolClass[],
-  credential_file: string,
-): AgentToolsEntry {
-  return {
-    id,
-    credential_file,
-    tools: classes.flatMap((one) =>
-      one.tools.map((name) => ({ name, scope: [`tool.${id}.${one.id}`], risk: 'low' as const })),
-    ),
-  };
-}
-
-/** What is not covered however well the check goes, for a person. Names are for machines. */
-export const OPENCLAW_GAPS: readonly { readonly code: string; readonly message: string }[] = [
+/** What is not covered however well the check goes. */
+export const OPENCLAW_GAPS: readonly Gap[] = [
   {
     code: 'other_harness',
     message:
