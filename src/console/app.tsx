@@ -18,7 +18,6 @@ export function App() {
       setWho(failed.status === 401 ? 'nobody' : failed);
     });
   };
-  // biome-ignore lint/correctness/useExhaustiveDependencies: once
   useEffect(() => {
     onSignedOut(() => setWho('nobody'));
     ask();

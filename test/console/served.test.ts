@@ -123,13 +123,11 @@ describe('the console, as it is served', function () {
     });
 
     it('lets the owner in by his key file', async () => {
-      await page
-        .locator('input[type=file]')
-        .setInputFiles({
-          name: 'operator-root.key',
-          mimeType: 'text/plain',
-          buffer: Buffer.from(scene.ownerKey),
-        });
+      await page.locator('input[type=file]').setInputFiles({
+        name: 'operator-root.key',
+        mimeType: 'text/plain',
+        buffer: Buffer.from(scene.ownerKey),
+      });
       await page.getByRole('navigation', { name: 'Agent Ops' }).waitFor();
     });
 

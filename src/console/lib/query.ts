@@ -25,7 +25,6 @@ export function useQuery<T>(
   const shown = useRef<string | null>(null);
   const reload = useCallback(() => setTurn((n) => n + 1), []);
 
-  // biome-ignore lint/correctness/useExhaustiveDependencies: a new turn asks again
   useEffect(() => {
     if (key === null) return;
     const abort = new AbortController();
