@@ -20,7 +20,7 @@ export const NAVIGATION: readonly { readonly title: string; readonly entries: re
   {
     title: 'Observe',
     entries: [
-      { to: '/', name: 'Overview', icon: 'overview', needs: 'decisions.read' },
+      { to: '/', name: 'Overview', icon: 'overview', needs: 'monitor.read' },
       { to: '/decisions', name: 'Decisions', icon: 'decisions', needs: 'decisions.read' },
       { to: '/alerts', name: 'Alerts', icon: 'alerts', needs: 'decisions.read' },
     ],
