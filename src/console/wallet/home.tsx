@@ -160,7 +160,7 @@ function WordsDialog({ sealed, onClose }: { readonly sealed: Sealed; readonly on
   };
   return (
     <Dialog
-      title="The words of this wallet"
+      title="Backup words"
       wide
       onClose={onClose}
       {...(words === null ? {} : { foot: <Button onClick={onClose}>Close</Button> })}
@@ -168,7 +168,7 @@ function WordsDialog({ sealed, onClose }: { readonly sealed: Sealed; readonly on
       {words === null ? (
         <>
           <p class="soft small">Whoever reads them has your wallet. Look around you first.</p>
-          <Unlock sealed={sealed} act="Show" onOpened={show} />
+          <Unlock sealed={sealed} act="Show words" onOpened={show} />
           <div class="row">
             <Button onClick={onClose}>Cancel</Button>
           </div>

@@ -12,7 +12,7 @@ import { NotYet } from './not-yet.tsx';
 import type { Sealed } from './seal.ts';
 import { entryAt, walletSigner } from './site.ts';
 import { Unlock } from './unlock.tsx';
-import { Welcome } from './welcome.tsx';
+import { Choices } from './welcome.tsx';
 
 /** Signs this site's challenge, then goes to Agent Ops; `next`: a page of it. */
 export function useSignIn(
@@ -64,7 +64,16 @@ export function SessionGate({ root, sealed, children }: SessionGateProps) {
   if (who !== 'nobody') return <MeContext.Provider value={who}>{children(who)}</MeContext.Provider>;
   const enter = (secret: Uint8Array) =>
     void run(async () => setWho(await signIn(walletSigner(secret, location.hostname))));
-  if (sealed === null) return <Welcome />;
+  if (sealed === null)
+    return (
+      <div class="stack">
+        <p>
+          Nobody is signed in here, and this browser has no wallet. Make one, or{' '}
+          <a href={AGENT_OPS}>sign in by a key file</a> and come back.
+        </p>
+        <Choices />
+      </div>
+    );
   return (
     <div class="stack narrow">
       <Card title="Sign in first">

@@ -5,17 +5,25 @@ import { Notice } from '../ui/states.tsx';
 
 /** There is no wallet in this browser yet. */
 export function Welcome() {
-  const { path, params } = usePlace();
-  // What brought somebody here goes on once there is a wallet.
-  const query = params.toString();
-  const next =
-    path === '/' ? '' : `?${new URLSearchParams({ next: query === '' ? path : `${path}?${query}` })}`;
   return (
     <Page
       title="Your wallet"
       of="Lemma"
       about="It signs for you at this site. Its secret is made in this browser and never leaves it."
     >
+      <Choices />
+    </Page>
+  );
+}
+
+/** How there comes to be one. What brought somebody here goes on then. */
+export function Choices() {
+  const { path, params } = usePlace();
+  const query = params.toString();
+  const next =
+    path === '/' ? '' : `?${new URLSearchParams({ next: query === '' ? path : `${path}?${query}` })}`;
+  return (
+    <div class="stack">
       <ul class="choices">
         <Choice to={`/create${next}`} title="Make a wallet">
           New here. You write down 24 words, and protect it by a passphrase or a passkey.
@@ -33,7 +41,7 @@ export function Welcome() {
           but you, by its words.
         </span>
       </Notice>
-    </Page>
+    </div>
   );
 }
 
