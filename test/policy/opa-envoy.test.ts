@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { type Bundle, bundleOf } from '../../src/policy/bundle.ts';
 import { compileEngine, type Engine } from '../../src/policy/engine.ts';
 import { checkTrust, type Trust } from '../../src/policy/registry.ts';
+import { opaEnvoyInputSchema } from '../../src/schema/opa-envoy-input.ts';
 import { opaFolder } from '../support/opa.ts';
 import { PATIENT_MS } from './compiler/support.ts';
 import { ENTRYPOINT, manifest, OBJECT, PEOPLE } from './opa-envoy-policies.ts';
@@ -287,6 +288,18 @@ describe("a policy of opa-envoy-plugin's", function () {
       ruled('# input.attributes.destination\n\tinput.parsed_path[0] == "input.attributes.destination"'),
     );
     assert.doesNotThrow(() => checkTrust(bundle, TRUST));
+  });
+
+  it('is checked by stock `opa check` with the published schema', async () => {
+    await writeFile(join(opa.path, 'schema.json'), JSON.stringify(opaEnvoyInputSchema));
+    const check = async (rego: string) => {
+      await writeFile(join(opa.path, 'checked.rego'), rego);
+      return opa.run('check', '--strict', '-s', 'schema.json', 'checked.rego');
+    };
+    assert.deepEqual([(await check(PEOPLE)).said, (await check(OBJECT)).said], ['', '']);
+    const { code, said } = await check(ruled('input.attributes.destination.principal == "a"'));
+    assert.equal(code, 1);
+    assert.match(said, /checked\.rego:10: rego_type_error: undefined ref: input\.attributes\.destination/);
   });
 
   const manifests: readonly [what: string, more: object, message: RegExp][] = [
