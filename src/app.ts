@@ -42,6 +42,7 @@ import { createAdmission } from './pdp/admission.ts';
 import { decide, type Pdp, type Settings } from './pdp/decide.ts';
 import { exchange } from './pdp/exchange.ts';
 import { explain } from './pdp/explain.ts';
+import { createReplays } from './pdp/replays.ts';
 import { settingsOf } from './pdp/settings.ts';
 import { storeArchive } from './policy/archive.ts';
 import { type Bundle, readProfileBundle } from './policy/bundle.ts';
@@ -54,6 +55,8 @@ import { createTracer } from './policy/tracer.ts';
 import { createChainCache } from './proof/cache.ts';
 import { Denial, InputError, type Problem } from './reason.ts';
 import { firewallRoutes } from './request/firewall.ts';
+import { described } from './request/rest.ts';
+import type { AuthorizeBody } from './schema/api.ts';
 import { PROFILES, type Profile } from './schema/common.ts';
 import type { Config, Listener, TlsFiles } from './schema/config.ts';
 import type { BundleRef } from './schema/decision.ts';
@@ -63,6 +66,7 @@ import { startDecisionServer } from './server/decision-api.ts';
 import { createEventStreams } from './server/event-streams.ts';
 import { type GrpcServer, startGrpc } from './server/grpc.ts';
 import { createMetrics } from './server/metrics.ts';
+import { replayed } from './server/replay-api.ts';
 import { readTls, type Tls, type TlsGuard } from './server/tls.ts';
 import type { Exchange } from './server/tokens-api.ts';
 import type { Traces } from './server/traces.ts';
@@ -97,6 +101,8 @@ export interface Live {
   /** Of the deployment's own org and env. */
   runtimes(): LiveRuntime[];
   bundles(): BundleRef[];
+  /** A dry run, as of `POST …/decisions/replay`; requests are those that the firewall receives. Rejects with InputError. */
+  replay(body: unknown): Promise<object>;
   /** Hears of each record once it is on disk. Gives a function that ends it. */
   onRecord(listener: RecordListener): () => void;
 }
@@ -495,6 +501,7 @@ async function compose(
         ? createBackup({ folder: config.data, store, key: ring.logKey, home, clock })
         : refuseBackup,
     decide: answer,
+    replays: createReplays(pdp),
     explain: (id, tenant, trace) =>
       log.settled(READ_WAIT_MS).then(() => explain(id, tenant, { store, policies, archive, tracer }, trace)),
     metrics,
@@ -532,6 +539,7 @@ async function compose(
       connected: () => null,
       runtimes: () => runtimesOf(gate, home),
       bundles: () => activeOf(policies),
+      replay: dryRun(pdp, home, firewall),
       onRecord: log.onRecord,
     },
     reload: async (next) => {
@@ -744,6 +752,17 @@ export async function firewallOf(
     watch,
     log,
   });
+}
+
+/** What the firewall, where there is one, would decide about described requests. */
+export function dryRun(pdp: Pdp, within: Tenant, firewall: Firewall | null): Live['replay'] {
+  const replays = createReplays(pdp);
+  const received = (one: AuthorizeBody) => {
+    const { method, target, host, headers, body } = described(one);
+    return { method, target, host, headers, body, protocol: 'HTTP/1.1', address: '127.0.0.1' };
+  };
+  const toRequest = firewall === null ? described : (one: AuthorizeBody) => firewall.asked(received(one));
+  return (body) => replayed(body, replays, within, toRequest);
 }
 
 export function runtimesOf(gate: Pick<Gate, 'runtimes'>, { org, env }: Tenant): LiveRuntime[] {

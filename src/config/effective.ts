@@ -15,6 +15,7 @@ import type {
   Traces,
   TrustEntry,
 } from '../schema/config.ts';
+import { DEFAULT_FIREWALL } from '../schema/config.ts';
 import type { Route } from '../schema/request.ts';
 import type { RouteEntry } from '../schema/route.ts';
 import type { RoutesFile } from './check.ts';
@@ -95,7 +96,7 @@ export function effective(file: ConfigFile, around: Surroundings): Config {
       file.firewall === undefined
         ? null
         : {
-            listen: file.firewall.listen ?? '127.0.0.1:8787',
+            listen: file.firewall.listen ?? DEFAULT_FIREWALL,
             apis: (file.firewall.apis ?? []).map((entry) =>
               api(entry, (text) => path('firewall.apis', text)),
             ),

@@ -14,6 +14,9 @@ const id = { type: 'string', pattern: ID_PATTERN } as const;
 const keys = { type: 'array', minItems: 1, items: jwkSchema } as const;
 const { type: _object, ...jwkParts } = jwkSchema;
 
+/** Where the firewall listens where nothing else is said. */
+export const DEFAULT_FIREWALL = '127.0.0.1:8787';
+
 /** RFC 9110 field name. */
 export const HEADER_PATTERN = "^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}$";
 export const DURATION_PATTERN = '^[1-9][0-9]{0,8}(?:s|m|h|d|w)$';
@@ -529,7 +532,7 @@ export const configSchema = {
       additionalProperties: false,
       description: 'The local gateway between an agent and the APIs that it calls; absent: none',
       properties: {
-        listen: { type: 'string', default: '127.0.0.1:8787', description: `Where it listens (${address})` },
+        listen: { type: 'string', default: DEFAULT_FIREWALL, description: `Where it listens (${address})` },
         apis: { type: 'array', items: apiSchema, description: 'What may be reached through it' },
         proxy: proxySchema,
         mcp: { type: 'array', items: mcpServerSchema, description: 'MCP servers behind it, and their tools' },

@@ -243,6 +243,10 @@ export async function controlWorld(
     queryDecisions: (query) => world.store.queryRecords(query),
     exportDecisions: async function* () {},
     explain: async () => null,
+    replays: {
+      record: () => Promise.reject(new Error('not asked for')),
+      request: () => Promise.reject(new Error('not asked for')),
+    },
     ...(typeof over === 'function' ? over(world) : over),
     ...within(world),
   });
