@@ -1,6 +1,6 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import { Denial, InputError } from '../reason.ts';
-import { DATA_FILE, WASM_FILE } from '../schema/bundle.ts';
+import { type Adapter, DATA_FILE, WASM_FILE } from '../schema/bundle.ts';
 import type { BundleRef } from '../schema/decision.ts';
 import { type Bundle, fileOf, regoIn } from './bundle.ts';
 import { createConduct } from './conduct.ts';
@@ -17,6 +17,8 @@ import { warmUp } from './warm-up.ts';
 /** A compiled bundle. */
 export interface Engine {
   readonly ref: BundleRef;
+  /** Behind which it stands; absent: it takes the contract's input. */
+  readonly adapter?: Adapter | undefined;
   /**
    * Evaluates the profile's decision, on the calling thread.
    *
@@ -84,6 +86,7 @@ export async function compileEngine(bundle: Bundle, options: EngineOptions = {})
 
   return {
     ref: { name, revision, sha256 },
+    adapter,
     evaluate(input) {
       checkInput(input, limits);
       return evaluationOf(evaluateOn(evaluator, input));

@@ -255,11 +255,12 @@ export function checkTrust(bundle: Bundle, trust: Trust): void {
   }
 }
 
-/** What `lemma policy build` did not look at. */
-function checkContent(bundle: Bundle): void {
+/** What `lemma policy build` did not look at. Throws Denial `bundle_rejected`. */
+export function checkContent(bundle: Bundle): void {
   try {
-    if (isStock(bundle)) checkStock(bundle);
-    if (bundle.manifest.metadata.lemma.adapter === 'opa-envoy') checkOpaEnvoy(bundle);
+    const { adapter } = bundle.manifest.metadata.lemma;
+    if (isStock(bundle) || adapter !== undefined) checkStock(bundle);
+    if (adapter === 'opa-envoy') checkOpaEnvoy(bundle);
   } catch (cause) {
     if (cause instanceof InputError) throw refused('bundle_rejected', bundle, `is refused: ${cause.message}`);
     throw cause;

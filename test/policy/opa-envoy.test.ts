@@ -1,9 +1,12 @@
 import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { publicKeyOf } from '#runtime';
+import { judged } from '../../src/pdp/replay.ts';
 import { type Bundle, bundleOf } from '../../src/policy/bundle.ts';
 import { compileEngine, type Engine } from '../../src/policy/engine.ts';
 import { checkTrust, type Trust } from '../../src/policy/registry.ts';
+import { signBundle } from '../../src/policy/signature.ts';
 import { opaEnvoyInputSchema } from '../../src/schema/opa-envoy-input.ts';
 import { opaFolder } from '../support/opa.ts';
 import { PATIENT_MS } from './compiler/support.ts';
@@ -300,6 +303,23 @@ describe("a policy of opa-envoy-plugin's", function () {
     const { code, said } = await check(ruled('input.attributes.destination.principal == "a"'));
     assert.equal(code, 1);
     assert.match(said, /checked\.rego:10: rego_type_error: undefined ref: input\.attributes\.destination/);
+  });
+
+  it('is no candidate for what was decided without the adapter', async () => {
+    const engine = await compileEngine(await build(PEOPLE));
+    const { now, why } = await judged(engine, allowedInput('low'));
+    assert.deepEqual([now, /lacks opa-envoy-plugin's input/.test(why ?? '')], [null, true]);
+    assert.equal((await judged(engine, input())).now?.verdict, 'allow');
+  });
+
+  it('is looked at as well where Lemma signed it', async () => {
+    const seed = new Uint8Array(32).fill(9);
+    const bundle = signBundle(
+      await build(ruled('json.unmarshal(input.attributes.source.principal).a')),
+      seed,
+    );
+    const trust: Trust = { kind: 'signed', keys: [publicKeyOf(seed)], now: 0 };
+    assert.throws(() => checkTrust(bundle, trust), denial('bundle_rejected', /calls json\.unmarshal/));
   });
 
   const manifests: readonly [what: string, more: object, message: RegExp][] = [
