@@ -37,14 +37,15 @@ export function listeners({
 }
 
 function missingFiles(config: Config): Problem[] {
-  const { source } = config.bundles;
+  const { source, git } = config.bundles;
+  const wanted = git === null ? source : git.protocol === 'file' ? git.url : 'embedded';
   const folder: Problem[] =
-    source === 'embedded' || kindOf(source) === 'folder'
+    wanted === 'embedded' || kindOf(wanted) === 'folder'
       ? []
       : [
           {
             field: 'bundles.source',
-            message: `must be "embedded" or a folder that is there: ${source} is none`,
+            message: `must be "embedded", a folder or a repository that is there: ${wanted} is none`,
           },
         ];
   const secrets = (config.firewall?.apis ?? []).flatMap((api, i) =>

@@ -220,6 +220,7 @@ export async function controlWorld(
   const app = controlApp({
     authority: world.authority,
     policies: policiesOf(world),
+    policySource: () => null,
     keys,
     nodes: await nodesOf(world, keys),
     backup: () => Promise.reject(new Error('not asked for')),
