@@ -1,5 +1,4 @@
-import { Denial } from '../reason.ts';
-import { type Adapter, DATA_FILE } from '../schema/bundle.ts';
+import { DATA_FILE } from '../schema/bundle.ts';
 import type { Bundle } from './bundle.ts';
 import type { Answer, ClauseTold, ExplainRequest } from './compiler/answers.ts';
 import { readCapabilities } from './compiler/capabilities.ts';
@@ -10,7 +9,6 @@ import {
   openCompiler,
 } from './compiler/compiler.ts';
 import type { TraceMode } from './compiler/protocol.ts';
-import { answerOf } from './opa-envoy-result.ts';
 import { isRego, type Sources } from './policy-files.ts';
 import { lacksEntrypoint } from './stock.ts';
 
@@ -56,6 +54,8 @@ const MOST_WAITING = 4;
 /** Rego, data and input are handed over on the event loop of the service. */
 const MOST_SOURCES = 2 << 20;
 
+const LAYERED =
+  "a policy behind an adapter is asked after the profile's own: a trace of it alone would not be the decision's";
 const PRUNED =
   'stock `opa build` takes the rules of the entrypoint out of a bundle: their Rego is not there to be traced';
 
@@ -75,6 +75,7 @@ export function createTracer(options: TracerOptions = {}): Tracer {
   }
 
   async function evaluate(bundle: Bundle, input: string, mode: TraceMode | 'rules'): Promise<Traced> {
+    if (bundle.manifest.metadata.lemma.adapter !== undefined) return untraced(LAYERED);
     if (lacksEntrypoint(bundle)) return untraced(PRUNED);
     compiler ??= await openCompiler(options.compiler);
     if (closed) return untraced('the service is stopping');
@@ -90,8 +91,7 @@ export function createTracer(options: TracerOptions = {}): Tracer {
     const answer =
       mode === 'rules' ? await clausesOf(compiler, request) : await linesOf(compiler, request, mode);
     if (answer.ok) {
-      const value = adaptedAnswer(answer.result.value, bundle.manifest.metadata.lemma.adapter);
-      return { evaluator: `OPA ${compiler.version}`, error: null, ...answer.result, value };
+      return { evaluator: `OPA ${compiler.version}`, error: null, ...answer.result };
     }
     // What a hostile policy has grown is given back at once.
     await end();
@@ -162,17 +162,6 @@ async function clausesOf(compiler: Compiler, request: ExplainRequest): Promise<S
   if (!answer.ok) return answer;
   const { rules, cut, value } = answer.result;
   return { ...answer, result: { lines: [], clauses: rules, cut, value } };
-}
-
-/** As it is recorded. What is no answer was recorded as none. */
-function adaptedAnswer(value: unknown, adapter: Adapter | undefined): unknown {
-  if (adapter === undefined) return value;
-  try {
-    return answerOf([{ result: value }], adapter);
-  } catch (cause) {
-    if (cause instanceof Denial) return undefined;
-    throw cause;
-  }
 }
 
 function isEvaluated(path: string): boolean {

@@ -5,7 +5,8 @@ import { publicKeyOf } from '#runtime';
 import { judged } from '../../src/pdp/replay.ts';
 import { type Bundle, bundleOf } from '../../src/policy/bundle.ts';
 import { compileEngine, type Engine } from '../../src/policy/engine.ts';
-import { checkTrust, type Trust } from '../../src/policy/registry.ts';
+import { EMBEDDED_PINS } from '../../src/policy/pins.ts';
+import { checkTrust, memoryArchive, PolicyRegistry, type Trust } from '../../src/policy/registry.ts';
 import { signBundle } from '../../src/policy/signature.ts';
 import { opaEnvoyInputSchema } from '../../src/schema/opa-envoy-input.ts';
 import { opaFolder } from '../support/opa.ts';
@@ -310,6 +311,30 @@ describe("a policy of opa-envoy-plugin's", function () {
     const { now, why } = await judged(engine, allowedInput('low'));
     assert.deepEqual([now, /lacks opa-envoy-plugin's input/.test(why ?? '')], [null, true]);
     assert.equal((await judged(engine, input())).now?.verdict, 'allow');
+  });
+
+  it("is asked only what the profile's own policy allows", async () => {
+    const engine = await compileEngine(await build('package envoy.authz\n\nallow := yes\n\nyes := true\n'));
+    const reasonOf = (change: object) => engine.evaluate(bytes(input(change))).result.reason;
+    assert.deepEqual(
+      [
+        reasonOf({}),
+        reasonOf({ proof: { taint_epoch: 9 } }),
+        reasonOf({ freshness: { age_ms: 60_000 } }),
+        reasonOf({ budget: { limit: 1, used: 2 } }),
+        reasonOf({ subject: { via: 'token' } }),
+        reasonOf({ subject: { via: 'asserted' } }),
+      ],
+      ['allowed', 'taint_ahead', 'freshness_stale', 'budget_exhausted', 'legacy_disabled', 'policy_denied'],
+    );
+  });
+
+  it('is held to the confirmation and the record of its profile', async () => {
+    const registry = new PolicyRegistry(memoryArchive());
+    const more = { profile: 'critical', confirm: false, record: 'behind' };
+    await registry.activate([await build(PEOPLE, more)], TRUST);
+    const { meta, ref } = registry.active('critical');
+    assert.deepEqual([meta.confirm, meta.record, ref.base], [true, 'durable', EMBEDDED_PINS.critical]);
   });
 
   it('is looked at as well where Lemma signed it', async () => {
