@@ -11,7 +11,7 @@ import type { BundleRef, DecisionRecord, LinkFacts } from '../schema/decision.ts
 import type { PolicyResult } from '../schema/result.ts';
 import type { StoredEvent, Within } from '../store/model.ts';
 import type { Store } from '../store/store.ts';
-import { decisionPath, tracedRules } from './traced-rules.ts';
+import { tracedRules } from './traced-rules.ts';
 
 export interface ExplainDeps {
   readonly store: Pick<Store, 'recordById' | 'eventsAround'>;
@@ -151,6 +151,8 @@ async function rulesOf(
   return rules.flat();
 }
 
+const LAYERED =
+  "a policy behind an adapter is asked after the profile's own: a trace of it alone would not be the decision's";
 const UNREADABLE = 'the recorded input could not be read back byte for byte';
 
 /** The line must hold the very bytes that are evaluated and compared: nothing is taken on trust from a parser. */
@@ -230,7 +232,7 @@ async function traceOf(
   const equal = both ? isSame(value, record.result) : null;
   const comparable = made.error === null && record.result !== null;
   const traced = comparable ? (equal === true ? 'equal' : 'different') : null;
-  const rules = clauses === null ? null : tracedRules(clauses, decisionPath(record.bundle), value);
+  const rules = clauses === null ? null : tracedRules(clauses, made.decision, value);
   return { mode, ...made, rules, equal, traced };
 }
 
@@ -251,6 +253,7 @@ async function traceAgain(
 ): Promise<Traced> {
   if (input === null || bundle === null)
     return untraced('a check decided, before any policy: there is nothing to trace');
+  if (bundle.base !== undefined) return untraced(LAYERED);
   const inputJson = inputIn(line, input);
   if (inputJson === null) return untraced(UNREADABLE);
   const archived = await archive.get(bundle.sha256);

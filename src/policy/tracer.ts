@@ -1,4 +1,5 @@
-import { DATA_FILE } from '../schema/bundle.ts';
+import { Denial } from '../reason.ts';
+import { type Adapter, DATA_FILE } from '../schema/bundle.ts';
 import type { Bundle } from './bundle.ts';
 import type { Answer, ClauseTold, ExplainRequest } from './compiler/answers.ts';
 import { readCapabilities } from './compiler/capabilities.ts';
@@ -9,6 +10,7 @@ import {
   openCompiler,
 } from './compiler/compiler.ts';
 import type { TraceMode } from './compiler/protocol.ts';
+import { answerOf } from './opa-envoy-result.ts';
 import { isRego, type Sources } from './policy-files.ts';
 import { lacksEntrypoint } from './stock.ts';
 
@@ -16,6 +18,8 @@ import { lacksEntrypoint } from './stock.ts';
 export interface Traced {
   /** `OPA 1.22.2`; null where nothing was evaluated. */
   readonly evaluator: string | null;
+  /** The rule that was asked for, `data.lemma.low.decision`; null where nothing was evaluated. */
+  readonly decision: string | null;
   /** As `opa eval --explain` prints them. */
   readonly lines: readonly string[];
   /** What became of each rule, in OPA's order; null where that was not asked for. */
@@ -54,8 +58,6 @@ const MOST_WAITING = 4;
 /** Rego, data and input are handed over on the event loop of the service. */
 const MOST_SOURCES = 2 << 20;
 
-const LAYERED =
-  "a policy behind an adapter is asked after the profile's own: a trace of it alone would not be the decision's";
 const PRUNED =
   'stock `opa build` takes the rules of the entrypoint out of a bundle: their Rego is not there to be traced';
 
@@ -75,7 +77,6 @@ export function createTracer(options: TracerOptions = {}): Tracer {
   }
 
   async function evaluate(bundle: Bundle, input: string, mode: TraceMode | 'rules'): Promise<Traced> {
-    if (bundle.manifest.metadata.lemma.adapter !== undefined) return untraced(LAYERED);
     if (lacksEntrypoint(bundle)) return untraced(PRUNED);
     compiler ??= await openCompiler(options.compiler);
     if (closed) return untraced('the service is stopping');
@@ -91,7 +92,16 @@ export function createTracer(options: TracerOptions = {}): Tracer {
     const answer =
       mode === 'rules' ? await clausesOf(compiler, request) : await linesOf(compiler, request, mode);
     if (answer.ok) {
-      return { evaluator: `OPA ${compiler.version}`, error: null, ...answer.result };
+      const { adapter } = bundle.manifest.metadata.lemma;
+      const { value, clauses, ...seen } = answer.result;
+      return {
+        evaluator: `OPA ${compiler.version}`,
+        decision: request.query,
+        error: null,
+        ...seen,
+        value: adaptedAnswer(value, adapter),
+        clauses: clauses?.map((clause) => adaptedClause(clause, adapter)) ?? null,
+      };
     }
     // What a hostile policy has grown is given back at once.
     await end();
@@ -145,10 +155,10 @@ export function decisionQuery({ entrypoint }: Bundle): string {
 
 /** Nothing to be seen, and why. */
 export function untraced(error: string): Traced {
-  return { evaluator: null, lines: [], clauses: null, cut: false, value: undefined, error };
+  return { evaluator: null, decision: null, lines: [], clauses: null, cut: false, value: undefined, error };
 }
 
-type Seen = Answer<Omit<Traced, 'evaluator' | 'error'>>;
+type Seen = Answer<Omit<Traced, 'evaluator' | 'decision' | 'error'>>;
 
 async function linesOf(compiler: Compiler, request: ExplainRequest, mode: TraceMode): Promise<Seen> {
   const answer = await compiler.eval({ ...request, trace: mode });
@@ -162,6 +172,22 @@ async function clausesOf(compiler: Compiler, request: ExplainRequest): Promise<S
   if (!answer.ok) return answer;
   const { rules, cut, value } = answer.result;
   return { ...answer, result: { lines: [], clauses: rules, cut, value } };
+}
+
+/** As it is recorded. What is no answer was recorded as none. */
+function adaptedAnswer(value: unknown, adapter: Adapter | undefined): unknown {
+  if (adapter === undefined) return value;
+  try {
+    return answerOf([{ result: value }], adapter);
+  } catch (cause) {
+    if (cause instanceof Denial) return undefined;
+    throw cause;
+  }
+}
+
+function adaptedClause(clause: ClauseTold, adapter: Adapter | undefined): ClauseTold {
+  if (adapter === undefined || clause.would === undefined) return clause;
+  return { ...clause, would: adaptedAnswer(clause.would, adapter) };
 }
 
 function isEvaluated(path: string): boolean {

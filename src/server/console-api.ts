@@ -12,6 +12,16 @@ import type { Site } from './site.ts';
 export const CONSOLE_PATH = '/admin/agent-ops';
 export const WALLET_PATH = '/wallet';
 const ASSETS = '/console';
+const PAGES = [
+  [CONSOLE_PATH, 'agent-ops'],
+  [WALLET_PATH, 'wallet'],
+] as const;
+
+/** What the control listener serves beside its operations. All GET. */
+export const CONSOLE_ROUTES: readonly string[] = [
+  ...PAGES.flatMap(([path]) => [path, `${path}/*`]),
+  `${ASSETS}/:name`,
+];
 
 /** Nothing inline, nothing evaluated, nothing of anybody else's, no frame; no string becomes markup or a script. */
 const POLICY = [
@@ -51,10 +61,7 @@ export function addConsole(
     if (found === undefined) return reply.code(503).type('text/html; charset=utf-8').send(NOT_BUILT);
     return send(found, request, reply);
   };
-  for (const [path, name] of [
-    [CONSOLE_PATH, 'agent-ops'],
-    [WALLET_PATH, 'wallet'],
-  ] as const) {
+  for (const [path, name] of PAGES) {
     app.get(path, page(name));
     app.get(`${path}/*`, page(name));
   }
