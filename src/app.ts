@@ -895,11 +895,9 @@ async function configuredBundles(config: Config, ring: KeyRing, clock: () => num
   return { bundles, trust: { kind: 'signed', keys, opaKeys: opaKeys(config), now } };
 }
 
-/** Read anew each time, as the files that they may be in. */
+/** What was wrong with them kept the configuration from being loaded. One whose file is gone since then is trusted no more. */
 function opaKeys(config: Config): ReadonlyMap<string, OpaKeyRead> {
-  const { keys, problems } = readOpaKeys(config);
-  if (problems.length > 0) throw new InputError(problems);
-  return keys;
+  return readOpaKeys(config).keys;
 }
 
 function sourceTrouble(status: SourceStatus | null): PolicySourceTrouble | null {

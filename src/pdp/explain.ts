@@ -142,7 +142,7 @@ async function rulesOf(
   const codes = record.result?.reasons ?? [];
   const rules = await Promise.all(
     codes.map(async (code) => {
-      const rule = await deps.policies.reasonAt(bundle.sha256, code);
+      const rule = await deps.policies.reasonAt(bundle.sha256, code, bundle.base);
       return rule === null
         ? []
         : [{ code: code as Reason, file: rule.file, line: rule.line, rego: rule.text }];
@@ -151,6 +151,8 @@ async function rulesOf(
   return rules.flat();
 }
 
+const LAYERED =
+  "a policy behind an adapter is asked after the profile's own: a trace of it alone would not be the decision's";
 const UNREADABLE = 'the recorded input could not be read back byte for byte';
 
 /** The line must hold the very bytes that are evaluated and compared: nothing is taken on trust from a parser. */
@@ -170,7 +172,7 @@ async function evaluateAgain(
   if (input === null || (result === null && failure === null)) return null;
   const inputJson = inputIn(line, input);
   if (inputJson === null) return { result: null, equal: false, error: UNREADABLE };
-  const engine = await deps.policies.engineFor(bundle.sha256);
+  const engine = await deps.policies.engineFor(bundle.sha256, bundle.base);
   if (engine === null) return { result: null, equal: false, error: unknownBundle(bundle) };
   try {
     const again = await engine.decide(new TextEncoder().encode(inputJson), result === null);
@@ -198,7 +200,7 @@ async function policyToday(
   try {
     const { engine, ref } = policies.active(profile);
     bundle = ref;
-    if (ref.sha256 === then?.sha256) return { bundle, ...again };
+    if (ref.sha256 === then?.sha256 && ref.base === then.base) return { bundle, ...again };
     const inputJson = inputIn(line, input);
     if (inputJson === null) return { bundle, result: null, equal: false, error: UNREADABLE };
     const today = await engine.decide(new TextEncoder().encode(inputJson), result === null);
@@ -251,18 +253,23 @@ async function traceAgain(
 ): Promise<Traced> {
   if (input === null || bundle === null)
     return untraced('a check decided, before any policy: there is nothing to trace');
+  if (bundle.base !== undefined) return untraced(LAYERED);
   const inputJson = inputIn(line, input);
   if (inputJson === null) return untraced(UNREADABLE);
   const archived = await archive.get(bundle.sha256);
   return archived === null ? untraced(unknownBundle(bundle)) : tracer.trace(archived, inputJson, mode);
 }
 
-async function regoOf(bundle: BundleRef, deps: ExplainDeps): Promise<Record<string, string> | null> {
-  const archived = await deps.archive.get(bundle.sha256);
+async function regoOf(
+  { sha256, base }: BundleRef,
+  deps: ExplainDeps,
+): Promise<Record<string, string> | null> {
+  const archived = await deps.archive.get(sha256);
   if (archived === null) return null;
+  const below = base === undefined ? null : await deps.archive.get(base);
   const decoder = new TextDecoder();
   return Object.fromEntries(
-    [...archived.files]
+    [...(below?.files ?? []), ...archived.files]
       .filter(([path]) => path.endsWith('.rego'))
       .map(([path, bytes]) => [path, decoder.decode(bytes)]),
   );
