@@ -210,6 +210,11 @@ export const COMMANDS: readonly (Entry | Group)[] = [
         load: () => import('./policy-eval.ts'),
       },
       {
+        name: 'impact',
+        summary: 'Say which recorded decisions would come out otherwise',
+        load: () => import('./policy-impact.ts'),
+      },
+      {
         name: 'inspect',
         summary: 'Say what a bundle is, and who signed it',
         load: () => import('./policy-inspect.ts'),

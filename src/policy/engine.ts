@@ -7,7 +7,7 @@ import { createConduct } from './conduct.ts';
 import { type Evaluation, evaluateOn, evaluationOf } from './evaluate.ts';
 import type { EvaluationThread } from './evaluation-thread.ts';
 import { problemOf } from './failure.ts';
-import { Instance, prepareInstance } from './instance.ts';
+import { Instance, type PolicyImage, prepareInstance } from './instance.ts';
 import { Instances } from './instances.ts';
 import { type EngineLimits, limitsOf } from './limits.ts';
 import { loadImage } from './load-image.ts';
@@ -60,15 +60,9 @@ const CLOSING_BRACE = 0x7d;
  */
 export async function compileEngine(bundle: Bundle, options: EngineOptions = {}): Promise<Engine> {
   const { limits = limitsOf(bundle.manifest.metadata.lemma), spare = true, thread = null } = options;
-  await turn();
-  const module = await compileModule(fileOf(bundle, WASM_FILE));
-  const data = fileOf(bundle, DATA_FILE);
-  const { name: profile } = bundle;
-  const entrypoint = entrypointOf(profile);
-  const image = await loadImage({ module, data, profile, entrypoint, limits });
-  const source = { module, limits, image };
+  const source = await policyImageOf(bundle, limits);
   const first = await prepareInstance(source);
-  warmUp(first, profile);
+  warmUp(first, bundle.name);
   const make = { now: () => new Instance(source), soon: () => prepareInstance(source) };
   const instances = new Instances(first.reusable ? first : await make.soon(), make, spare);
   const { name, revision, sha256 } = bundle;
@@ -96,6 +90,19 @@ export async function compileEngine(bundle: Bundle, options: EngineOptions = {})
       return outcome === null ? aside(thread, input) : evaluationOf(outcome);
     },
   };
+}
+
+/** What instances of a bundle are made from, on any thread. Throws as `compileEngine`. */
+export async function policyImageOf(
+  bundle: Bundle,
+  limits: EngineLimits = limitsOf(bundle.manifest.metadata.lemma),
+): Promise<PolicyImage> {
+  await turn();
+  const module = await compileModule(fileOf(bundle, WASM_FILE));
+  const data = fileOf(bundle, DATA_FILE);
+  const { name: profile } = bundle;
+  const image = await loadImage({ module, data, profile, entrypoint: entrypointOf(profile), limits });
+  return { module, limits, image };
 }
 
 async function compileModule(wasm: Uint8Array): Promise<WebAssembly.Module> {

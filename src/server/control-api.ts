@@ -27,6 +27,7 @@ import { addForms } from './form.ts';
 import { addGuarded, type OperatorHandler, REFUSALS } from './guard.ts';
 import { addHealth } from './health.ts';
 import { createHttp, type HttpServer, type ListenOptions, listen } from './http.ts';
+import { impactHandlers } from './impact-api.ts';
 import { keyHandlers } from './keys-api.ts';
 import { addMetrics, type Metrics } from './metrics.ts';
 import { type MonitorParts, monitorHandlers } from './monitor-api.ts';
@@ -134,6 +135,7 @@ function guardedHandlers(api: ControlApi, streams: Set<PassThrough>): Record<Gua
     ...runtimeVerbHandlers(authority),
     ...settingsHandlers(authority.settings),
     ...policyHandlers(api.policies),
+    ...impactHandlers(api.nodes),
     ...keyHandlers(api.keys),
     ...nodeHandlers(api.nodes, streams),
     ...backupHandlers(api.backup),

@@ -444,6 +444,16 @@ export const OPERATIONS = {
     answer: verb.policyDiff,
     errors: ['invalid_request', 'not_found', 'conflict', 'store_unavailable'],
   },
+  policyBundleFile: {
+    method: 'GET',
+    path: `${POLICIES}/bundles/{sha256}`,
+    on: ['control'],
+    needs: 'policies.read',
+    summary: 'A kept bundle by its digest, whole and signed, as .tar.gz',
+    params: nodeBundleParamsSchema,
+    answer: { mediaType: 'application/gzip' },
+    errors: ['invalid_request', 'not_found', 'store_unavailable'],
+  },
   publishPolicy: {
     method: 'POST',
     path: `${POLICIES}/publish`,
