@@ -236,6 +236,11 @@ export const COMMANDS: readonly (Entry | Group)[] = [
         load: () => import('./policy-activate.ts'),
       },
       {
+        name: 'shadow',
+        summary: 'Evaluate published bundles beside the active ones, and say what differs',
+        load: () => import('./policy-shadow.ts'),
+      },
+      {
         name: 'rollback',
         summary: 'Put an earlier bundle into force',
         load: () => import('./policy-rollback.ts'),

@@ -10,6 +10,8 @@ import type { Operators } from '../authority/operators.ts';
 import type { Policies } from '../authority/policies.ts';
 import { notFound } from '../authority/refusal.ts';
 import type { Tokens } from '../authority/tokens.ts';
+import type { ImpactJobs } from '../pdp/impact/jobs.ts';
+import type { Shadow } from '../pdp/shadow.ts';
 import type { ServedBundles } from '../policy/served.ts';
 import type { Tenant } from '../store/model.ts';
 import { apiKeyHandlers } from './api-keys-api.ts';
@@ -50,6 +52,8 @@ export interface ControlApi extends DecisionLogReader {
   readonly monitor: Omit<MonitorParts, 'cursors'>;
   readonly keys: Pick<KeyRing, 'list' | 'rotate' | 'retire'>;
   readonly policies: Policies;
+  readonly impacts: ImpactJobs;
+  readonly shadow: Shadow;
   readonly nodes: NodesApi;
   readonly backup: () => Promise<BackupStream>;
   /** Knows the owner by his key. */
@@ -135,7 +139,7 @@ function guardedHandlers(api: ControlApi, streams: Set<PassThrough>): Record<Gua
     ...runtimeVerbHandlers(authority),
     ...settingsHandlers(authority.settings),
     ...policyHandlers(api.policies),
-    ...impactHandlers(api.nodes),
+    ...impactHandlers({ bundle: api.nodes.bundle, impacts: api.impacts, shadow: api.shadow }),
     ...keyHandlers(api.keys),
     ...nodeHandlers(api.nodes, streams),
     ...backupHandlers(api.backup),

@@ -1,4 +1,5 @@
 import { canonicalJson } from '../../crypto/jcs.ts';
+import { isObject } from '../../decision-log/parse-line.ts';
 import { printable } from '../../decision-log/record.ts';
 import { type Evaluator, evaluateOn, type Outcome } from '../../policy/evaluate.ts';
 import { Denial } from '../../reason.ts';
@@ -6,7 +7,7 @@ import type { PolicyInput } from '../../schema/input.ts';
 import type { PolicyResult } from '../../schema/result.ts';
 import { type Disclosure, redact } from '../input.ts';
 import { failureIn, reproduces } from '../recorded.ts';
-import { isRecord, type RecordedDecision } from './line.ts';
+import type { RecordedDecision } from './line.ts';
 
 /** Why a decision says nothing about a candidate. */
 export const NOT_COMPARABLE = [
@@ -216,6 +217,6 @@ function lowerCase(names: readonly string[]): Set<string> {
 
 /** As far as it is looked into here: a file may hold anything. */
 function isInput(value: unknown): value is PolicyInput {
-  if (!isRecord(value) || !isRecord(value.request)) return false;
-  return isRecord(value.request.headers) && isRecord(value.request.body);
+  if (!isObject(value) || !isObject(value.request)) return false;
+  return isObject(value.request.headers) && isObject(value.request.body);
 }

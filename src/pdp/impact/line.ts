@@ -1,3 +1,4 @@
+import { isObject, jsonOf } from '../../decision-log/parse-line.ts';
 import type { BundleRef, DecisionRecord } from '../../schema/decision.ts';
 import { type InputText, inputIn } from '../recorded.ts';
 
@@ -33,10 +34,10 @@ export function readLine(line: string): RecordedDecision | 'statement' | 'withhe
   if (WITHHELD.test(line)) return 'withheld';
   const cut = inputCut(line);
   const value = jsonOf(cut === null ? line : cut.rest);
-  if (!isRecord(value) || value.v !== 1) return null;
+  if (!isObject(value) || value.v !== 1) return null;
   if (cut !== null && value.input !== null) return null;
   const { decision_id, time, profile, result, bundle, failed } = value;
-  const input = cut === null && isRecord(value.input) ? inputIn(line, value.input) : (cut?.input ?? null);
+  const input = cut === null && isObject(value.input) ? inputIn(line, value.input) : (cut?.input ?? null);
   if (typeof decision_id !== 'string' || !ID.test(decision_id) || typeof time !== 'number') return null;
   if (!isNullOr(result, isResult)) return null;
   if (!isNullOr(bundle, isBundleRef) || !isNullOr(failed, isFailed)) return null;
@@ -49,7 +50,7 @@ export function readLine(line: string): RecordedDecision | 'statement' | 'withhe
     observed: value.observed === true,
     amends: value.amends === true,
     input,
-    hasInput: cut !== null || isRecord(value.input),
+    hasInput: cut !== null || isObject(value.input),
     result,
     profile,
     bundle,
@@ -75,7 +76,7 @@ function inputCut(line: string): { readonly input: InputText; readonly rest: str
 
 function isResult(value: unknown): value is NonNullable<DecisionRecord['result']> {
   return (
-    isRecord(value) &&
+    isObject(value) &&
     typeof value.allow === 'boolean' &&
     isText(value.reason) &&
     Array.isArray(value.reasons) &&
@@ -84,12 +85,12 @@ function isResult(value: unknown): value is NonNullable<DecisionRecord['result']
 }
 
 function isBundleRef(value: unknown): value is BundleRef {
-  if (!isRecord(value) || !isText(value.name) || !isText(value.revision)) return false;
+  if (!isObject(value) || !isText(value.name) || !isText(value.revision)) return false;
   return isText(value.sha256) && DIGEST.test(value.sha256);
 }
 
 function isFailed(value: unknown): value is NonNullable<DecisionRecord['failed']> {
-  return isRecord(value) && isText(value.check) && isText(value.message);
+  return isObject(value) && isText(value.check) && isText(value.message);
 }
 
 function isNullOr<T>(value: unknown, is: (value: unknown) => value is T): value is T | null {
@@ -101,18 +102,6 @@ function isText(value: unknown): value is string {
 }
 
 function textIn(value: unknown, name: string): string | null {
-  const found = isRecord(value) ? value[name] : null;
+  const found = isObject(value) ? value[name] : null;
   return typeof found === 'string' ? found : null;
-}
-
-export function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
-function jsonOf(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return null;
-  }
 }

@@ -13,8 +13,8 @@ export interface ThreadOptions {
   readonly candidates: readonly SentPolicy[];
   /** Only decisions of bundles with one of these digests, or revisions. Null: all. */
   readonly only: readonly string[] | null;
-  /** One element; not 0 once a decision did not reproduce: candidates are asked no more. */
-  readonly broken: Int32Array;
+  /** One element; not 0 once a decision did not reproduce: candidates are asked no more. Null: they are all the same. */
+  readonly broken: Int32Array | null;
 }
 
 /** To a thread: lines, whole ones; or the bundle that it asked for. */

@@ -1,14 +1,9 @@
 import { availableParallelism } from 'node:os';
-import { extname } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { Worker } from 'node:worker_threads';
 import type { Bundle } from '../../policy/bundle.ts';
-import { policyImageOf } from '../../policy/engine.ts';
-import { sharedImage } from '../../policy/evaluation-thread.ts';
-import { InputError } from '../../reason.ts';
 import { inBlocks } from './blocks.ts';
-import type { FromThread, SentPolicy, ThreadOptions, ToThread } from './protocol.ts';
-import { createTally, type Impact, REPORT_LIMITS, type ReportLimits, type Tally } from './report.ts';
+import { lentPolicies, openPool, sentPolicy } from './pool.ts';
+import type { ThreadOptions } from './protocol.ts';
+import { createTally, type Impact, REPORT_LIMITS, type ReportLimits } from './report.ts';
 
 export interface ImpactOptions {
   /** Lines of the decision log, or of an export of it, in pieces of any size. */
@@ -27,8 +22,6 @@ export interface ImpactOptions {
 }
 
 const THREADS_AT_MOST = 4;
-/** Blocks that a thread has before it: one that it works on, one that waits. */
-const BLOCKS_AT_ONCE = 2;
 
 /**
  * Evaluates recorded inputs with a candidate, in threads of their own. Each must give its recorded result first, with the
@@ -47,7 +40,7 @@ export async function runImpact(options: ImpactOptions): Promise<Impact> {
     only: options.only ?? null,
     broken: new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT)),
   };
-  const policies = lentPolicies(options.bundleOf, tally);
+  const policies = lentPolicies(options.bundleOf, tally.knows);
   const pool = openPool(threads, data, policies, (counted) => {
     tally.take(counted);
     onProgress({ records: tally.records });
@@ -63,129 +56,4 @@ export async function runImpact(options: ImpactOptions): Promise<Impact> {
     await pool.close();
   }
   return tally.report();
-}
-
-async function sentPolicy(bundle: Bundle): Promise<SentPolicy> {
-  const { headers, redact } = bundle.manifest.metadata.lemma;
-  const image = await sharedImage(await policyImageOf(bundle));
-  return { sha256: bundle.sha256, name: bundle.name, headers, redact, image };
-}
-
-type Lent = (sha256: string) => Promise<SentPolicy | null>;
-
-/** Compiled once for all threads. */
-function lentPolicies(bundleOf: ImpactOptions['bundleOf'], tally: Tally): Lent {
-  const known = new Map<string, Promise<SentPolicy | null>>();
-  const made = async (sha256: string) => {
-    const bundle = await bundleOf(sha256);
-    if (bundle === null) return null;
-    tally.knows(bundle);
-    return sentPolicy(bundle);
-  };
-  return (sha256) => {
-    const policy = known.get(sha256) ?? made(sha256);
-    known.set(sha256, policy);
-    return policy;
-  };
-}
-
-interface Pool {
-  /** Resolves when there is room for another one. Rejects once something failed. */
-  give(block: Uint8Array<ArrayBuffer>): Promise<void>;
-  /** When all that was given is counted. */
-  settled(): Promise<void>;
-  fail(error: unknown): void;
-  close(): Promise<void>;
-}
-
-interface Thread {
-  readonly worker: Worker;
-  blocks: number;
-}
-
-function openPool(
-  count: number,
-  data: ThreadOptions,
-  policies: Lent,
-  counted: (part: Extract<FromThread, { kind: 'done' }>['counted']) => void,
-): Pool {
-  const failed = Promise.withResolvers<never>();
-  failed.promise.catch(() => undefined);
-  let wake = Promise.withResolvers<void>();
-  let closing = false;
-
-  function hear(thread: Thread, message: FromThread): void {
-    switch (message.kind) {
-      case 'needs':
-        policies(message.sha256).then(
-          (policy) => tell(thread, { kind: 'policy', sha256: message.sha256, policy }),
-          failed.reject,
-        );
-        return;
-      case 'done':
-        thread.blocks -= 1;
-        counted(message.counted);
-        wake.resolve();
-        return;
-      case 'malformed':
-        failed.reject(malformed(message.line));
-        return;
-      case 'fault':
-        failed.reject(new Error(message.message));
-    }
-  }
-
-  const threads = Array.from({ length: count }, () => {
-    const thread: Thread = { worker: startWorker(data), blocks: 0 };
-    thread.worker.on('message', (message: FromThread) => hear(thread, message));
-    thread.worker.on('error', failed.reject);
-    thread.worker.on('exit', () => {
-      if (!closing) failed.reject(new Error('a thread of the impact ended before its work'));
-    });
-    return thread;
-  });
-
-  /** Waits until it holds. */
-  async function until<T>(found: () => T | null): Promise<T> {
-    for (;;) {
-      const value = found();
-      if (value !== null) return value;
-      wake = Promise.withResolvers<void>();
-      await Promise.race([wake.promise, failed.promise]);
-    }
-  }
-
-  return {
-    async give(block) {
-      const least = () => threads.toSorted((a, b) => a.blocks - b.blocks)[0];
-      const thread = await until(() => {
-        const free = least();
-        return free === undefined || free.blocks >= BLOCKS_AT_ONCE ? null : free;
-      });
-      thread.blocks += 1;
-      tell(thread, { kind: 'lines', bytes: block }, [block.buffer]);
-    },
-    async settled() {
-      await until(() => (threads.every(({ blocks }) => blocks === 0) ? true : null));
-    },
-    fail: failed.reject,
-    async close() {
-      closing = true;
-      await Promise.all(threads.map(({ worker }) => worker.terminate()));
-    },
-  };
-}
-
-function startWorker(data: ThreadOptions): Worker {
-  const url = new URL(`./worker${extname(fileURLToPath(import.meta.url))}`, import.meta.url);
-  return new Worker(url, { workerData: data, execArgv: [], name: 'lemma-impact' });
-}
-
-function tell({ worker }: Thread, message: ToThread, given: ArrayBuffer[] = []): void {
-  worker.postMessage(message, given);
-}
-
-function malformed(line: string): InputError {
-  const message = `a line is no record of the decision log: ${JSON.stringify(line)}; give an export (\`lemma decisions export\`), not CSV or OPA's format`;
-  return new InputError([{ field: '', message }]);
 }

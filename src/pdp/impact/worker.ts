@@ -61,10 +61,10 @@ async function one(line: string, recorded: RecordedDecision, into: Counted): Pro
     return;
   }
   const own = known.get(bundle.sha256) ?? (await fetched(bundle.sha256));
-  const comparing = Atomics.load(broken, 0) === 0;
+  const comparing = broken === null || Atomics.load(broken, 0) === 0;
   const judged = judge(line, recorded, own, comparing ? (byProfile.get(bundle.name) ?? null) : undefined);
   if (judged.kind === 'differs') {
-    Atomics.store(broken, 0, 1);
+    if (broken !== null) Atomics.store(broken, 0, 1);
     into.not_reproduced += 1;
     into.differing.push({ decision_id, revision: judged.revision, why: judged.why });
     return;
