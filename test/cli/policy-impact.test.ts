@@ -17,6 +17,7 @@ import { recordedLine } from '../pdp/impact/recorded.ts';
 import { PATIENT_MS, wasmBuilt } from '../policy/compiler/support.ts';
 import { allowedInput } from '../policy/support.ts';
 import { type Serving, serving } from '../support/serving.ts';
+import { eventually } from '../support/waiting.ts';
 import { emptyFolder, lemma } from './lemma.ts';
 
 const POLICIES = fileURLToPath(new URL('../../policies', import.meta.url));
@@ -32,6 +33,12 @@ interface Told {
     readonly changes: readonly { readonly kind: string; readonly decision_id: string }[];
     readonly not_comparable: readonly { readonly why: string }[];
   };
+}
+
+interface Shadowed {
+  readonly bundles: readonly { readonly revision: string }[];
+  readonly counts: Readonly<Record<string, number>>;
+  readonly changes: readonly { readonly decision_id: string }[];
 }
 
 /** The default policies, of which `low` takes no state for a fresh one, and denies. */
@@ -213,6 +220,28 @@ describe('lemma policy impact', function () {
       assert.deepEqual([data.records, data.counts.newly_allowed], [1, 1]);
       const back = await asked('low-next', '--since', '1h');
       assert.deepEqual([back.data.counts.same, back.data.counts.newly_denied], [1, 3]);
+    });
+
+    it('names a shadow, says what it would decide otherwise, and ends it', async () => {
+      const operator = ['--api-base', service.controlBase, '--data', at('service/.lemma'), '--json'];
+      const policy = async (...args: string[]) => {
+        const { out, err } = await lemma(folder.path, ['policy', ...args, ...operator]);
+        assert.notEqual(out, '', err);
+        return (JSON.parse(out) as { data: Shadowed }).data;
+      };
+      await policy('rollback', 'low');
+      const named = await policy('activate', '--shadow', 'low-next');
+      const agent = await service.onboard('bot-3');
+      const { decisionId, verdict } = await service.grpc(agent.reading());
+      await eventually(async () => (await policy('shadow')).counts.newly_denied === 1);
+      const { changes } = await policy('shadow');
+      const off = await policy('shadow', '--off');
+      assert.deepEqual([named.bundles.map(({ revision }) => revision), verdict], [['low-next'], 'allow']);
+      assert.deepEqual(
+        changes.map((change) => change.decision_id),
+        [decisionId],
+      );
+      assert.deepEqual(off.bundles, []);
     });
   });
 });
