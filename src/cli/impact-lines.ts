@@ -29,6 +29,13 @@ export function notReproduced({ reproduced }: Impact): boolean {
   return reproduced.not_equal > 0;
 }
 
+/** Decisions that a policy made, and of which nothing is known: their bundle, or what the candidate asks to see, is not there. */
+export function unseen({ not_comparable }: Impact): number {
+  return not_comparable
+    .filter(({ why }) => why === 'revision_missing' || why === 'input_withheld')
+    .reduce((sum, { count }) => sum + count, 0);
+}
+
 /** For a person. */
 export function impactLines(impact: Impact, against: string, { interactive, style }: Terminal): string[] {
   const of = impact.candidates.map(({ revision }) => revision).join(', ');

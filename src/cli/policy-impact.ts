@@ -1,22 +1,23 @@
-import { type Command, Option } from 'commander';
-import type { ChangeKind } from '../pdp/impact/judge.ts';
+import type { Command } from 'commander';
 import type { Impact } from '../pdp/impact/report.ts';
 import { runImpact } from '../pdp/impact/run.ts';
 import { type Call, collect, listOption, type Result } from './command.ts';
 import { controlApi, defineControlOptions } from './control-api.ts';
 import { misuse } from './exit.ts';
 import { candidatesOf } from './impact-candidate.ts';
-import { impactLines, notReproduced } from './impact-lines.ts';
+import { impactLines, notReproduced, unseen } from './impact-lines.ts';
 import { impactMarkdown } from './impact-markdown.ts';
 import { bundleFinder, sourceOf } from './impact-source.ts';
 import { explained } from './policy-errors.ts';
 
+/** How many decisions each class has, the worst class first. */
 const FAIL_ON = {
-  'newly-allowed': ['newly_allowed'],
-  'newly-denied': ['newly_denied'],
-  changed: ['reason_changed', 'effects_changed'],
-  error: ['error'],
-} as const satisfies Record<string, readonly ChangeKind[]>;
+  'newly-allowed': ({ counts }) => counts.newly_allowed,
+  error: ({ counts }) => counts.error,
+  'newly-denied': ({ counts }) => counts.newly_denied,
+  changed: ({ counts }) => counts.reason_changed + counts.effects_changed,
+  'not-comparable': unseen,
+} as const satisfies Record<string, (impact: Impact) => number>;
 
 export function define(command: Command): void {
   command.argument(
@@ -34,11 +35,10 @@ export function define(command: Command): void {
     'Where the bundles are that decided (repeatable; those of the package and of the control plane are known)',
     collect,
   );
-  command.addOption(
-    new Option(
-      '--fail-on <class>',
-      `Exit 1 where there is any: ${Object.keys(FAIL_ON).join(', ')} (repeatable)`,
-    ).argParser(collect),
+  command.option(
+    '--fail-on <class>',
+    `Exit 1 where there is any: ${Object.keys(FAIL_ON).join(', ')} (repeatable)`,
+    collect,
   );
   command.option('--markdown', 'A comment for a pull request instead');
   defineControlOptions(command);
@@ -73,6 +73,13 @@ export function run(call: Call): Promise<Result> {
     const lines = markdown
       ? impactMarkdown(impact, source.described, call.program).split('\n')
       : impactLines(impact, source.described, call.terminal);
+    if (unseen(impact) > 0)
+      call.terminal.note(
+        call.terminal.styleNote(
+          'yellow',
+          `warning: nothing is known of ${unseen(impact)} decisions: see why they are not comparable`,
+        ),
+      );
     if (failure !== undefined && !markdown && impact.reproduced.not_equal === 0)
       call.terminal.note(call.terminal.styleNote('red', `error: --fail-on ${failure.replaceAll('_', '-')}`));
     return { data, lines, ...(failure === undefined ? {} : { failure }) };
@@ -90,12 +97,11 @@ function isFailOn(named: string): named is keyof typeof FAIL_ON {
   return Object.hasOwn(FAIL_ON, named);
 }
 
-/** What the exit code says; the worst first. */
+/** What the exit code says. */
 function failureOf(impact: Impact, failOn: readonly (keyof typeof FAIL_ON)[]): string | undefined {
   if (notReproduced(impact)) return 'not_reproduced';
-  const order = Object.keys(FAIL_ON).filter(isFailOn);
-  const found = order.find(
-    (named) => failOn.includes(named) && FAIL_ON[named].some((kind) => impact.counts[kind] > 0),
-  );
+  const found = Object.keys(FAIL_ON)
+    .filter(isFailOn)
+    .find((named) => failOn.includes(named) && FAIL_ON[named](impact) > 0);
   return found?.replaceAll('-', '_');
 }

@@ -139,6 +139,18 @@ describe('lemma policy impact', function () {
     assert.equal(found.data.counts.newly_allowed, 1);
   });
 
+  it('fails on decisions of which nothing is known, where it is told to', async () => {
+    const own = fileURLToPath(new URL('../../bundles', import.meta.url));
+    const { code, error_code } = await impact(
+      own,
+      '--against',
+      'later.ndjson',
+      '--fail-on',
+      'not-comparable',
+    );
+    assert.deepEqual([code, error_code], [1, 'not_comparable']);
+  });
+
   it('compiles a folder of policies', async function () {
     if (!wasmBuilt()) this.skip();
     cpSync(POLICIES, at('policies'), { recursive: true });

@@ -9,6 +9,8 @@ import type { Counted, FromThread, SentPolicy, ThreadOptions, ToThread } from '.
 
 /** Blocks that a thread has before it: one that it works on, one that waits. */
 const BLOCKS_AT_ONCE = 2;
+/** Compiled bundles that stay, the least used ones go: a long log may have been decided by hundreds. */
+const LENT_AT_MOST = 24;
 
 /** A bundle as threads take it. Throws InputError. */
 export async function sentPolicy(bundle: Bundle): Promise<SentPolicy> {
@@ -33,7 +35,10 @@ export function lentPolicies(
   };
   return (sha256) => {
     const policy = known.get(sha256) ?? made(sha256);
+    known.delete(sha256);
     known.set(sha256, policy);
+    const [oldest] = known.keys();
+    if (known.size > LENT_AT_MOST && oldest !== undefined) known.delete(oldest);
     return policy;
   };
 }
