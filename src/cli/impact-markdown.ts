@@ -18,8 +18,8 @@ export function impactMarkdown(impact: Impact, against: string, program: string)
     ...(notReproduced(impact) ? [differing(impact)] : details(impact)),
   ];
   let text = '';
-  for (const { head, rows } of parts) {
-    const fitting = fitted(head, rows, MARKDOWN_AT_MOST - text.length - end.length - 1);
+  for (const part of parts) {
+    const fitting = fitted(part, MARKDOWN_AT_MOST - text.length - end.length - 1);
     if (fitting === null) break;
     text += fitting;
   }
@@ -29,19 +29,24 @@ export function impactMarkdown(impact: Impact, against: string, program: string)
 interface Part {
   readonly head: string;
   readonly rows: readonly string[];
+  /** How many there are that are no rows. */
+  readonly beyond?: number;
 }
 
 const ROOM_FOR_MORE = 60;
 
 /** As many rows as there is room for, and how many there are beyond. Null: not even the head. */
-function fitted(head: string, rows: readonly string[], room: number): string | null {
+function fitted({ head, rows, beyond = 0 }: Part, room: number): string | null {
   let text = `${head}\n`;
   if (text.length + ROOM_FOR_MORE > room) return null;
-  for (const [at, row] of rows.entries()) {
-    if (text.length + row.length + ROOM_FOR_MORE > room) return `${text}\nand ${rows.length - at} more\n\n`;
+  let shown = 0;
+  for (const row of rows) {
+    if (text.length + row.length + ROOM_FOR_MORE > room) break;
     text += `${row}\n`;
+    shown += 1;
   }
-  return `${text}\n`;
+  const more = rows.length - shown + beyond;
+  return more === 0 ? `${text}\n` : `${text}\nand ${more} more\n\n`;
 }
 
 function summary(impact: Impact, against: string): Part {
@@ -75,19 +80,20 @@ function differing({ reproduced }: Impact): Part {
     rows: reproduced.differing.map(
       ({ decision_id, revision, why }) => `| ${code(decision_id)} | ${code(revision)} | ${code(why)} |`,
     ),
+    beyond: reproduced.not_equal - reproduced.differing.length,
   };
 }
 
 function details({ groups, changes, not_listed }: Impact): Part[] {
   if (changes.length === 0) return [];
-  const beyond = not_listed === 0 ? [] : [`| and ${not_listed} more | | | | |`];
   return [
     grouped('rule', groups.rule),
     grouped('route', groups.route),
     grouped('runtime', groups.runtime),
     {
       head: '#### Decisions\n\n| | decision | route | runtime | |\n|---|---|---|---|---|',
-      rows: [...worstFirst(changes).map(changeRow), ...beyond],
+      rows: worstFirst(changes).map(changeRow),
+      beyond: not_listed,
     },
   ];
 }
