@@ -5,5 +5,6 @@ import { Instances } from './instances.ts';
 /** What evaluates a policy in a thread that does nothing else. Throws as `Instance`. */
 export function createEvaluator(image: PolicyImage): Evaluator {
   const make = { now: () => new Instance(image), soon: () => prepareInstance(image) };
-  return { limits: image.limits, instances: new Instances(make.now(), make, false) };
+  const { limits, adapter } = image;
+  return { limits, adapter, instances: new Instances(make.now(), make, false) };
 }

@@ -8,9 +8,11 @@ import type { KeyRing } from '../authority/key-ring.ts';
 import type { OpaKey } from '../authority/opa-key.ts';
 import type { Operators } from '../authority/operators.ts';
 import type { Policies } from '../authority/policies.ts';
+import type { SourceStatus } from '../authority/policy-source.ts';
 import { notFound } from '../authority/refusal.ts';
 import type { Tokens } from '../authority/tokens.ts';
 import type { ImpactJobs } from '../pdp/impact/jobs.ts';
+import type { Replays } from '../pdp/replays.ts';
 import type { Shadow } from '../pdp/shadow.ts';
 import type { ServedBundles } from '../policy/served.ts';
 import type { Tenant } from '../store/model.ts';
@@ -19,6 +21,7 @@ import { auditHandlers } from './audit-api.ts';
 import { createAuthenticate } from './authenticate.ts';
 import { backupHandlers } from './backup-api.ts';
 import { bundleHandlers } from './bundles-api.ts';
+import { addConsole } from './console-api.ts';
 import { authorizeHandler, CONTROL_BODY_LIMIT, type Decide } from './decide-routes.ts';
 import { streamHandlers } from './decision-stream.ts';
 import { type DecisionLogReader, decisionHandlers } from './decisions-api.ts';
@@ -39,6 +42,7 @@ import { openApi } from './openapi.ts';
 import { OPERATIONS, type OperationId } from './operations.ts';
 import { operatorHandlers } from './operators-api.ts';
 import { policyHandlers } from './policies-api.ts';
+import { replayHandlers } from './replay-api.ts';
 import { runtimeVerbHandlers } from './runtime-verbs-api.ts';
 import { runtimeHandlers } from './runtimes-api.ts';
 import { addSignIn, sessionHandlers } from './session-api.ts';
@@ -54,6 +58,8 @@ export interface ControlApi extends DecisionLogReader {
   readonly policies: Policies;
   readonly impacts: ImpactJobs;
   readonly shadow: Shadow;
+  /** Null: they come from no repository. */
+  readonly policySource: () => SourceStatus | null;
   readonly nodes: NodesApi;
   readonly backup: () => Promise<BackupStream>;
   /** Knows the owner by his key. */
@@ -68,6 +74,7 @@ export interface ControlApi extends DecisionLogReader {
   /** Origin that people reach it by; null: localhost. */
   readonly publicUrl: string | null;
   readonly decide: Decide;
+  readonly replays: Replays;
   readonly ready: () => boolean;
   readonly metrics: Metrics;
   readonly log: Logger;
@@ -120,6 +127,7 @@ export function controlApp(api: ControlApi): FastifyInstance {
   addHealth(app, ready);
   addMetrics(app, metrics);
   addDocs(app, openApi(api.version));
+  addConsole(app, site);
   return app;
 }
 
@@ -138,12 +146,13 @@ function guardedHandlers(api: ControlApi, streams: Set<PassThrough>): Record<Gua
     ...runtimeHandlers(authority),
     ...runtimeVerbHandlers(authority),
     ...settingsHandlers(authority.settings),
-    ...policyHandlers(api.policies),
-    ...impactHandlers({ bundle: api.nodes.bundle, impacts: api.impacts, shadow: api.shadow }),
+    ...policyHandlers(api.policies, api.policySource),
+    ...impactHandlers(api),
     ...keyHandlers(api.keys),
     ...nodeHandlers(api.nodes, streams),
     ...backupHandlers(api.backup),
     ...decisionHandlers(api),
+    ...replayHandlers(api.replays),
     ...tokenHandlers(api.tokens),
     ...bundleHandlers(api.bundles, api.opaKey),
     ...streamHandlers(monitor),

@@ -11,7 +11,6 @@ import {
   type ShadowBody,
   shadowSchema,
 } from '../schema/api-impact.ts';
-import type { Store } from '../store/store.ts';
 import { filtersOf } from './decision-filters.ts';
 import type { OperatorHandler } from './guard.ts';
 import { reader } from './read.ts';
@@ -19,30 +18,18 @@ import { timeOrNull, timeText } from './time.ts';
 
 /** How a policy is tried before it decides. */
 export interface ImpactApi {
-  readonly bundle: Store['getBundle'];
   readonly impacts: ImpactJobs;
   readonly shadow: Shadow;
 }
 
-type Verb =
-  | 'policyBundleFile'
-  | 'startImpact'
-  | 'policyImpact'
-  | 'cancelImpact'
-  | 'setShadow'
-  | 'policyShadow';
+type Verb = 'startImpact' | 'policyImpact' | 'cancelImpact' | 'setShadow' | 'policyShadow';
 
 const readParams = reader<PolicyParams>(policyParamsSchema);
 const readImpact = reader<ImpactBody>(impactSchema);
 const readShadow = reader<ShadowBody>(shadowSchema);
 
-export function impactHandlers({ bundle, impacts, shadow }: ImpactApi): Record<Verb, OperatorHandler> {
+export function impactHandlers({ impacts, shadow }: ImpactApi): Record<Verb, OperatorHandler> {
   return {
-    async policyBundleFile(_operator, request, reply) {
-      const found = await bundle(readParams(request.params).sha256);
-      if (found === null) throw notFound('bundle');
-      return reply.type('application/gzip').send(Buffer.from(found.files));
-    },
     async startImpact(operator, request) {
       const { sha256 } = readParams(request.params);
       const { last = IMPACT_LAST.usual, ...span } = readImpact(request.body ?? {});

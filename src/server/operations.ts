@@ -45,6 +45,7 @@ import {
   publishPolicySchema,
   rollbackPolicySchema,
 } from '../schema/api-policies.ts';
+import { REPLAY_BODY_LIMIT, replaySchema } from '../schema/api-replay.ts';
 import {
   approveSchema,
   joinTokenSchema,
@@ -334,6 +335,18 @@ export const OPERATIONS = {
     answer: answer.explained,
     errors: ['invalid_request', 'not_found', 'store_unavailable'],
   },
+  replayDecisions: {
+    method: 'POST',
+    path: `${RUNTIMES}/decisions/replay`,
+    on: ['control'],
+    needs: 'decisions.read',
+    summary:
+      'What would be decided now about recorded decisions, or about captured requests: a dry run, of which nothing is forwarded, spent, counted or recorded',
+    body: replaySchema,
+    bodyLimit: REPLAY_BODY_LIMIT,
+    answer: answer.replayed,
+    errors: [...INPUT],
+  },
   exportDecisions: {
     method: 'GET',
     path: `${RUNTIMES}/decisions/export`,
@@ -424,7 +437,7 @@ export const OPERATIONS = {
     params: bundleParamsSchema,
     answer: { mediaType: 'application/gzip' },
     conditional: true,
-    errors: ['not_found', 'store_unavailable'],
+    errors: ['not_found', 'conflict', 'store_unavailable'],
   },
   policyHistory: {
     method: 'GET',
@@ -446,13 +459,13 @@ export const OPERATIONS = {
     answer: verb.policyDiff,
     errors: ['invalid_request', 'not_found', 'conflict', 'store_unavailable'],
   },
-  policyBundleFile: {
+  policyBundle: {
     method: 'GET',
     path: `${POLICIES}/bundles/{sha256}`,
     on: ['control'],
     needs: 'policies.read',
-    summary: 'A kept bundle by its digest, whole and signed, as .tar.gz',
-    params: policyParamsSchema,
+    summary: 'A kept bundle by its digest, as .tar.gz: to look at, or to try recorded decisions with',
+    params: nodeBundleParamsSchema,
     answer: { mediaType: 'application/gzip' },
     errors: ['invalid_request', 'not_found', 'store_unavailable'],
   },

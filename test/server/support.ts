@@ -152,6 +152,7 @@ function policiesOf({ keys, store }: World): Policies {
     home: HOME,
     clock: Date.now,
     keys: () => [publicKeyOf(keys.bundle)],
+    opaKeys: () => new Map(),
   });
 }
 
@@ -230,6 +231,7 @@ export async function controlWorld(
     authority: world.authority,
     policies: policiesOf(world),
     ...triedOf(world),
+    policySource: () => null,
     keys,
     nodes: await nodesOf(world, keys),
     backup: () => Promise.reject(new Error('not asked for')),
@@ -253,6 +255,10 @@ export async function controlWorld(
     queryDecisions: (query) => world.store.queryRecords(query),
     exportDecisions: async function* () {},
     explain: async () => null,
+    replays: {
+      record: () => Promise.reject(new Error('not asked for')),
+      request: () => Promise.reject(new Error('not asked for')),
+    },
     ...(typeof over === 'function' ? over(world) : over),
     ...within(world),
   });

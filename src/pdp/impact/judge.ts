@@ -71,6 +71,8 @@ export type Judgement =
 /** A policy that evaluates on this thread, and what it is shown of a request. */
 export interface Judge extends Disclosure {
   readonly sha256: string;
+  /** Whether the input has the CheckRequest's attributes. */
+  readonly envoy: boolean;
   readonly evaluator: Evaluator;
 }
 
@@ -195,7 +197,8 @@ function textOf(value: unknown): string | undefined {
  * The input as the candidate would be shown it. Null where it asks to see what the bundle that decided did not: it may have
  * been there, and was not recorded.
  */
-function asShown(json: string, input: Uint8Array, candidate: Disclosure, own: Disclosure): Uint8Array | null {
+function asShown(json: string, input: Uint8Array, candidate: Judge, own: Judge): Uint8Array | null {
+  if (candidate.envoy !== own.envoy) return null;
   const names = lowerCase(candidate.headers);
   const before = lowerCase(own.headers);
   const hidden = new Set(candidate.redact);

@@ -14,9 +14,9 @@ const LENT_AT_MOST = 24;
 
 /** A bundle as threads take it. Throws InputError. */
 export async function sentPolicy(bundle: Bundle): Promise<SentPolicy> {
-  const { headers, redact } = bundle.manifest.metadata.lemma;
+  const { headers, redact, envoy } = bundle.manifest.metadata.lemma;
   const image = await sharedImage(await policyImageOf(bundle));
-  return { sha256: bundle.sha256, name: bundle.name, headers, redact, image };
+  return { sha256: bundle.sha256, name: bundle.name, headers, redact, envoy, image };
 }
 
 export type Lent = (sha256: string) => Promise<SentPolicy | null>;

@@ -6,6 +6,8 @@ import type { Change, NotComparable } from './judge.ts';
 export interface SentPolicy extends Disclosure {
   readonly sha256: string;
   readonly name: string;
+  /** Whether the input has the CheckRequest's attributes. */
+  readonly envoy: boolean;
   readonly image: PolicyImage;
 }
 
