@@ -3,6 +3,7 @@ import { isObject } from '../../decision-log/parse-line.ts';
 import { printable } from '../../decision-log/record.ts';
 import { type Evaluator, evaluateOn, type Outcome } from '../../policy/evaluate.ts';
 import { Denial } from '../../reason.ts';
+import type { Adapter } from '../../schema/bundle.ts';
 import type { PolicyInput } from '../../schema/input.ts';
 import type { PolicyResult } from '../../schema/result.ts';
 import { type Disclosure, redact } from '../input.ts';
@@ -68,11 +69,13 @@ export type Judgement =
   | { readonly kind: 'differs'; readonly revision: string; readonly why: string }
   | Change;
 
+/** How the input has the CheckRequest's attributes (`opa-envoy.ts`): as an adapter's, under `envoy`, or not at all. */
+export type RequestView = Adapter | 'envoy' | null;
+
 /** A policy that evaluates on this thread, and what it is shown of a request. */
 export interface Judge extends Disclosure {
   readonly sha256: string;
-  /** Whether the input has the CheckRequest's attributes. */
-  readonly envoy: boolean;
+  readonly view: RequestView;
   readonly evaluator: Evaluator;
 }
 
@@ -198,13 +201,15 @@ function textOf(value: unknown): string | undefined {
  * been there, and was not recorded.
  */
 function asShown(json: string, input: Uint8Array, candidate: Judge, own: Judge): Uint8Array | null {
-  if (candidate.envoy !== own.envoy) return null;
+  if (candidate.view !== own.view) return null;
   const names = lowerCase(candidate.headers);
   const before = lowerCase(own.headers);
   const hidden = new Set(candidate.redact);
   if ([...names].some((name) => !before.has(name)) || !own.redact.every((path) => hidden.has(path)))
     return null;
   if (names.size === before.size && hidden.size === own.redact.length) return input;
+  // What it hides stands in the view too, under other names.
+  if (own.view !== null) return null;
   const shown: unknown = JSON.parse(json);
   if (!isInput(shown)) return null;
   for (const name of Object.keys(shown.request.headers)) {

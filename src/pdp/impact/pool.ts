@@ -14,9 +14,10 @@ const LENT_AT_MOST = 24;
 
 /** A bundle as threads take it. Throws InputError. */
 export async function sentPolicy(bundle: Bundle): Promise<SentPolicy> {
-  const { headers, redact, envoy } = bundle.manifest.metadata.lemma;
+  const { headers, redact, envoy, adapter } = bundle.manifest.metadata.lemma;
+  const view = adapter ?? (envoy ? 'envoy' : null);
   const image = await sharedImage(await policyImageOf(bundle));
-  return { sha256: bundle.sha256, name: bundle.name, headers, redact, envoy, image };
+  return { sha256: bundle.sha256, name: bundle.name, headers, redact, view, image };
 }
 
 export type Lent = (sha256: string) => Promise<SentPolicy | null>;

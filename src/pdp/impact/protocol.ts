@@ -1,13 +1,12 @@
 import type { PolicyImage } from '../../policy/instance.ts';
 import type { Disclosure } from '../input.ts';
-import type { Change, NotComparable } from './judge.ts';
+import type { Change, NotComparable, RequestView } from './judge.ts';
 
 /** A policy as it is sent to a thread. Its memory is shared, not copied. */
 export interface SentPolicy extends Disclosure {
   readonly sha256: string;
   readonly name: string;
-  /** Whether the input has the CheckRequest's attributes. */
-  readonly envoy: boolean;
+  readonly view: RequestView;
   readonly image: PolicyImage;
 }
 

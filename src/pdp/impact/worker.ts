@@ -99,8 +99,8 @@ async function fetched(sha256: string): Promise<Judge | null> {
   return made;
 }
 
-function judgeOf({ sha256, headers, redact, envoy, image }: SentPolicy): Judge {
-  return { sha256, headers, redact, envoy, evaluator: createEvaluator(image) };
+function judgeOf({ sha256, headers, redact, view, image }: SentPolicy): Judge {
+  return { sha256, headers, redact, view, evaluator: createEvaluator(image) };
 }
 
 function tell(message: FromThread): void {

@@ -136,6 +136,7 @@ describe('the impact of a candidate on recorded decisions', () => {
     ],
     ['profile_not_in_candidate', () => line(1, 'allow'), () => high],
     ['input_withheld', () => line(1, 'allow'), () => withMeta(told, { headers: ['x-more'] })],
+    ['input_withheld', () => line(1, 'allow'), () => withMeta(told, { envoy: true })],
   ];
   for (const [why, recorded, candidate = () => low] of UNCOMPARED) {
     it(`does not compare, and says why: ${why}`, async () => {
