@@ -44,8 +44,10 @@ import { createAdmission } from './pdp/admission.ts';
 import { decide, type Pdp, type Settings } from './pdp/decide.ts';
 import { exchange } from './pdp/exchange.ts';
 import { explain } from './pdp/explain.ts';
+import { createImpactJobs } from './pdp/impact/jobs.ts';
 import { createReplays } from './pdp/replays.ts';
 import { settingsOf } from './pdp/settings.ts';
+import { createShadow } from './pdp/shadow.ts';
 import { storeArchive } from './policy/archive.ts';
 import { type Bundle, readProfileBundle } from './policy/bundle.ts';
 import type { CompilerOptions } from './policy/compiler/compiler.ts';
@@ -391,7 +393,19 @@ async function compose(
     onError: (error, decision_id) =>
       logger.error({ err: error, decision_id }, 'a decision failed, and was denied'),
   };
+  const tried = {
+    store,
+    archive,
+    clock,
+    onError: (error: unknown, doing: string) => logger.error({ err: error }, doing),
+  };
+  const impacts = createImpactJobs(tried);
+  stops.push(() => impacts.close());
+  const shadow = createShadow({ ...tried, home });
+  stops.push(() => shadow.close());
+  await shadow.resume().catch((error) => tried.onError(error, 'the shadow of a policy did not begin again'));
   const metrics = createMetrics({
+    shadow: () => ({ bundles: shadow.bundles(), counts: shadow.counts() }),
     admission: () => admission.stats(),
     log: () => log.stats(),
     gate: () => ({ ready: gate.ready, runtimes: [...gate.runtimes()].length, nonces: gate.nonces }),
@@ -517,6 +531,8 @@ async function compose(
       taint: authority.taint,
     },
     policies: policyVerbs,
+    impacts,
+    shadow,
     policySource: source.status,
     backup:
       config.store === null

@@ -246,6 +246,11 @@ export const COMMANDS: readonly (Entry | Group)[] = [
         load: () => import('./policy-eval.ts'),
       },
       {
+        name: 'impact',
+        summary: 'Say which recorded decisions would come out otherwise',
+        load: () => import('./policy-impact.ts'),
+      },
+      {
         name: 'inspect',
         summary: 'Say what a bundle is, and who signed it',
         load: () => import('./policy-inspect.ts'),
@@ -265,6 +270,11 @@ export const COMMANDS: readonly (Entry | Group)[] = [
         name: 'activate',
         summary: 'Put published bundles into force',
         load: () => import('./policy-activate.ts'),
+      },
+      {
+        name: 'shadow',
+        summary: 'Evaluate published bundles beside the active ones, and say what differs',
+        load: () => import('./policy-shadow.ts'),
       },
       {
         name: 'rollback',

@@ -1,6 +1,5 @@
 import { canonicalJson } from '../crypto/jcs.ts';
 import { findDecision } from '../decision-log/query.ts';
-import { printable } from '../decision-log/record.ts';
 import type { BundleArchive, PolicyRegistry } from '../policy/registry.ts';
 import { type Traced, type Tracer, untraced } from '../policy/tracer.ts';
 import { Denial, type Reason } from '../reason.ts';
@@ -11,6 +10,7 @@ import type { BundleRef, DecisionRecord, LinkFacts } from '../schema/decision.ts
 import type { PolicyResult } from '../schema/result.ts';
 import type { StoredEvent, Within } from '../store/model.ts';
 import type { Store } from '../store/store.ts';
+import { failureIn, inputIn, reproduces } from './recorded.ts';
 import { tracedRules } from './traced-rules.ts';
 
 export interface ExplainDeps {
@@ -155,34 +155,27 @@ const LAYERED =
   "a policy behind an adapter is asked after the profile's own: a trace of it alone would not be the decision's";
 const UNREADABLE = 'the recorded input could not be read back byte for byte';
 
-/** The line must hold the very bytes that are evaluated and compared: nothing is taken on trust from a parser. */
-function inputIn(line: string, input: object): string | null {
-  const inputJson = printable(JSON.stringify(input));
-  return line.includes(`"input":${inputJson},"result":`) ? inputJson : null;
-}
-
 async function evaluateAgain(
   line: string,
-  { input, result, failed }: DecisionRecord,
+  record: DecisionRecord,
   bundle: BundleRef,
   deps: ExplainDeps,
 ): Promise<Explanation['evaluated_again']> {
-  const failure =
-    result === null && failed !== null && POLICY_FAILURES.has(failed.check) ? failed.check : null;
+  const { input, result } = record;
+  const failure = failureIn(record);
   if (input === null || (result === null && failure === null)) return null;
-  const inputJson = inputIn(line, input);
-  if (inputJson === null) return { result: null, equal: false, error: UNREADABLE };
+  const text = inputIn(line, input);
+  if (text === null) return { result: null, equal: false, error: UNREADABLE };
   const engine = await deps.policies.engineFor(bundle.sha256, bundle.base);
   if (engine === null) return { result: null, equal: false, error: unknownBundle(bundle) };
   try {
-    const again = await engine.decide(new TextEncoder().encode(inputJson), result === null);
-    const equal = line.includes(`"input":${inputJson},"result":${printable(again.resultJson)},"took_us":`);
-    return { result: again.result, equal, error: null };
+    const again = await engine.decide(new TextEncoder().encode(text.json), result === null);
+    return { result: again.result, equal: reproduces(line, text, failure, again), error: null };
   } catch (error) {
     // A policy that failed then must fail again, and in the same way.
     return {
       result: null,
-      equal: error instanceof Denial && error.code === failure,
+      equal: error instanceof Denial && reproduces(line, text, failure, error),
       error: errorText(error),
     };
   }
@@ -201,9 +194,9 @@ async function policyToday(
     const { engine, ref } = policies.active(profile);
     bundle = ref;
     if (ref.sha256 === then?.sha256 && ref.base === then.base) return { bundle, ...again };
-    const inputJson = inputIn(line, input);
-    if (inputJson === null) return { bundle, result: null, equal: false, error: UNREADABLE };
-    const today = await engine.decide(new TextEncoder().encode(inputJson), result === null);
+    const text = inputIn(line, input);
+    if (text === null) return { bundle, result: null, equal: false, error: UNREADABLE };
+    const today = await engine.decide(new TextEncoder().encode(text.json), result === null);
     return { bundle, result: today.result, equal: isSame(today.result, result), error: null };
   } catch (error) {
     return { bundle, result: null, equal: false, error: errorText(error) };
@@ -213,9 +206,6 @@ async function policyToday(
 function errorText(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
-
-/** What an evaluation fails with: the same again, whenever. */
-const POLICY_FAILURES: ReadonlySet<Reason> = new Set(['policy_error', 'policy_timeout']);
 
 function unknownBundle({ sha256 }: BundleRef): string {
   return `this node never had bundle ${sha256}`;
@@ -254,10 +244,10 @@ async function traceAgain(
   if (input === null || bundle === null)
     return untraced('a check decided, before any policy: there is nothing to trace');
   if (bundle.base !== undefined) return untraced(LAYERED);
-  const inputJson = inputIn(line, input);
-  if (inputJson === null) return untraced(UNREADABLE);
+  const text = inputIn(line, input);
+  if (text === null) return untraced(UNREADABLE);
   const archived = await archive.get(bundle.sha256);
-  return archived === null ? untraced(unknownBundle(bundle)) : tracer.trace(archived, inputJson, mode);
+  return archived === null ? untraced(unknownBundle(bundle)) : tracer.trace(archived, text.json, mode);
 }
 
 async function regoOf(

@@ -8,7 +8,7 @@ import { embeddedFor } from './embedded.ts';
 import { type Evaluation, evaluateOn, evaluationOf } from './evaluate.ts';
 import type { EvaluationThread } from './evaluation-thread.ts';
 import { problemOf } from './failure.ts';
-import { Instance, prepareInstance } from './instance.ts';
+import { Instance, type PolicyImage, prepareInstance } from './instance.ts';
 import { Instances } from './instances.ts';
 import { layered } from './layered.ts';
 import { type EngineLimits, limitsOf } from './limits.ts';
@@ -73,20 +73,13 @@ export async function compileEngine(bundle: Bundle, options: EngineOptions = {})
 
 async function compileAlone(bundle: Bundle, options: EngineOptions): Promise<Engine> {
   const { limits = limitsOf(bundle.manifest.metadata.lemma), spare = true, thread = null } = options;
-  await turn();
-  const module = await compileModule(fileOf(bundle, WASM_FILE));
-  const data = fileOf(bundle, DATA_FILE);
-  const { name: profile, entrypoint } = bundle;
-  const { adapter } = bundle.manifest.metadata.lemma;
-  const rego = regoIn(bundle.files);
-  const image = await loadImage({ module, data, profile, entrypoint, limits, rego });
-  const source = { module, limits, image, adapter };
+  const source = await policyImageOf(bundle, limits);
   const first = await prepareInstance(source);
-  warmUp(first, profile);
+  warmUp(first, bundle.name);
   const make = { now: () => new Instance(source), soon: () => prepareInstance(source) };
   const instances = new Instances(first.reusable ? first : await make.soon(), make, spare);
   const { name, revision, sha256 } = bundle;
-  const evaluator = { limits, instances, adapter };
+  const evaluator = { limits, instances, adapter: source.adapter };
   const conduct = createConduct();
 
   async function aside(beside: EvaluationThread, input: Uint8Array): Promise<Evaluation> {
@@ -97,7 +90,7 @@ async function compileAlone(bundle: Bundle, options: EngineOptions): Promise<Eng
 
   return {
     ref: { name, revision, sha256 },
-    adapter,
+    adapter: source.adapter,
     evaluate(input) {
       checkInput(input, limits);
       return evaluationOf(evaluateOn(evaluator, input));
@@ -111,6 +104,21 @@ async function compileAlone(bundle: Bundle, options: EngineOptions): Promise<Eng
       return outcome === null ? aside(thread, input) : evaluationOf(outcome);
     },
   };
+}
+
+/** What instances of a bundle are made from, on any thread. Throws as `compileEngine`. */
+export async function policyImageOf(
+  bundle: Bundle,
+  limits: EngineLimits = limitsOf(bundle.manifest.metadata.lemma),
+): Promise<PolicyImage> {
+  await turn();
+  const module = await compileModule(fileOf(bundle, WASM_FILE));
+  const data = fileOf(bundle, DATA_FILE);
+  const { name: profile, entrypoint } = bundle;
+  const { adapter } = bundle.manifest.metadata.lemma;
+  const rego = regoIn(bundle.files);
+  const image = await loadImage({ module, data, profile, entrypoint, limits, rego });
+  return { module, limits, image, adapter };
 }
 
 async function compileModule(wasm: Uint8Array): Promise<WebAssembly.Module> {

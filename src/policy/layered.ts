@@ -26,8 +26,8 @@ export function layered(own: Engine, base: Engine): Engine {
   };
 }
 
-/** What the profile's own asks of whoever acts is kept. */
-function both(first: Evaluation, second: Evaluation): Evaluation {
+/** What two that were asked say together. What the profile's own asks of whoever acts is kept. */
+export function both(first: Evaluation, second: Evaluation): Evaluation {
   const steps = first.steps + second.steps;
   const { obligations } = first.result;
   if (obligations === undefined || !second.result.allow) return { ...second, steps };
