@@ -19,6 +19,7 @@ import { createPolicySource, type GitSetting, type SourceStatus } from './author
 import { createTokens } from './authority/tokens.ts';
 import { environment, gitEnvironment } from './config/environment.ts';
 import type { LoadedConfig } from './config/load.ts';
+import { type OpaKeyRead, readOpaKeys } from './config/opa-keys.ts';
 import { fromBase64url } from './crypto/base64url.ts';
 import { createActivity } from './decision-log/activity.ts';
 import { createAlerts, type PolicySourceTrouble } from './decision-log/alerts.ts';
@@ -43,9 +44,10 @@ import { createAdmission } from './pdp/admission.ts';
 import { decide, type Pdp, type Settings } from './pdp/decide.ts';
 import { exchange } from './pdp/exchange.ts';
 import { explain } from './pdp/explain.ts';
+import { createReplays } from './pdp/replays.ts';
 import { settingsOf } from './pdp/settings.ts';
 import { storeArchive } from './policy/archive.ts';
-import { type Bundle, readBundleDir } from './policy/bundle.ts';
+import { type Bundle, readProfileBundle } from './policy/bundle.ts';
 import type { CompilerOptions } from './policy/compiler/compiler.ts';
 import { EMBEDDED_TRUST, loadEmbedded } from './policy/embedded.ts';
 import { createEvaluationThread } from './policy/evaluation-thread.ts';
@@ -56,6 +58,8 @@ import { createTracer } from './policy/tracer.ts';
 import { createChainCache } from './proof/cache.ts';
 import { Denial, InputError, type Problem } from './reason.ts';
 import { firewallRoutes } from './request/firewall.ts';
+import { described } from './request/rest.ts';
+import type { AuthorizeBody } from './schema/api.ts';
 import { PROFILES, type Profile } from './schema/common.ts';
 import type { BundleSetting, Config, Listener, TlsFiles } from './schema/config.ts';
 import type { BundleRef } from './schema/decision.ts';
@@ -65,6 +69,7 @@ import { startDecisionServer } from './server/decision-api.ts';
 import { createEventStreams } from './server/event-streams.ts';
 import { type GrpcServer, startGrpc } from './server/grpc.ts';
 import { createMetrics } from './server/metrics.ts';
+import { replayed } from './server/replay-api.ts';
 import { readTls, type Tls, type TlsGuard } from './server/tls.ts';
 import type { Exchange } from './server/tokens-api.ts';
 import type { Traces } from './server/traces.ts';
@@ -99,6 +104,8 @@ export interface Live {
   /** Of the deployment's own org and env. */
   runtimes(): LiveRuntime[];
   bundles(): BundleRef[];
+  /** A dry run, as of `POST …/decisions/replay`; requests are those that the firewall receives. Rejects with InputError. */
+  replay(body: unknown): Promise<object>;
   /** Hears of each record once it is on disk. Gives a function that ends it. */
   onRecord(listener: RecordListener): () => void;
 }
@@ -226,6 +233,7 @@ async function compose(
     home,
     clock,
     keys: () => bundleKeys(running.config, ring),
+    opaKeys: () => opaKeys(running.config),
   });
   const source = createPolicySource({
     policies: policyVerbs,
@@ -515,6 +523,7 @@ async function compose(
         ? createBackup({ folder: config.data, store, key: ring.logKey, home, clock })
         : refuseBackup,
     decide: answer,
+    replays: createReplays(pdp),
     explain: (id, tenant, trace) =>
       log.settled(READ_WAIT_MS).then(() => explain(id, tenant, { store, policies, archive, tracer }, trace)),
     metrics,
@@ -552,6 +561,7 @@ async function compose(
       connected: () => null,
       runtimes: () => runtimesOf(gate, home),
       bundles: () => activeOf(policies),
+      replay: dryRun(pdp, home, firewall),
       onRecord: log.onRecord,
     },
     reload: async (next) => {
@@ -772,6 +782,17 @@ export async function firewallOf(
   });
 }
 
+/** What the firewall, where there is one, would decide about described requests. */
+export function dryRun(pdp: Pdp, within: Tenant, firewall: Firewall | null): Live['replay'] {
+  const replays = createReplays(pdp);
+  const received = (one: AuthorizeBody) => {
+    const { method, target, host, headers, body } = described(one);
+    return { method, target, host, headers, body, protocol: 'HTTP/1.1', address: '127.0.0.1' };
+  };
+  const toRequest = firewall === null ? described : (one: AuthorizeBody) => firewall.asked(received(one));
+  return (body) => replayed(body, replays, within, toRequest);
+}
+
 export function runtimesOf(gate: Pick<Gate, 'runtimes'>, { org, env }: Tenant): LiveRuntime[] {
   return [...gate.runtimes()].filter((runtime) => runtime.org === org && runtime.env === env);
 }
@@ -869,7 +890,15 @@ async function configuredBundles(config: Config, ring: KeyRing, clock: () => num
   if (source === 'embedded') return { bundles: await loadEmbedded(), trust: EMBEDDED_TRUST };
   const bundles = await Promise.all(PROFILES.map((profile) => bundleIn(source, profile)));
   const keys = bundleKeys(config, ring);
-  return { bundles, trust: { kind: 'signed', keys, now: Math.floor(clock() / 1000) } };
+  const now = Math.floor(clock() / 1000);
+  return { bundles, trust: { kind: 'signed', keys, opaKeys: opaKeys(config), now } };
+}
+
+/** Read anew each time, as the files that they may be in. */
+function opaKeys(config: Config): ReadonlyMap<string, OpaKeyRead> {
+  const { keys, problems } = readOpaKeys(config);
+  if (problems.length > 0) throw new InputError(problems);
+  return keys;
 }
 
 function sourceTrouble(status: SourceStatus | null): PolicySourceTrouble | null {
@@ -895,7 +924,7 @@ async function bundleIn(source: string, profile: Profile): Promise<Bundle> {
   const problemIn = (message: string) => new InputError([{ field: 'bundles.source', message }]);
   let bundle: Bundle;
   try {
-    bundle = await readBundleDir(join(source, profile));
+    bundle = await readProfileBundle(source, profile);
   } catch (error) {
     throw error instanceof InputError ? problemIn(`${profile}: ${error.message}`) : error;
   }

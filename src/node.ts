@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { publicKeyOf, randomBytes, signEd25519 } from '#runtime';
 import {
   type AppOptions,
+  dryRun,
   firewallOf,
   fixedProblems,
   type Live,
@@ -302,6 +303,7 @@ async function compose(
       connected: () => connected,
       runtimes: () => runtimesOf(gate, { org, env }),
       bundles: () => PROFILES.map((profile) => policies.active(profile).ref),
+      replay: dryRun(pdp, { org, env }, firewall),
       onRecord: log.onRecord,
     },
     async reload(next) {

@@ -28,6 +28,11 @@ export const COMMANDS: readonly (Entry | Group)[] = [
   { name: 'start', summary: 'Run the local firewall for agents here', load: () => import('./start.ts') },
   { name: 'stop', summary: 'Stop the local firewall', load: () => import('./stop.ts') },
   {
+    name: 'replay',
+    summary: 'Ask about recorded decisions again, and show what would change',
+    load: () => import('./replay.ts'),
+  },
+  {
     name: 'safety-status',
     summary: 'Whether an agent here is contained: SAFE, DEGRADED or UNSAFE',
     load: () => import('./safety-status.ts'),

@@ -4,14 +4,12 @@ import { StdioServerTransport } from '@modelcontextprotocol/server/stdio';
 import type { Command } from 'commander';
 import { createLemmaFetch } from '../client/fetch.ts';
 import { keyFromSeed } from '../client/key.ts';
+import { DEFAULT_FIREWALL } from '../schema/config.ts';
 import { type Call, textOption } from './command.ts';
-import { CliError } from './exit.ts';
 import { homeFolder } from './local/folder.ts';
-import { chosenRuntime, readProof, readRuntimeKey } from './local/runtime-files.ts';
+import { openRuntime } from './local/runtime-files.ts';
 import { readFirewallState } from './local/state.ts';
 import { firstSignal } from './signals.ts';
-
-const DEFAULT_FIREWALL = '127.0.0.1:8787';
 
 export function define(command: Command): void {
   command
@@ -33,14 +31,7 @@ export function define(command: Command): void {
  */
 export async function run(call: Call): Promise<null> {
   const [server = ''] = call.args;
-  const files = chosenRuntime(call);
-  const proof = files === null ? null : readProof(files);
-  if (files === null || proof === null)
-    throw new CliError(
-      'proof_missing',
-      `no proof to show: run \`${call.program} firewall-connect\` first, or set LEMMA_PROOF_FILE`,
-    );
-  const seed = await readRuntimeKey(files, call);
+  const { proof, seed } = await openRuntime(call);
   const origin = `http://${textOption(call.options, 'firewall') ?? readFirewallState(homeFolder(call))?.listen ?? DEFAULT_FIREWALL}`;
   const lemmaFetch = createLemmaFetch({
     credential: proof.credential,

@@ -8,13 +8,7 @@ import { type Narrowed, narrowToRun } from '../client/run.ts';
 import { timeText } from '../server/time.ts';
 import { type Call, collect, countOption, listOption, type Result, textOption } from './command.ts';
 import { CliError, misuse } from './exit.ts';
-import {
-  chosenRuntime,
-  readProof,
-  readRuntimeKey,
-  runtimeFiles,
-  writeRuntime,
-} from './local/runtime-files.ts';
+import { openRuntime, runtimeFiles, writeRuntime } from './local/runtime-files.ts';
 import { timeOf } from './proof-file.ts';
 
 export function define(command: Command): void {
@@ -36,11 +30,7 @@ export function define(command: Command): void {
 
 /** A run's proof below the runtime's, signed with its key here: for one job, with its own key and budget. */
 export async function run(call: Call): Promise<Result> {
-  const runtime = chosenRuntime(call);
-  const proof = runtime === null ? null : readProof(runtime);
-  if (runtime === null || proof === null)
-    throw new CliError('proof_missing', `no proof to narrow: run \`${call.program} firewall-connect\` first`);
-  const seed = await readRuntimeKey(runtime, call);
+  const { files: runtime, proof, seed } = await openRuntime(call);
   if (seed === null)
     throw new CliError('key_missing', `${runtime.key}: no such file: a run is signed with it`);
 

@@ -4,9 +4,11 @@ import { createSecret, removeSecret } from '../authority/secret-file.ts';
 import { type LoadedConfig, loadConfig } from '../config/load.ts';
 import { toBase64url } from '../crypto/base64url.ts';
 import { InputError } from '../reason.ts';
+import { DEFAULT_FIREWALL } from '../schema/config.ts';
 import type { FirewallState } from '../schema/local-state.ts';
 import type { Call, Result } from './command.ts';
 import { CliError, EXIT } from './exit.ts';
+import { keepHeapSmall } from './heap.ts';
 import { findFirewall } from './local/control-channel.ts';
 import { type ControlTarget, serveControl } from './local/control-server.ts';
 import { startDetached } from './local/detach.ts';
@@ -26,7 +28,7 @@ const ASK_MS = 10_000;
 export function define(command: Command): void {
   command
     .option('-c, --config <file>', 'Configuration file (default: lemma.yaml when it is there; LEMMA_CONFIG)')
-    .option('--listen <address>', 'Where agents reach it (default: firewall.listen, 127.0.0.1:8787)')
+    .option('--listen <address>', `Where agents reach it (default: firewall.listen, ${DEFAULT_FIREWALL})`)
     .option(
       '--api-base <url>',
       `The control plane to follow (default: LEMMA_BASE_URL, the session's; without one it has its own, ${DEFAULT_BASE})`,
@@ -51,6 +53,7 @@ export async function run(call: Call): Promise<Result | null> {
     const channel = await holdChannel(home, ends);
     const output = (line: string) => call.terminal.note(line);
     const level = call.terminal.interactive ? 'warn' : 'info';
+    keepHeapSmall();
     const gateway = await startGateway(plan, { output, level }, call);
     ends.push(() => gateway.stop());
     const { asked } = openChannel(call, home, { plan, gateway, channel }, ends);
@@ -158,6 +161,7 @@ function openChannel(
       return { revision: loaded.revision };
     },
     decisions: recent.after,
+    replay: gateway.live.replay,
     ask: (method, path, body) => askControlPlane(gateway, method, path, body),
   });
   // The last thing that goes: whoever waits for the end looks at it.

@@ -16,12 +16,14 @@ import type {
   Traces,
   TrustEntry,
 } from '../schema/config.ts';
+import { DEFAULT_FIREWALL } from '../schema/config.ts';
 import type { Route } from '../schema/request.ts';
 import type { RouteEntry } from '../schema/route.ts';
 import type { RoutesFile } from './check.ts';
 import { parseFeedUrl } from './feed-url.ts';
 import { isGitSource, parseGitSource } from './git-source.ts';
 import { mcpServer } from './mcp-servers.ts';
+import { isPem } from './opa-keys.ts';
 import { parseDuration, parseSize } from './quantity.ts';
 import { parseStoreUrl, shownStoreUrl } from './store-url.ts';
 
@@ -70,7 +72,7 @@ export function effective(file: ConfigFile, around: Surroundings): Config {
     limits: limits(file.limits),
     routes: around.routes.routes.map((entry) => route(entry, org, env)),
     permit_method_override: permitted(file, around.routes),
-    bundles: bundles(file.bundles, (text) => path('bundles.source', text)),
+    bundles: bundles(file.bundles, path),
     control:
       file.control === undefined
         ? null
@@ -86,7 +88,7 @@ export function effective(file: ConfigFile, around: Surroundings): Config {
       file.firewall === undefined
         ? null
         : {
-            listen: file.firewall.listen ?? '127.0.0.1:8787',
+            listen: file.firewall.listen ?? DEFAULT_FIREWALL,
             apis: (file.firewall.apis ?? []).map((entry) =>
               api(entry, (text) => path('firewall.apis', text)),
             ),
@@ -101,14 +103,21 @@ export function effective(file: ConfigFile, around: Surroundings): Config {
   };
 }
 
-function bundles(entry: ConfigFile['bundles'], path: (text: string) => string): BundleSetting {
+function bundles(entry: ConfigFile['bundles'], path: (field: string, text: string) => string): BundleSetting {
   const { source = 'embedded', every = '10s', rewind_to = null, keys = [] } = entry ?? {};
-  const rest = { every_ms: duration(every), rewind_to, keys };
+  const opa_keys = Object.fromEntries(
+    Object.entries(entry?.opa_keys ?? {}).map(([id, one]) => [
+      id,
+      { ...one, key: isPem(one.key) ? one.key : path('bundles.opa_keys', one.key) },
+    ]),
+  );
+  const rest = { every_ms: duration(every), rewind_to, keys, opa_keys };
+  const inFolder = (text: string) => path('bundles.source', text);
   if (!isGitSource(source))
-    return { source: source === 'embedded' ? source : path(source), git: null, ...rest };
+    return { source: source === 'embedded' ? source : inFolder(source), git: null, ...rest };
   const git = parseGitSource(source);
   if (typeof git === 'string') throw new RangeError(`unchecked bundles.source: ${git}`);
-  return { source, git: git.protocol === 'file' ? { ...git, url: path(git.url) } : git, ...rest };
+  return { source, git: git.protocol === 'file' ? { ...git, url: inFolder(git.url) } : git, ...rest };
 }
 
 function storeOf(text: string, path: (text: string) => string): StoreSetting {

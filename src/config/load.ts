@@ -203,10 +203,11 @@ function revisionOf({
   const apis = firewall?.apis.map(({ inject, ...api }) => ({ ...api, inject: inject?.header ?? null })) ?? [];
   const mcp = firewall?.mcp.map(({ place: _place, timeout_ms: _timeout, ...server }) => server) ?? [];
   const { credential_file: _credential, ...proxy } = firewall?.proxy ?? { credential_file: null };
-  // Without a proxy or MCP servers the revision is what it was before there were any to configure.
+  // Without a proxy, MCP servers or OPA's keys the revision is what it was before there were any to configure.
   const content = {
     ...decisive,
     keys: bundles.keys,
+    ...(Object.keys(bundles.opa_keys).length === 0 ? {} : { opa_keys: bundles.opa_keys }),
     apis,
     ...(Object.keys(proxy).length === 0 ? {} : { proxy }),
     ...(mcp.length === 0 ? {} : { mcp }),

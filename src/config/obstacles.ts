@@ -2,10 +2,11 @@ import { statSync } from 'node:fs';
 import type { Problem } from '../reason.ts';
 import type { Config, Listener } from '../schema/config.ts';
 import { parseAddress } from './address.ts';
+import { readOpaKeys } from './opa-keys.ts';
 
 /** What is wrong with a configuration only on this machine, or only as a whole. */
 export function obstacles(config: Config): Problem[] {
-  return [...collisions(config), ...missingFiles(config)];
+  return [...collisions(config), ...missingFiles(config), ...readOpaKeys(config).problems];
 }
 
 /** Two listeners on one address: the second could not start. */

@@ -2,7 +2,7 @@ import { createServer, type Server } from 'node:http';
 import type { Socket } from 'node:net';
 import { parseAddress } from '../config/address.ts';
 import { InputError, type Problem } from '../reason.ts';
-import { destinationsOf } from '../request/firewall.ts';
+import { destinationsOf, type Received } from '../request/firewall.ts';
 import { allowedOf } from '../request/proxy.ts';
 import type { FirewallApi, FirewallProxy } from '../schema/config.ts';
 import type { Actor, Decision } from '../schema/decision.ts';
@@ -11,6 +11,7 @@ import type { AuthzRequest } from '../schema/request.ts';
 import { connectThrough } from './connect.ts';
 import { type Apis, type Exchanges, exchange, type TaintCause } from './exchange.ts';
 import type { McpFront } from './mcp/front.ts';
+import { askedOf } from './permit.ts';
 import type { Resolve } from './resolve.ts';
 import { credentialSecret, headerSecret } from './secret.ts';
 import { createUnderWay } from './under-way.ts';
@@ -76,6 +77,8 @@ export interface Firewall {
   replace(
     next: Pick<FirewallOptions, 'apis' | 'proxy'> & { readonly mcp?: readonly McpServer[] },
   ): Promise<void>;
+  /** What would be decided about a request from this machine, for a dry run. */
+  asked(received: Received): AuthzRequest;
   /** Takes no new requests, ends tunnels, lets other requests under way finish, then closes. Idempotent. */
   close(): Promise<void>;
 }
@@ -135,6 +138,7 @@ export async function startFirewall(options: FirewallOptions): Promise<Firewall>
       apis = checked;
       await before?.close();
     },
+    asked: (received) => askedOf(received, apis).request,
     close() {
       closing ??= drain(server, limits.drainMs).finally(async () => {
         unwatch?.();

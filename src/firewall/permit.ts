@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { rangeOf } from '../config/ip-range.ts';
 import {
+  type Asked,
   type Destination,
   type FirewallAnswer,
   type Received,
@@ -10,7 +11,7 @@ import {
 import type { Decision } from '../schema/decision.ts';
 import type { AuthzRequest, HeaderLine } from '../schema/request.ts';
 import { type Failure, sendDenial, sendFailure } from './answer.ts';
-import type { Exchanges } from './exchange.ts';
+import type { Apis, Exchanges } from './exchange.ts';
 import { refusalOf } from './guard.ts';
 import { linesOf, upstreamHeaders } from './headers.ts';
 import type { Head } from './read-head.ts';
@@ -51,13 +52,9 @@ export async function permitOf(
   { incoming, outgoing, lines, head }: Pick<Permit, 'incoming' | 'outgoing' | 'lines' | 'head'>,
   firewall: Exchanges,
 ): Promise<Permit | null> {
-  const { destinations, secrets, proxy, fallback } = firewall.apis();
-  const received = receivedOf(incoming, lines, head);
-  const { request, destination, proxied } = toRequest(received, {
-    destinations,
-    proxies: proxy !== null,
-    fallback: proxy !== null && isHere(received.address) ? fallback : () => null,
-  });
+  const apis = firewall.apis();
+  const { destinations, secrets } = apis;
+  const { request, destination, proxied } = askedOf(receivedOf(incoming, lines, head), apis);
   const decision = await firewall.decide(request);
   const answer = toResponse(decision, request);
   if (answer.verdict === 'deny') {
@@ -83,6 +80,15 @@ export async function permitOf(
     decision,
     answer,
   };
+}
+
+/** What is decided about a request. */
+export function askedOf(received: Received, { destinations, proxy, fallback }: Apis): Asked {
+  return toRequest(received, {
+    destinations,
+    proxies: proxy !== null,
+    fallback: proxy !== null && isHere(received.address) ? fallback : () => null,
+  });
 }
 
 /** What came on a connection from this machine itself. */

@@ -31,6 +31,13 @@ export interface Budgets {
   used(counted: string): number;
 }
 
+/** The one with the least left. */
+export function tightestOf<T extends Pick<Reservation, 'limit' | 'used'>>(
+  counts: readonly T[],
+): T | undefined {
+  return counts.toSorted((a, b) => a.limit - a.used - (b.limit - b.used))[0];
+}
+
 export function createBudgets(): Budgets {
   const used = new Map<string, { count: number; expires: number }>();
   let prunedAt = 0;
@@ -56,8 +63,7 @@ export function createBudgets(): Budgets {
   return {
     reserve(lines, now) {
       prune(now);
-      const taken = lines.map((line) => ({ limit: line.limit, used: take(line) }));
-      const tightest = taken.sort((a, b) => a.limit - a.used - (b.limit - b.used))[0];
+      const tightest = tightestOf(lines.map((line) => ({ limit: line.limit, used: take(line) })));
       if (tightest === undefined) return null;
       let held = true;
       return {

@@ -6,11 +6,20 @@ import type { LeaseHolder } from './lease.ts';
 import { createReplayGuard, type ReplayGuard } from './replay.ts';
 import type { LiveRuntime, Revocation } from './runtimes.ts';
 
+export type BoundLink = Pick<Lemma, 'id' | 'issuer' | 'issued_at' | 'not_before' | 'expires_at'>;
+
 /** What the gate must know of a verified chain (structurally, proof's VerifiedChain). */
 export interface Bound {
-  readonly links: readonly Lemma[];
+  readonly links: readonly BoundLink[];
   readonly keyids: readonly string[];
-  readonly runtime: RuntimeLemma;
+  /** One of the links. */
+  readonly runtime: BoundLink &
+    Pick<RuntimeLemma, 'subject'> & {
+      readonly claims: Pick<
+        RuntimeLemma['claims'],
+        'runtime_id' | 'agent_id' | 'workspace_id' | 'taint_epoch'
+      >;
+    };
   readonly root: { readonly claims: { readonly org: string; readonly env: string } };
   /** The legacy token that vouches for it: revoked by its id, or with the key that signed it. */
   readonly token?: { readonly id: string; readonly issuer: string };
@@ -303,7 +312,7 @@ function keysOf(chain: Bound): Keys {
   return keys;
 }
 
-function fencedLink(chain: Bound, fencedAt: number | null): Lemma | null {
+function fencedLink(chain: Bound, fencedAt: number | null): BoundLink | null {
   return fencedAt === null ? null : (chain.links.find(({ issued_at }) => issued_at <= fencedAt) ?? null);
 }
 

@@ -1,9 +1,8 @@
 import type { Shared, SharedAnswer, SharedLine } from '../feed/shared.ts';
 import { Denial } from '../reason.ts';
 import type { SpentNonce } from '../schema/decision.ts';
-import type { Lemma } from '../schema/lemma.ts';
-import type { Reservation } from './budget.ts';
-import type { Bound } from './gate.ts';
+import { type Reservation, tightestOf } from './budget.ts';
+import type { Bound, BoundLink } from './gate.ts';
 import { NONCE_LIFE } from './replay.ts';
 
 /** What this node has spent and reserved for one request already, by itself. */
@@ -49,9 +48,9 @@ export async function shareWithAll(
     throw denialOf({ kind: 'unavailable', why: 'the answer came too late' }, nonce, counted);
   }
   if (reservation === null) return null;
-  const [tightest] = counted
-    .map(({ limit }, i) => ({ limit, used: answer.used[i] ?? Number.POSITIVE_INFINITY }))
-    .sort((a, b) => a.limit - a.used - (b.limit - b.used));
+  const tightest = tightestOf(
+    counted.map(({ limit }, i) => ({ limit, used: answer.used[i] ?? Number.POSITIVE_INFINITY })),
+  );
   let held = true;
   return {
     ...reservation,
@@ -66,7 +65,7 @@ export async function shareWithAll(
 }
 
 interface Counted {
-  readonly link: Lemma;
+  readonly link: BoundLink;
   readonly limit: number;
 }
 
@@ -81,7 +80,7 @@ function countedOnce(chain: Bound, reservation: Reservation | null): Counted[] {
   return [...byId.values()];
 }
 
-function lineOf(link: Lemma, now: number): SharedLine {
+function lineOf(link: BoundLink, now: number): SharedLine {
   return {
     lemmaId: link.id,
     issued: Math.max(link.issued_at, link.not_before),

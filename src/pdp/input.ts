@@ -13,7 +13,7 @@ import { type Profile, stricter } from '../schema/common.ts';
 import type { LinkFacts } from '../schema/decision.ts';
 import type { PolicyInput } from '../schema/input.ts';
 import type { Lemma } from '../schema/lemma.ts';
-import type { AuthzRequest, BodyFacts, Presented } from '../schema/request.ts';
+import type { AuthzRequest, BodyFacts, Presented, Route } from '../schema/request.ts';
 
 /** Nesting that a JSON body may have, the outermost being 1. */
 const MAX_BODY_DEPTH = 64;
@@ -74,36 +74,13 @@ export function buildInput(facts: InputFacts): PolicyInput {
     now: facts.nowMs,
     profile: facts.profile,
     request: requestInput(facts),
-    route: {
-      id: route.id,
-      api: route.api,
-      action: route.action,
-      scope: [...route.scope],
-      audience: route.audience,
-      risk: route.risk,
-      body: route.body,
-      public: route.public,
-      taint_on_response: route.taint_on_response,
-      revision: facts.routeRevision,
-    },
+    route: routeInput(route, facts.routeRevision),
     subject: {
       org: route.org,
       env: route.env,
       ...subjectInput(facts),
     },
-    runtime:
-      runtime === null
-        ? null
-        : {
-            id: runtime.runtime_id,
-            agent_id: runtime.agent_id,
-            workspace_id: runtime.workspace_id,
-            status: runtime.status,
-            profile:
-              chain === null ? runtime.profile : stricter(runtime.profile, chain.runtime.claims.profile),
-            registered_at: runtime.registered_at,
-            taint_epoch: runtime.taint_epoch,
-          },
+    runtime: runtime === null ? null : runtimeInput(runtime, chain?.runtime.claims.profile ?? 'low'),
     proof: chain === null ? null : proofInput(chain, facts),
     freshness: facts.freshness,
     budget: facts.budget === null ? null : { limit: facts.budget.limit, used: facts.budget.used },
@@ -112,6 +89,34 @@ export function buildInput(facts: InputFacts): PolicyInput {
   };
   for (const path of facts.disclosure.redact) redact(input, path);
   return input;
+}
+
+export function routeInput(route: Route, revision: string): PolicyInput['route'] {
+  return {
+    id: route.id,
+    api: route.api,
+    action: route.action,
+    scope: [...route.scope],
+    audience: route.audience,
+    risk: route.risk,
+    body: route.body,
+    public: route.public,
+    taint_on_response: route.taint_on_response,
+    revision,
+  };
+}
+
+/** `proven`: the profile that its proof says. */
+export function runtimeInput(runtime: LiveRuntime, proven: Profile): NonNullable<PolicyInput['runtime']> {
+  return {
+    id: runtime.runtime_id,
+    agent_id: runtime.agent_id,
+    workspace_id: runtime.workspace_id,
+    status: runtime.status,
+    profile: stricter(runtime.profile, proven),
+    registered_at: runtime.registered_at,
+    taint_epoch: runtime.taint_epoch,
+  };
 }
 
 function subjectInput({

@@ -17,12 +17,17 @@ interface Target {
   readonly target: string;
 }
 
+/** The described request, acting as `runtimeId`. Throws InputError as `described`. */
+export function toRequest(body: AuthorizeBody, runtimeId: string): AuthzRequest {
+  return { ...described(body), runtimeId };
+}
+
 /**
- * The described request, acting as `runtimeId`. Header values become byte strings, as from any other border.
+ * The described request. Header values become byte strings, as from any other border.
  *
  * @throws InputError when `url` and `scheme`, `host`, `target` do not name one target, or the body is not base64.
  */
-export function toRequest(body: AuthorizeBody, runtimeId: string): AuthzRequest {
+export function described(body: AuthorizeBody): AuthzRequest {
   const problems: Problem[] = [];
   const target = targetOf(body, problems);
   const seen = bodyOf(body, problems);
@@ -38,7 +43,6 @@ export function toRequest(body: AuthorizeBody, runtimeId: string): AuthzRequest 
   return {
     ...request,
     border: 'authorize',
-    runtimeId,
     body: { seen, partial: request.body.partial, size: seen === null ? null : seen.length },
   };
 }

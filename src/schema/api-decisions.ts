@@ -9,7 +9,8 @@ const PPID_PATTERN = '^(?:did:lemma:)?ppid_[0-9a-f]{64}$';
 const CURSOR_PATTERN = '^[A-Za-z0-9_-]{20,256}$';
 
 const id = { type: 'string', pattern: ID_PATTERN } as const;
-const time = {
+/** RFC 3339. */
+export const time = {
   type: 'string',
   pattern: '^\\d{4}-\\d{2}-\\d{2}T\\d{2}:\\d{2}:\\d{2}(?:\\.\\d{1,9})?(?:Z|[+-]\\d{2}:\\d{2})$',
 } as const;

@@ -1,4 +1,5 @@
 import type { FromSchema } from 'json-schema-to-ts';
+import { OPA_ALGORITHMS, type OpaAlgorithm } from './bundle.ts';
 import { BYTES32_PATTERN, ID_PATTERN, jwkSchema, PROFILES, SUBJECT_PATTERN } from './common.ts';
 import { type McpServer, mcpServerSchema } from './mcp.ts';
 import type { Route } from './request.ts';
@@ -12,6 +13,9 @@ import { methodsSchema, permitMethodOverrideSchema, routeSchema, scopeSchema } f
 const id = { type: 'string', pattern: ID_PATTERN } as const;
 const keys = { type: 'array', minItems: 1, items: jwkSchema } as const;
 const { type: _object, ...jwkParts } = jwkSchema;
+
+/** Where the firewall listens where nothing else is said. */
+export const DEFAULT_FIREWALL = '127.0.0.1:8787';
 
 /** RFC 9110 field name. */
 export const HEADER_PATTERN = "^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}$";
@@ -484,7 +488,7 @@ export const configSchema = {
           minLength: 1,
           default: 'embedded',
           description:
-            'embedded (the three defaults); a folder of signed bundles (./bundles); or a branch of a repository of policies, each commit of which is checked, tested, built and signed here: git+https://host/policies.git#main, git+ssh:…, git+file:///srv/policies.git?path=policies#main',
+            'embedded (the three defaults); a folder of signed bundles (./bundles: <profile>/ or <profile>.tar.gz); or a branch of a repository of policies, each commit of which is checked, tested, built and signed here: git+https://host/policies.git#main, git+ssh:…, git+file:///srv/policies.git?path=policies#main',
         },
         every: {
           type: 'string',
@@ -499,6 +503,23 @@ export const configSchema = {
             'The one commit that may come into force although it does not follow the one that is: a branch that was moved back or made anew',
         },
         keys: { ...keys, description: 'Ed25519 public keys that may sign bundles, as JWKs' },
+        opa_keys: {
+          type: 'object',
+          maxProperties: 64,
+          propertyNames: { pattern: '^[A-Za-z0-9._:/-]{1,128}$' },
+          additionalProperties: {
+            type: 'object',
+            additionalProperties: false,
+            required: ['algorithm', 'key'],
+            properties: {
+              algorithm: { enum: OPA_ALGORITHMS, description: '`--signing-alg` of `opa build`' },
+              key: { type: 'string', minLength: 1, description: 'The public key in PEM, or its file' },
+              scope: { type: 'string', minLength: 1, description: 'That its signatures must have' },
+            },
+          },
+          description:
+            "Keys that may sign bundles as `opa build --signing-key` does, by the names in its signatures (`--verification-key-id`): OPA's own `keys`",
+        },
       },
     },
     control: {
@@ -525,7 +546,7 @@ export const configSchema = {
       additionalProperties: false,
       description: 'The local gateway between an agent and the APIs that it calls; absent: none',
       properties: {
-        listen: { type: 'string', default: '127.0.0.1:8787', description: `Where it listens (${address})` },
+        listen: { type: 'string', default: DEFAULT_FIREWALL, description: `Where it listens (${address})` },
         apis: { type: 'array', items: apiSchema, description: 'What may be reached through it' },
         proxy: proxySchema,
         mcp: { type: 'array', items: mcpServerSchema, description: 'MCP servers behind it, and their tools' },
@@ -669,7 +690,13 @@ export interface StoreSetting {
   readonly address: () => StoreAddress;
 }
 
-/** The effective configuration: defaults filled in, paths absolute, durations in ms, sizes in bytes. */
+/** A public key of `bundles.opa_keys`; `key` in PEM, or the absolute path of its file. */
+export interface OpaKeyEntry {
+  readonly algorithm: OpaAlgorithm;
+  readonly key: string;
+  readonly scope?: string | undefined;
+}
+
 /** `bundles.source` in a git repository. */
 export interface GitSource {
   readonly protocol: 'file' | 'https' | 'ssh';
@@ -689,8 +716,10 @@ export interface BundleSetting {
   readonly every_ms: number;
   readonly rewind_to: string | null;
   readonly keys: readonly Jwk[];
+  readonly opa_keys: Readonly<Record<string, OpaKeyEntry>>;
 }
 
+/** The effective configuration: defaults filled in, paths absolute, durations in ms, sizes in bytes. */
 export interface Config {
   readonly listen: {
     readonly grpc: readonly Listener[];

@@ -11,6 +11,7 @@ import type { Policies } from '../authority/policies.ts';
 import type { SourceStatus } from '../authority/policy-source.ts';
 import { notFound } from '../authority/refusal.ts';
 import type { Tokens } from '../authority/tokens.ts';
+import type { Replays } from '../pdp/replays.ts';
 import type { ServedBundles } from '../policy/served.ts';
 import type { Tenant } from '../store/model.ts';
 import { apiKeyHandlers } from './api-keys-api.ts';
@@ -37,6 +38,7 @@ import { openApi } from './openapi.ts';
 import { OPERATIONS, type OperationId } from './operations.ts';
 import { operatorHandlers } from './operators-api.ts';
 import { policyHandlers } from './policies-api.ts';
+import { replayHandlers } from './replay-api.ts';
 import { runtimeVerbHandlers } from './runtime-verbs-api.ts';
 import { runtimeHandlers } from './runtimes-api.ts';
 import { addSignIn, sessionHandlers } from './session-api.ts';
@@ -66,6 +68,7 @@ export interface ControlApi extends DecisionLogReader {
   /** Origin that people reach it by; null: localhost. */
   readonly publicUrl: string | null;
   readonly decide: Decide;
+  readonly replays: Replays;
   readonly ready: () => boolean;
   readonly metrics: Metrics;
   readonly log: Logger;
@@ -141,6 +144,7 @@ function guardedHandlers(api: ControlApi, streams: Set<PassThrough>): Record<Gua
     ...nodeHandlers(api.nodes, streams),
     ...backupHandlers(api.backup),
     ...decisionHandlers(api),
+    ...replayHandlers(api.replays),
     ...tokenHandlers(api.tokens),
     ...bundleHandlers(api.bundles, api.opaKey),
     ...streamHandlers(monitor),

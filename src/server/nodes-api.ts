@@ -59,6 +59,7 @@ type NodeOperation =
   | 'nodeLease'
   | 'nodeLeave'
   | 'nodeBundle'
+  | 'policyBundle'
   | 'nodeJournal'
   | 'nodeTaint';
 
@@ -68,6 +69,11 @@ export function nodeHandlers(
   streams: Set<PassThrough>,
 ): Record<NodeOperation, OperatorHandler> {
   const { nodes, journal, announcer } = api;
+  const bundle: OperatorHandler = async (_operator, request, reply) => {
+    const found = await api.bundle(readBundle(request.params).sha256);
+    if (found === null) throw notFound('bundle');
+    return reply.type('application/gzip').send(Buffer.from(found.files));
+  };
   return {
     listNodes: () => ({ success: true, nodes: nodes.list() }),
     async nodeSnapshot(_operator, request) {
@@ -92,11 +98,8 @@ export function nodeHandlers(
       stream.once('close', () => streams.delete(stream));
       return reply.type('application/x-ndjson').send(stream);
     },
-    async nodeBundle(_operator, request, reply) {
-      const found = await api.bundle(readBundle(request.params).sha256);
-      if (found === null) throw notFound('bundle');
-      return reply.type('application/gzip').send(Buffer.from(found.files));
-    },
+    nodeBundle: bundle,
+    policyBundle: bundle,
     async nodeJournal(_operator, request) {
       const { node, journal: id, lines } = readJournal(request.body);
       return { success: true, ...(await journal.take(node, id, lines)) };

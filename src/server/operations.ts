@@ -44,6 +44,7 @@ import {
   publishPolicySchema,
   rollbackPolicySchema,
 } from '../schema/api-policies.ts';
+import { REPLAY_BODY_LIMIT, replaySchema } from '../schema/api-replay.ts';
 import {
   approveSchema,
   joinTokenSchema,
@@ -332,6 +333,18 @@ export const OPERATIONS = {
     answer: answer.explained,
     errors: ['invalid_request', 'not_found', 'store_unavailable'],
   },
+  replayDecisions: {
+    method: 'POST',
+    path: `${RUNTIMES}/decisions/replay`,
+    on: ['control'],
+    needs: 'decisions.read',
+    summary:
+      'What would be decided now about recorded decisions, or about captured requests: a dry run, of which nothing is forwarded, spent, counted or recorded',
+    body: replaySchema,
+    bodyLimit: REPLAY_BODY_LIMIT,
+    answer: answer.replayed,
+    errors: [...INPUT],
+  },
   exportDecisions: {
     method: 'GET',
     path: `${RUNTIMES}/decisions/export`,
@@ -422,7 +435,7 @@ export const OPERATIONS = {
     params: bundleParamsSchema,
     answer: { mediaType: 'application/gzip' },
     conditional: true,
-    errors: ['not_found', 'store_unavailable'],
+    errors: ['not_found', 'conflict', 'store_unavailable'],
   },
   policyHistory: {
     method: 'GET',
@@ -443,6 +456,16 @@ export const OPERATIONS = {
     query: policyDiffQuerySchema,
     answer: verb.policyDiff,
     errors: ['invalid_request', 'not_found', 'conflict', 'store_unavailable'],
+  },
+  policyBundle: {
+    method: 'GET',
+    path: `${POLICIES}/bundles/{sha256}`,
+    on: ['control'],
+    needs: 'policies.read',
+    summary: 'A kept bundle by its digest, as .tar.gz: to look at, or to try recorded decisions with',
+    params: nodeBundleParamsSchema,
+    answer: { mediaType: 'application/gzip' },
+    errors: ['invalid_request', 'not_found', 'store_unavailable'],
   },
   publishPolicy: {
     method: 'POST',

@@ -12,7 +12,7 @@ import type { Lemma } from '../../src/schema/lemma.ts';
 import { installFolder } from '../../tools/proxy/pypi.ts';
 import { needPart } from '../support/envoy-scene.ts';
 import { chain, credential, header, keys, NOW } from '../support/kit.ts';
-import { placed, programs } from './readme.ts';
+import { placed, programs } from './page.ts';
 import { openScene, type Scene } from './scene.ts';
 
 const MODULE = fileURLToPath(new URL('../../tools/clients/python', import.meta.url));
@@ -219,7 +219,7 @@ print(json.dumps([other, renewed.request("PUT", job["write"], b"x", gateways=to)
       assert.match(scene.upstream.lines('x-lemma-pop').at(-1) ?? '', /^input=/);
     });
 
-    it('is used in the README as it stands, but for where things are', async () => {
+    it('is used on its page as it stands, but for where things are', async () => {
       const { publicKey } = await keyFromSeed(seed);
       const issued = await scene.onboard('python-4', publicKey);
       writeFileSync(join(folder, 'my-runtime.proof.json'), JSON.stringify(issued));

@@ -19,7 +19,9 @@ const CASES: readonly Case[] = [
   {
     name: 'an unknown key with nothing near: the few that are known',
     files: main('bundles:\n  whatever: x\n'),
-    lines: ['lemma.yaml:2: bundles.whatever: unknown key; known here: source, every, rewind_to, keys'],
+    lines: [
+      'lemma.yaml:2: bundles.whatever: unknown key; known here: source, every, rewind_to, keys, opa_keys',
+    ],
   },
   {
     name: 'a key of the prototype',

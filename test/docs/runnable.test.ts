@@ -1,7 +1,7 @@
 import { equal, ok } from 'node:assert/strict';
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { text } from 'node:stream/consumers';
@@ -13,7 +13,12 @@ import { fencesOf, PAGES } from './pages.ts';
 
 const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
 /** As the pages say them, to be replaced by those that are free here. */
-const USUAL = { gRPC: '127.0.0.1:9191', decision: '127.0.0.1:8181', control: '127.0.0.1:8080' } as const;
+const USUAL = {
+  gRPC: '127.0.0.1:9191',
+  decision: '127.0.0.1:8181',
+  control: '127.0.0.1:8080',
+  firewall: '127.0.0.1:8787',
+} as const;
 const FREE = {
   LEMMA_LISTEN_GRPC: '127.0.0.1:0',
   LEMMA_LISTEN_DECISION: '127.0.0.1:0',
@@ -41,10 +46,13 @@ function freshMachine() {
   let server: ChildProcess | null = null;
 
   const placed = (command: string) =>
-    Object.entries(USUAL).reduce(
-      (said, [name, usual]) => said.replaceAll(usual, bound[name as keyof typeof USUAL] ?? usual),
-      command,
-    );
+    Object.entries(USUAL)
+      .reduce(
+        (said, [name, usual]) => said.replaceAll(usual, bound[name as keyof typeof USUAL] ?? usual),
+        command,
+      )
+      .replaceAll('lemma start', 'lemma start --listen 127.0.0.1:0');
+  const firewallState = () => join(home, '.lemma', 'firewall.json');
 
   return {
     /** Resolves with what it printed; throws with it where it failed. */
@@ -56,6 +64,8 @@ function freshMachine() {
       });
       const [out, err] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'close')]);
       equal(child.exitCode, 0, `${command}\n${out}${err}`);
+      if (existsSync(firewallState()))
+        bound.firewall = (JSON.parse(readFileSync(firewallState(), 'utf8')) as { listen: string }).listen;
       return out;
     },
     /** Resolves once it says where it listens. */
@@ -76,6 +86,7 @@ function freshMachine() {
       env.LEMMA_BASE_URL = `http://${bound.control}`;
     },
     async end(): Promise<void> {
+      if (existsSync(firewallState())) await this.run('lemma stop');
       if (server !== null && server.exitCode === null) {
         const closed = once(server, 'close');
         server.kill('SIGTERM');

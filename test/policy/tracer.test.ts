@@ -58,6 +58,32 @@ describe('the tracer', function () {
     assert.match(error ?? '', /^more than 2097152 bytes/);
   });
 
+  it('says so of a bundle without Rego', async () => {
+    const [rego = ''] = [...probe.files.keys()].filter((path) => path.endsWith('.rego'));
+    const { error } = await open().trace(withFile(probe, rego, null), answer, 'rules');
+    assert.equal(error, 'the bundle holds no Rego, only what was compiled of it');
+  });
+
+  describe('of rules', () => {
+    before(function () {
+      if (!wasmBuilt()) this.skip();
+    });
+
+    it("gives what became of each, and the policy's answer", async () => {
+      const { clauses, lines, value, error } = await open().trace(probe, answer, 'rules');
+      assert.deepEqual([lines, value, error], [[], ALLOWED, null]);
+      assert.deepEqual(clauses?.[0]?.path, 'data.lemma.low.decision');
+    });
+
+    it('ends with a bound on steps, and traces the next', async () => {
+      open();
+      const { error, clauses } = await tracer.trace(looping, input({ size: 10_000 }), 'rules');
+      assert.equal(clauses, null);
+      assert.match(error ?? '', /more than 400000 steps|more than 512 MB/);
+      assert.equal((await tracer.trace(probe, answer, 'rules')).error, null);
+    });
+  });
+
   for (const engine of ['wasm', 'native'] as const) {
     describe(`with the ${engine} compiler`, () => {
       let compiler: CompilerOptions;
@@ -120,12 +146,12 @@ describe('the tracer', function () {
         assert.equal((await tracer.trace(looping, input({}), 'fails')).error, null);
       });
 
-      it('makes one at a time', async () => {
+      it('lets a few wait, and refuses the rest', async () => {
         open({ compiler });
-        const both = await Promise.all([1, 2].map(() => tracer.trace(probe, answer, 'fails')));
+        const all = await Promise.all(Array.from({ length: 6 }, () => tracer.trace(probe, answer, 'fails')));
         assert.deepEqual(
-          both.map(({ error }) => error),
-          [null, 'another trace is being made: ask again in a moment'],
+          all.map(({ error }) => error),
+          [null, null, null, null, null, 'other traces are being made, and some wait: ask again in a moment'],
         );
       });
 

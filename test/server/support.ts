@@ -150,6 +150,7 @@ function policiesOf({ keys, store }: World): Policies {
     home: HOME,
     clock: Date.now,
     keys: () => [publicKeyOf(keys.bundle)],
+    opaKeys: () => new Map(),
   });
 }
 
@@ -243,6 +244,10 @@ export async function controlWorld(
     queryDecisions: (query) => world.store.queryRecords(query),
     exportDecisions: async function* () {},
     explain: async () => null,
+    replays: {
+      record: () => Promise.reject(new Error('not asked for')),
+      request: () => Promise.reject(new Error('not asked for')),
+    },
     ...(typeof over === 'function' ? over(world) : over),
     ...within(world),
   });

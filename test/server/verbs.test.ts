@@ -738,6 +738,7 @@ describe('verbs of the control plane', () => {
       ['/api/wallet/settings/org', 'PUT', 'settings.write'],
       ['/api/wallet/policies/history', 'GET', 'policies.read'],
       ['/api/wallet/policies/diff', 'GET', 'policies.read'],
+      ['/api/wallet/policies/bundles/{sha256}', 'GET', 'policies.read'],
       ['/api/wallet/policies/publish', 'POST', 'platform.policies'],
       ['/api/wallet/policies/activate', 'POST', 'platform.policies'],
       ['/api/wallet/policies/rollback', 'POST', 'platform.policies'],

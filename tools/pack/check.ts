@@ -5,6 +5,7 @@ import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { newUser } from './new-user.ts';
 
 /** What npm would publish, installed as a user does and put to work: `npm run pack:check`. */
 const root = fileURLToPath(new URL('../../', import.meta.url));
@@ -104,6 +105,9 @@ try {
   const lemma = join(folder, 'node_modules', 'lemma-authz', 'dist', 'bin.js');
   console.log(`${tarball}: installed from npm's tarball, its demo passes ${demo(process.execPath, [lemma])}`);
   console.log(`its service shows the API reference and ${await documentation(lemma)} pages of documentation`);
+  const steps = newUser(join(folder, tarball));
+  const took = steps.map(({ name, ms }) => `  ${(ms / 1000).toFixed(1).padStart(6)} s  ${name}`);
+  console.log(`a new user's way, in a home with nothing in it:\n${took.join('\n')}`);
   npm(folder, 'install', ...typings());
   writeFileSync(join(folder, 'program.mts'), PROGRAM);
   // Also what our own declarations say: a name that only this clone can resolve must not be among them.

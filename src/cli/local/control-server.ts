@@ -3,6 +3,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import { sha256 } from '#runtime';
 import { ConfigError } from '../../config/error.ts';
 import { InputError } from '../../reason.ts';
+import { REPLAY_BODY_LIMIT } from '../../schema/api-replay.ts';
 import { bindSocket } from '../../server/socket.ts';
 import { CliError } from '../exit.ts';
 
@@ -23,6 +24,8 @@ export interface ControlTarget {
   reload(): Promise<object>;
   /** After the last `position` that was seen; 0: from the oldest that is kept. */
   decisions(after: number): object;
+  /** A dry run of decisions. Rejects with InputError. */
+  replay(body: unknown): Promise<object>;
   /** Asks the control plane, as the operator whose credential the firewall has; gives its status and body. */
   ask(method: 'GET' | 'POST', path: string, body?: unknown): Promise<{ status: number; body: object }>;
 }
@@ -112,6 +115,8 @@ async function answerTo(request: IncomingMessage, guarded: Guarded): Promise<Ans
       return done(await target.reload());
     case 'GET /decisions':
       return done(target.decisions(Number(url.searchParams.get('after') ?? 0) || 0));
+    case 'POST /replay':
+      return { status: 200, body: await target.replay(await bodyOf(request, REPLAY_BODY_LIMIT)) };
     case 'GET /runtimes/…/':
       return target.ask('GET', `/api/wallet/runtimes/${runtime?.[1]}`);
     case 'POST /runtimes/…/approve':
@@ -142,13 +147,12 @@ function failed(error: unknown): Answered {
   return refusal(500, 'internal_error', error instanceof Error ? error.message : String(error));
 }
 
-async function bodyOf(request: IncomingMessage): Promise<unknown> {
+async function bodyOf(request: IncomingMessage, longest = LONGEST_BODY): Promise<unknown> {
   const chunks: Buffer[] = [];
   let size = 0;
   for await (const chunk of request) {
     size += (chunk as Buffer).length;
-    if (size > LONGEST_BODY)
-      throw new InputError([{ field: '', message: `the body is over ${LONGEST_BODY} bytes` }]);
+    if (size > longest) throw new InputError([{ field: '', message: `the body is over ${longest} bytes` }]);
     chunks.push(chunk as Buffer);
   }
   if (size === 0) return {};

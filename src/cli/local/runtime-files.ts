@@ -136,3 +136,22 @@ export async function readRuntimeKey(files: RuntimeFiles, call: Call): Promise<U
 export function keyFits(proof: StoredProof, seed: Uint8Array): boolean {
   return proof.credential.key === toBase64url(publicKeyOf(seed));
 }
+
+/** A runtime that can act from here: what it shows, and its key where that lies here. */
+export interface OpenRuntime {
+  readonly files: RuntimeFiles;
+  readonly proof: StoredProof;
+  readonly seed: Uint8Array | null;
+}
+
+/** The chosen one. Throws CliError `proof_missing`, and as the three before. */
+export async function openRuntime(call: Call): Promise<OpenRuntime> {
+  const files = chosenRuntime(call);
+  const proof = files === null ? null : readProof(files);
+  if (files === null || proof === null)
+    throw new CliError(
+      'proof_missing',
+      `no proof is here: run \`${call.program} firewall-connect\` first, or set LEMMA_PROOF_FILE`,
+    );
+  return { files, proof, seed: await readRuntimeKey(files, call) };
+}

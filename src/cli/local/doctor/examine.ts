@@ -1,6 +1,7 @@
 import { KeyFileError } from '../../../authority/secret-file.ts';
 import { ConfigError } from '../../../config/error.ts';
 import { type LoadedConfig, loadConfig } from '../../../config/load.ts';
+import { DEFAULT_FIREWALL } from '../../../schema/config.ts';
 import type { SessionState } from '../../../schema/local-state.ts';
 import { type Call, textOption } from '../../command.ts';
 import { controlApiAt } from '../../control-api.ts';
@@ -90,7 +91,7 @@ async function firewallAilments({ call, home, firewall, loaded }: Examined): Pro
             },
           },
         ];
-  const listen = textOption(call.options, 'listen') ?? loaded?.config.firewall?.listen ?? '127.0.0.1:8787';
+  const listen = textOption(call.options, 'listen') ?? loaded?.config.firewall?.listen ?? DEFAULT_FIREWALL;
   return [...stale, ...(await portAilments(listen))];
 }
 

@@ -3,6 +3,7 @@ import { statfsSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { isLocal, parseAddress } from '../../../config/address.ts';
 import type { Environment } from '../../../config/environment.ts';
+import { DEFAULT_FIREWALL } from '../../../schema/config.ts';
 import { given } from '../folder.ts';
 import type { Ailment } from './ailment.ts';
 
@@ -43,7 +44,7 @@ export function bypassAilments(env: Environment, listen: string | null): Ailment
       code: 'base_url_bypass',
       severity: 'warning',
       message: `${name} does not lead to the firewall`,
-      mend: `export ${name}=http://${listen ?? '127.0.0.1:8787'}/firewall/<api>`,
+      mend: `export ${name}=http://${listen ?? DEFAULT_FIREWALL}/firewall/<api>`,
     }),
   );
   return [...keys, ...bases];

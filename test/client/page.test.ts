@@ -9,11 +9,11 @@ import { fileURLToPath } from 'node:url';
 import { keyFromSeed } from '../../src/client/index.ts';
 import { toBase64url } from '../../src/crypto/base64url.ts';
 import { type Running, running } from '../support/running.ts';
-import { placed, programs } from './readme.ts';
+import { placed, programs } from './page.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 
-/** Has a program say when it listens: the README's have nobody to say it to. */
+/** Has a program say when it listens: the page's have nobody to say it to. */
 const SAYS_WHEN = `data:text/javascript,${encodeURIComponent(
   `import net from 'node:net';
   const { listen } = net.Server.prototype;
@@ -23,7 +23,7 @@ const SAYS_WHEN = `data:text/javascript,${encodeURIComponent(
   };`,
 )}`;
 
-describe('the README’s programs for clients, as they stand but for where things are', function () {
+describe('the programs of the page on client libraries, as they stand but for where things are', function () {
   this.timeout(60_000);
   const [agent = '', express = '', fastify = ''] = programs('js');
   const children: ChildProcess[] = [];
