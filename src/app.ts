@@ -140,7 +140,7 @@ const MIRROR = 'policy-source.git';
 const WENT_BACK =
   'the database is older than what this control plane has seen of it (a dump that was put back, a replica that lagged): kills, revocations and taints since then are not known. It is fenced: every proof issued until now is denied (revoked), and a new epoch begins. Kill and revoke again what was since then, then issue new proofs';
 /** Of a firewall that the configuration has no more: it listens until the restart, and lets nothing through. */
-export const NOTHING = { apis: [], proxy: null, mcp: [] };
+export const NOTHING = { apis: [], proxy: null, mcp: [], agents: [] };
 /** Records grow old without a new one coming. */
 const RETENTION_MS = 600_000;
 const FULL =
@@ -777,6 +777,7 @@ export async function firewallOf(
     address: firewall.listen,
     apis: firewall.apis,
     proxy: firewall.proxy,
+    agents: firewall.agents,
     mcp: { servers: firewall.mcp, pinFile: join(data, PIN_FILE), clock },
     decide,
     taint: (actor, { api, decision_id }) =>

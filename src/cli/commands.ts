@@ -25,6 +25,16 @@ export const COMMANDS: readonly (Entry | Group)[] = [
     summary: 'Connect a runtime to the control plane and get its proof',
     load: () => import('./firewall-connect.ts'),
   },
+  {
+    name: 'setup-openclaw',
+    summary: 'Have OpenClaw ask the local firewall before each call of a tool',
+    load: () => import('./setup-openclaw.ts'),
+  },
+  {
+    name: 'setup-claude-code',
+    summary: 'Have Claude Code ask the local firewall before each call of a tool',
+    load: () => import('./setup-claude-code.ts'),
+  },
   { name: 'start', summary: 'Run the local firewall for agents here', load: () => import('./start.ts') },
   { name: 'stop', summary: 'Stop the local firewall', load: () => import('./stop.ts') },
   {
@@ -177,6 +187,17 @@ export const COMMANDS: readonly (Entry | Group)[] = [
         load: () => import('./mcp-tools.ts'),
       },
       { name: 'approve', summary: 'Take a changed description', load: () => import('./mcp-approve.ts') },
+    ],
+  },
+  {
+    name: 'hook',
+    summary: 'What agents run before each call of a tool',
+    entries: [
+      {
+        name: 'claude-code',
+        summary: "Claude Code's PreToolUse hook: the call as JSON on standard input",
+        load: () => import('./hook-claude-code.ts'),
+      },
     ],
   },
   {

@@ -19,6 +19,7 @@ import type {
 import { DEFAULT_FIREWALL } from '../schema/config.ts';
 import type { Route } from '../schema/request.ts';
 import type { RouteEntry } from '../schema/route.ts';
+import { agentTools } from './agent-tools.ts';
 import type { RoutesFile } from './check.ts';
 import { parseFeedUrl } from './feed-url.ts';
 import { isRegoSource, parseRegoSource } from './git-source.ts';
@@ -98,6 +99,9 @@ export function effective(file: ConfigFile, around: Surroundings): Config {
                 : proxy(file.firewall.proxy, (text) => path('firewall.proxy', text)),
             mcp: (file.firewall.mcp ?? []).map((entry) =>
               mcpServer(entry, (text) => path('firewall.mcp', text)),
+            ),
+            agents: (file.firewall.agents ?? []).map((entry) =>
+              agentTools(entry, (text) => path('firewall.agents', text)),
             ),
           },
   };

@@ -7,6 +7,7 @@ import { pathProblem } from '../schema/path.ts';
 import { parseAllowed } from '../schema/proxy.ts';
 import { hostPatternProblem, OVERRIDE_HEADERS, pathPatternProblem } from '../schema/route.ts';
 import { addressProblem, isLocal } from './address.ts';
+import { toolAction } from './agent-tools.ts';
 import { feedProblem } from './feed-url.ts';
 import { isRegoSource, parseRegoSource } from './git-source.ts';
 import { rangeOf } from './ip-range.ts';
@@ -63,11 +64,15 @@ const RULES: ReadonlyMap<string, Rule> = new Map<string, Rule>([
   ['firewall.proxy.allow[]', text(allowedProblem)],
   ['firewall.proxy.audience', text(originProblem)],
   ['firewall.mcp', unique(['id'], 'id')],
-  ['firewall.mcp[]', (value) => [...onePlace(value), ...unnamedActions(value)]],
+  ['firewall.mcp[]', (value) => [...onePlace(value), ...unnamedActions(value, actionOf)]],
   ['firewall.mcp[].url', text(baseUrlProblem)],
   ['firewall.mcp[].audience', text(originProblem)],
   ['firewall.mcp[].inject.header', text(forwardProblem)],
   ['firewall.mcp[].tools', unique(['name'], 'name')],
+  ['firewall.agents', unique(['id'], 'id')],
+  ['firewall.agents[]', (value) => unnamedActions(value, toolAction)],
+  ['firewall.agents[].audience', text(originProblem)],
+  ['firewall.agents[].tools', unique(['name'], 'name')],
 ]);
 
 /** Of an address in its long form. */
@@ -97,13 +102,13 @@ function onePlace(value: unknown): Problem[] {
 }
 
 /** A tool whose own name makes too long an action must be given one. */
-function unnamedActions(value: unknown): Problem[] {
+function unnamedActions(value: unknown, actionOf: (owner: string, tool: string) => string): Problem[] {
   if (!isRecord(value) || typeof value.id !== 'string') return [];
-  const server = value.id;
+  const owner = value.id;
   return items(value.tools).flatMap(({ name, action: said }, i) => {
-    if (typeof name !== 'string' || said !== undefined || ID.test(actionOf(server, name))) return [];
+    if (typeof name !== 'string' || said !== undefined || ID.test(actionOf(owner, name))) return [];
     return [
-      { field: `tools[${i}].action`, message: `is needed: ${actionOf(server, name)} is too long for one` },
+      { field: `tools[${i}].action`, message: `is needed: ${actionOf(owner, name)} is too long for one` },
     ];
   });
 }

@@ -1,4 +1,5 @@
 import type { FromSchema } from 'json-schema-to-ts';
+import { type AgentTools, agentToolsSchema } from './agent-tools.ts';
 import { OPA_ALGORITHMS, type OpaAlgorithm } from './bundle.ts';
 import { BYTES32_PATTERN, ID_PATTERN, jwkSchema, PROFILES, SUBJECT_PATTERN } from './common.ts';
 import { type McpServer, mcpServerSchema } from './mcp.ts';
@@ -550,6 +551,11 @@ export const configSchema = {
         apis: { type: 'array', items: apiSchema, description: 'What may be reached through it' },
         proxy: proxySchema,
         mcp: { type: 'array', items: mcpServerSchema, description: 'MCP servers behind it, and their tools' },
+        agents: {
+          type: 'array',
+          items: agentToolsSchema,
+          description: 'Agents whose hooks ask it before each call of their own tools',
+        },
       },
     },
   },
@@ -768,5 +774,6 @@ export interface Config {
     /** Null: it is no forward proxy. */
     readonly proxy: FirewallProxy | null;
     readonly mcp: readonly McpServer[];
+    readonly agents: readonly AgentTools[];
   } | null;
 }

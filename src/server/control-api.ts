@@ -19,6 +19,7 @@ import { auditHandlers } from './audit-api.ts';
 import { createAuthenticate } from './authenticate.ts';
 import { backupHandlers } from './backup-api.ts';
 import { bundleHandlers } from './bundles-api.ts';
+import { addConsole } from './console-api.ts';
 import { authorizeHandler, CONTROL_BODY_LIMIT, type Decide } from './decide-routes.ts';
 import { streamHandlers } from './decision-stream.ts';
 import { type DecisionLogReader, decisionHandlers } from './decisions-api.ts';
@@ -121,6 +122,7 @@ export function controlApp(api: ControlApi): FastifyInstance {
   addHealth(app, ready);
   addMetrics(app, metrics);
   addDocs(app, openApi(api.version));
+  addConsole(app, site);
   return app;
 }
 
