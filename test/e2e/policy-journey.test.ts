@@ -8,6 +8,21 @@ import { PATIENT_MS, wasmBuilt } from '../policy/compiler/support.ts';
 import { type Author, authorIn } from '../support/author.ts';
 import { type Agent, type Serving, servedConfig, serving } from '../support/serving.ts';
 
+const PROBE = `package lemma.low
+
+deny contains "x_no_probing" if input.request.path == "/v1/documents/probe"
+`;
+const PROBE_TEST = `package lemma.low_probe_test
+
+import data.lemma.fixtures_test as fixtures
+import data.lemma.low
+
+test_denies_probing if {
+	request := object.union(fixtures.proven("low"), {"request": {"path": "/v1/documents/probe"}})
+	"x_no_probing" in low.decision.reasons with input as request
+}
+`;
+
 /**
  * A change of policies on its way, with real processes: a running service, an author's repository made by `lemma policy init`,
  * and the commands of the pipeline that it brought. The steps build on each other.
@@ -21,7 +36,8 @@ describe('the journey of a change of policies', function () {
   /** Everything that was decided so far: its revision must explain it to the end. */
   const decided: { readonly id: string; readonly revision: string | undefined }[] = [];
   let refusedId = '';
-  const digests: Record<'first' | 'second', string> = { first: '', second: '' };
+  /** Of the bundle of `low` that is on its way. */
+  let candidate = '';
 
   const at = (...path: string[]) => join(folder.path, ...path);
   const pipeline = (name: string): string => {
@@ -43,13 +59,16 @@ describe('the journey of a change of policies', function () {
   /** A change without a PoP: `high` denies it. */
   const writingAsBearer = () => decide({ ...agent.reading(), method: 'PUT' });
 
-  /** Bundles of what lies in the repository; gives the digest of `high`. */
+  /** A path that the change is about. */
+  const probing = () => decide({ ...agent.reading(), path: '/v1/documents/probe' });
+
+  /** Bundles of what lies in the repository; gives the digest of `low`. */
   async function build(serial: number): Promise<string> {
     const { data } = await author.json(
       `policy build --out build/bundles --sign-key bundle.key --serial ${serial}`,
     );
-    const high = (data.bundles as { name: string; sha256: string }[]).find(({ name }) => name === 'high');
-    return high?.sha256 ?? '';
+    const low = (data.bundles as { name: string; sha256: string }[]).find(({ name }) => name === 'low');
+    return low?.sha256 ?? '';
   }
 
   before(async function () {
@@ -74,7 +93,7 @@ describe('the journey of a change of policies', function () {
     await author.done('git init --quiet --initial-branch main && git config core.hooksPath .githooks');
     cpSync(at('service/.lemma/keys/bundle.key'), at('acme/bundle.key'));
     writeFileSync(at('acme/.gitignore'), '/build/\n/bundle.key\n');
-    digests.first = await build(100);
+    await build(100);
     await author.done('lemma policy publish build/bundles --activate --reason first');
     cpSync(at('acme/build/bundles'), at('acme/bundles'), { recursive: true });
     await author.done('git add --all && git commit --quiet --message "the policies in force"');
@@ -106,42 +125,54 @@ describe('the journey of a change of policies', function () {
 
   it('is mended, and passes', async () => {
     author.edit('policies/high/data.json', ', "PUT"', '');
-    author.edit('policies/high/data.json', '5000', '4000');
-    await author.done(
-      "sed -i 's/500\\([01]\\)/400\\1/g; s/of_5_s/of_4_s/; s/than_5_s/than_4_s/' policies/high/decision_test.rego",
-    );
-    await author.done('git commit --quiet --all --message "state of 4 s"');
+    author.write('policies/low/probe.rego', PROBE);
+    author.write('policies/low/probe_test.rego', PROBE_TEST);
+    await author.done('git add --all && git commit --quiet --message "Nobody probes"');
     for (const step of ['Format', 'Check', 'Test', 'Build', 'Impact']) await author.done(pipeline(step));
-    assert.match(
-      readFileSync(at('acme/build/impact.md'), 'utf8'),
-      /No decision changes|Nothing is newly allowed/,
-    );
+    assert.match(readFileSync(at('acme/build/impact.md'), 'utf8'), /No decision changes/);
     await author.done('git switch --quiet main && git merge --quiet faster-writes');
   });
 
   it('is published: nothing of it is in force', async () => {
-    digests.second = await build(101);
-    await author.done('lemma policy publish build/bundles --reason "state of 4 s"');
-    const { revision } = await writingAsBearer();
-    assert.equal(revision, decided.find(({ id }) => id === refusedId)?.revision);
+    candidate = await build(101);
+    await author.done('lemma policy publish build/bundles --reason "nobody probes"');
+    const { verdict, revision } = await reading();
+    assert.deepEqual([verdict, revision], ['allow', decided[0]?.revision]);
   });
 
+  it('is a shadow: what it would deny is counted and named, and answers stay', async () => {
+    await author.done(`lemma policy activate --shadow ${candidate}`);
+    const { verdict, id } = await probing();
+    assert.equal(verdict, 'allow');
+    assert.deepEqual(await shadowChanges(), [['newly_denied', id]]);
+    await author.done('lemma policy shadow --off');
+  });
+
+  /** The shadow reads the log after the answers: asked until it has come to something. */
+  async function shadowChanges(): Promise<string[][]> {
+    for (;;) {
+      const { data } = await author.json('policy shadow');
+      const changes = data.changes as { kind: string; decision_id: string }[];
+      if (changes.length > 0) return changes.map(({ kind, decision_id }) => [kind, decision_id]);
+    }
+  }
+
   it('is activated, and decides the next request', async () => {
-    await author.done(`lemma policy activate ${digests.second} --reason "reviewed"`);
-    const { verdict, revision } = await writingAsBearer();
-    assert.equal(verdict, 'pop_required');
-    assert.notEqual(revision, decided.find(({ id }) => id === refusedId)?.revision);
+    await author.done(`lemma policy activate ${candidate} --reason "reviewed"`);
+    const { verdict, revision } = await probing();
+    assert.equal(verdict, 'x_no_probing');
+    assert.notEqual(revision, decided[0]?.revision);
   });
 
   it('is rolled back, and the next request is decided as before', async () => {
-    await author.done('lemma policy rollback high --reason "too strict"');
-    const { revision } = await writingAsBearer();
-    assert.equal(revision, decided.find(({ id }) => id === refusedId)?.revision);
-    const { data } = await author.json('policy history --profile high');
-    const acts = (data.acts as Record<string, { act: string; reason: string }[]>).high ?? [];
+    await author.done('lemma policy rollback low --reason "a probe is needed"');
+    const { verdict, revision } = await probing();
+    assert.deepEqual([verdict, revision], ['allow', decided[0]?.revision]);
+    const { data } = await author.json('policy history --profile low');
+    const acts = (data.acts as Record<string, { act: string; reason: string }[]>).low ?? [];
     assert.deepEqual(
       acts.map(({ act, reason }) => `${act}: ${reason}`),
-      ['rollback: too strict', 'activate: reviewed', 'activate: first'],
+      ['rollback: a probe is needed', 'activate: reviewed', 'activate: first'],
     );
   });
 
@@ -158,7 +189,8 @@ describe('the journey of a change of policies', function () {
     writeFileSync(at('service/lemma.yaml'), stringify({ ...servedConfig(), bundles: source }));
     const commit = (await author.done('git rev-parse HEAD')).out.trim();
     await service.noted(/^Configuration reloaded/);
-    assert.equal((await writingAsBearer()).revision, `high-${commit.slice(0, 12)}-102`);
+    const { verdict, revision } = await probing();
+    assert.deepEqual([verdict, revision], ['x_no_probing', `low-${commit.slice(0, 12)}-102`]);
     const [earlier] = decided;
     assert.equal((await explained(earlier?.id ?? '')).evaluated_again?.equal, true);
   });

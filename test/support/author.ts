@@ -16,6 +16,7 @@ export interface Author {
   done(command: string): Promise<Run>;
   /** A command of `lemma`, its answer as JSON. */
   json(command: string): Promise<{ readonly data: Record<string, unknown> }>;
+  write(file: string, text: string): void;
   /** Replaces text in a file; fails where it does not stand there. */
   edit(file: string, from: string, to: string): void;
 }
@@ -56,6 +57,7 @@ export function authorIn(folder: string, more: Readonly<Record<string, string>> 
     sh,
     done,
     json: async (command) => JSON.parse((await done(`lemma ${command} --json`)).out),
+    write: (file, content) => writeFileSync(join(folder, file), content),
     edit(file, from, to) {
       const path = join(folder, file);
       const before = readFileSync(path, 'utf8');

@@ -11,15 +11,15 @@ const STEPS = {
 } as const;
 
 /**
- * Fails on a request of the sample that was denied and would be allowed. The report says which, by decision id. The bundles that
- * decided are in `bundles/`, or the control plane's.
+ * Fails on a request of the sample that was denied and would be allowed, which the report names by decision id, and on one of
+ * which nothing is known. The bundles that decided are in `bundles/`, or the control plane's.
  */
 const IMPACT = `if [ ! -f decisions.ndjson ]; then
   echo "No decisions.ndjson: nobody has looked at what this change does to requests (see README.md)"
   exit 0
 fi
 mkdir -p build
-set -- --against decisions.ndjson --fail-on newly-allowed --markdown
+set -- --against decisions.ndjson --fail-on newly-allowed --fail-on not-comparable --markdown
 if [ -d bundles ]; then set -- "$@" --bundles bundles; fi
 if [ -n "\${LEMMA_BASE_URL:-}" ]; then set -- "$@" --api-base "$LEMMA_BASE_URL"; fi
 lemma policy impact policies "$@" > build/impact.md`;
