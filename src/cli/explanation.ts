@@ -54,7 +54,7 @@ export function explanationLines(
       .map((event) => row('event', `#${event.seq} ${event.type} ${JSON.stringify(event.payload)}`)),
     ...todayOf(explanation).map((text) => row('today', text)),
     row('again', againOf(explanation, style)),
-    ...traceOf(explanation.trace, style).map((line, i) => row(i === 0 ? 'trace' : '', line)),
+    ...traceOf(explanation, style).map((line, i) => row(i === 0 ? 'trace' : '', line)),
   ];
 }
 
@@ -66,7 +66,7 @@ function tracedLines({ trace, record }: Explanation, terminal: Call['terminal'],
   if (trace === null || trace === undefined) return [];
   const { rules, cut } = trace;
   if (rules === null || rules === undefined || rules.length === 0) return [];
-  const blocks = all ? rules : decidingRules(rules, record).slice(0, MOST_BLOCKS);
+  const blocks = all ? rules : decidingRules(trace, record).slice(0, MOST_BLOCKS);
   const rest = rules.filter((rule) => !blocks.includes(rule));
   const indent = terminal.width === null ? null : terminal.width - 2;
   const page = { style: terminal.style, width: indent };
@@ -116,9 +116,9 @@ function todayOf({ policy_today: today, bundle }: Explanation): string[] {
 /** Events that are about no runtime. */
 const OF_THE_DEPLOYMENT: ReadonlySet<string> = new Set(['bundle', 'key']);
 
-function traceOf(trace: Explanation['trace'], style: Call['terminal']['style']): string[] {
-  // A control plane of an earlier version sends none.
-  if (trace === null || trace === undefined) return [];
+function traceOf({ trace, bundle }: Explanation, style: Call['terminal']['style']): string[] {
+  // A control plane of an earlier version sends none. Of a check, `again` says that there was no policy.
+  if (trace === null || trace === undefined || (trace.mode === 'rules' && bundle === null)) return [];
   const { evaluator, lines, rules, cut, equal, error } = trace;
   if (error !== null) return [error];
   const result =

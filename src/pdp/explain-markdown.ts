@@ -18,7 +18,7 @@ const MOST_RULES = 12;
 export function explanationMarkdown(explanation: Told): string {
   const { decision_id: id, verdict, summary, bundle, evaluated_again: again, trace, record } = explanation;
   const rules = trace?.rules ?? [];
-  const deciding = decidingRules(rules, record).slice(0, MOST_RULES);
+  const deciding = trace === null ? [] : decidingRules(trace, record).slice(0, MOST_RULES);
   const others = rules.length - deciding.length;
   return `${[
     `## ${verdict === 'allow' ? 'Allowed' : 'Denied'}: ${code(id)}`,

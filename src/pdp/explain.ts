@@ -11,7 +11,7 @@ import type { BundleRef, DecisionRecord, LinkFacts } from '../schema/decision.ts
 import type { PolicyResult } from '../schema/result.ts';
 import type { StoredEvent, Within } from '../store/model.ts';
 import type { Store } from '../store/store.ts';
-import { decisionPath, tracedRules } from './traced-rules.ts';
+import { tracedRules } from './traced-rules.ts';
 
 export interface ExplainDeps {
   readonly store: Pick<Store, 'recordById' | 'eventsAround'>;
@@ -230,7 +230,7 @@ async function traceOf(
   const equal = both ? isSame(value, record.result) : null;
   const comparable = made.error === null && record.result !== null;
   const traced = comparable ? (equal === true ? 'equal' : 'different') : null;
-  const rules = clauses === null ? null : tracedRules(clauses, decisionPath(record.bundle), value);
+  const rules = clauses === null ? null : tracedRules(clauses, made.decision, value);
   return { mode, ...made, rules, equal, traced };
 }
 

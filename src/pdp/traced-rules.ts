@@ -14,7 +14,7 @@ type Said = Omit<NonNullable<TracedRule['would']>, 'given'>;
  */
 export function tracedRules(
   clauses: readonly ClauseTold[],
-  decision: string,
+  decision: string | null,
   answer: unknown,
 ): readonly TracedRule[] {
   const said = saidBy(answer);
@@ -34,15 +34,11 @@ function isDecisive({ outcome, would }: TracedRule, said: Said | null): boolean 
 
 /** Those of which the verdict came: the reasons, the decision itself, and what would have turned it. */
 export function decidingRules(
-  rules: readonly TracedRule[],
-  { bundle, result }: Pick<DecisionRecord, 'bundle' | 'result'>,
+  { rules, decision }: { readonly rules: readonly TracedRule[] | null; readonly decision: string | null },
+  { result }: Pick<DecisionRecord, 'result'>,
 ): readonly TracedRule[] {
   const said = saidBy(result);
-  return rules.filter((rule) => rankOf(rule, decisionPath(bundle), said) <= RANK.decisive);
-}
-
-export function decisionPath(bundle: DecisionRecord['bundle']): string {
-  return `data.lemma.${bundle?.name ?? ''}.decision`;
+  return (rules ?? []).filter((rule) => rankOf(rule, decision, said) <= RANK.decisive);
 }
 
 /** Null for what is no answer of a policy. */
@@ -66,7 +62,7 @@ function ruleOf(clause: ClauseTold, said: Said | null): TracedRule {
 
 const RANK = { reason: 0, decision: 100, decisive: 101, fired: 102, nearly: 103, failed: 104 } as const;
 
-function rankOf(rule: TracedRule, decision: string, said: Said | null): number {
+function rankOf(rule: TracedRule, decision: string | null, said: Said | null): number {
   if (rule.outcome === 'fired') {
     const place = said?.reasons.findIndex((code) => rule.gives === JSON.stringify(code)) ?? -1;
     // At most 64 reasons.

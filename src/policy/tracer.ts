@@ -18,6 +18,8 @@ import { lacksEntrypoint } from './stock.ts';
 export interface Traced {
   /** `OPA 1.22.2`; null where nothing was evaluated. */
   readonly evaluator: string | null;
+  /** The rule that was asked for, `data.lemma.low.decision`; null where nothing was evaluated. */
+  readonly decision: string | null;
   /** As `opa eval --explain` prints them. */
   readonly lines: readonly string[];
   /** What became of each rule, in OPA's order; null where that was not asked for. */
@@ -90,8 +92,16 @@ export function createTracer(options: TracerOptions = {}): Tracer {
     const answer =
       mode === 'rules' ? await clausesOf(compiler, request) : await linesOf(compiler, request, mode);
     if (answer.ok) {
-      const value = adaptedAnswer(answer.result.value, bundle.manifest.metadata.lemma.adapter);
-      return { evaluator: `OPA ${compiler.version}`, error: null, ...answer.result, value };
+      const { adapter } = bundle.manifest.metadata.lemma;
+      const { value, clauses, ...seen } = answer.result;
+      return {
+        evaluator: `OPA ${compiler.version}`,
+        decision: request.query,
+        error: null,
+        ...seen,
+        value: adaptedAnswer(value, adapter),
+        clauses: clauses?.map((clause) => adaptedClause(clause, adapter)) ?? null,
+      };
     }
     // What a hostile policy has grown is given back at once.
     await end();
@@ -145,10 +155,10 @@ export function decisionQuery({ entrypoint }: Bundle): string {
 
 /** Nothing to be seen, and why. */
 export function untraced(error: string): Traced {
-  return { evaluator: null, lines: [], clauses: null, cut: false, value: undefined, error };
+  return { evaluator: null, decision: null, lines: [], clauses: null, cut: false, value: undefined, error };
 }
 
-type Seen = Answer<Omit<Traced, 'evaluator' | 'error'>>;
+type Seen = Answer<Omit<Traced, 'evaluator' | 'decision' | 'error'>>;
 
 async function linesOf(compiler: Compiler, request: ExplainRequest, mode: TraceMode): Promise<Seen> {
   const answer = await compiler.eval({ ...request, trace: mode });
@@ -173,6 +183,11 @@ function adaptedAnswer(value: unknown, adapter: Adapter | undefined): unknown {
     if (cause instanceof Denial) return undefined;
     throw cause;
   }
+}
+
+function adaptedClause(clause: ClauseTold, adapter: Adapter | undefined): ClauseTold {
+  if (adapter === undefined || clause.would === undefined) return clause;
+  return { ...clause, would: adaptedAnswer(clause.would, adapter) };
 }
 
 function isEvaluated(path: string): boolean {

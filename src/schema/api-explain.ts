@@ -66,7 +66,7 @@ export const tracedRuleSchema = {
     held: { type: 'integer', minimum: 0, description: 'How often it held' },
     gives: {
       type: ['string', 'null'],
-      description: 'Its first value, as Rego writes it; null: it never held',
+      description: 'Its first value, as OPA writes it; null: it never held',
     },
     at: {
       type: 'object',
@@ -92,7 +92,7 @@ export const tracedRuleSchema = {
           value: {
             type: ['string', 'null'],
             maxLength: 201,
-            description: 'As Rego writes it, at most 200 characters and …; null: undefined',
+            description: 'As OPA writes it, at most 200 characters and …; null: undefined',
           },
         },
       },

@@ -232,10 +232,14 @@ export const keys = answerOf({ keys: { type: 'array', items: keyItem } });
 
 const trace = {
   type: ['object', 'null'],
-  required: ['mode', 'evaluator', 'lines', 'rules', 'cut', 'equal', 'traced', 'error'],
+  required: ['mode', 'evaluator', 'decision', 'lines', 'rules', 'cut', 'equal', 'traced', 'error'],
   properties: {
     mode: { enum: TRACE_MODES },
     evaluator: { type: ['string', 'null'], description: 'Whose trace it is: OPA and its version' },
+    decision: {
+      type: ['string', 'null'],
+      description: 'The rule that was asked for: data.lemma.low.decision',
+    },
     lines: { type: 'array', items: { type: 'string' }, description: 'As `opa eval --explain` prints them' },
     rules: {
       type: ['array', 'null'],

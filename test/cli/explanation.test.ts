@@ -27,6 +27,7 @@ const RULE: TracedRule = {
 const TRACE: Trace = {
   mode: 'rules',
   evaluator: 'OPA 1',
+  decision: 'data.lemma.low.decision',
   lines: [],
   rules: [RULE],
   cut: false,
@@ -100,6 +101,13 @@ describe('an explanation for a person', () => {
     });
     assert.ok(linesOf(one).includes('  failed  lemma/low/own.rego:9 no'));
     assert.ok(linesOf(one, true).includes('   ┌─ lemma/low/own.rego:9:1'));
+  });
+
+  it('says once that a check decided', () => {
+    const trace = { ...TRACE, rules: null, error: 'a check decided' };
+    const one = explanation({ trace, bundle: null, evaluated_again: null, rules: [] });
+    assert.equal(rowOf('again', one), '  again    a check decided, before any policy');
+    assert.equal(rowOf('trace', one), undefined);
   });
 
   it('says that there are more', () => {

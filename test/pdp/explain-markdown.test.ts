@@ -33,6 +33,7 @@ function told(rules: readonly TracedRule[] | null, more: Partial<Told> = {}): st
     trace: {
       mode: 'rules',
       evaluator: 'OPA',
+      decision: 'data.lemma.low.decision',
       lines: [],
       rules,
       cut: false,
@@ -99,6 +100,7 @@ deny contains "x_a" if input.a == 1
     const trace = {
       mode: 'rules',
       evaluator: 'OPA',
+      decision: 'data.lemma.low.decision',
       lines: [],
       rules: [RULE],
       cut: false,
@@ -114,6 +116,7 @@ deny contains "x_a" if input.a == 1
     const trace = {
       mode: 'rules',
       evaluator: null,
+      decision: null,
       lines: [],
       rules: null,
       cut: false,

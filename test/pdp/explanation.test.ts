@@ -15,6 +15,7 @@ const HOME = { org: 'acme', env: 'prod' };
 const bare = () => bearing(chain(), { method: 'PUT', headers: [['content-length', '0']] });
 const traced: Traced = {
   evaluator: 'OPA',
+  decision: 'data.x',
   lines: ['a line'],
   clauses: null,
   cut: true,
@@ -295,6 +296,7 @@ describe('explain, in process', () => {
         assert.deepEqual(made, {
           mode: 'full',
           evaluator: 'OPA',
+          decision: 'data.x',
           lines: ['a line'],
           cut: true,
           error: null,

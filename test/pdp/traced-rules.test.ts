@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { canonicalJson } from '../../src/crypto/jcs.ts';
-import { decisionPath, tracedRules } from '../../src/pdp/traced-rules.ts';
+import { tracedRules } from '../../src/pdp/traced-rules.ts';
 import type { Bundle } from '../../src/policy/bundle.ts';
 import type { ClauseTold } from '../../src/policy/compiler/answers.ts';
 import { loadEmbedded } from '../../src/policy/embedded.ts';
@@ -44,7 +44,7 @@ describe('the rules behind a decision', () => {
 
     async function rulesOf(profile: Profile, change: Change): Promise<readonly TracedRule[]> {
       const traced = await traceOf(profile, merged(allowedInput(profile), change));
-      return tracedRules(traced.clauses ?? [], decisionPath(bundleOf(profile)), traced.value);
+      return tracedRules(traced.clauses ?? [], traced.decision, traced.value);
     }
 
     async function traceOf(profile: Profile, input: object): Promise<Traced> {
@@ -132,10 +132,10 @@ describe('the rules behind a decision', () => {
         this.timeout(RUNS * 10_000);
         const engine = await compileEngine(bundleOf(profile), { spare: false });
         const same = fc.asyncProperty(nearInputs(profile), async (input) => {
-          const { value, clauses } = await traceOf(profile, input);
+          const { value, clauses, decision } = await traceOf(profile, input);
           const { result } = engine.evaluate(bytes(input));
           assert.equal(canonicalJson(value), canonicalJson(result));
-          const rules = tracedRules(clauses ?? [], decisionPath(bundleOf(profile)), value);
+          const rules = tracedRules(clauses ?? [], decision, value);
           assert.deepEqual(
             rules.map(checkRule).filter(({ ok }) => !ok),
             [],

@@ -22,7 +22,7 @@ type ExplainedRule struct {
 	// How often it was evaluated, and how often it held.
 	Evaluated int `json:"evaluated"`
 	Held      int `json:"held"`
-	// The first of its values, as Rego writes it; nil where it never held.
+	// The first of its values, as OPA writes it; nil where it never held.
 	Gives *string `json:"gives"`
 	// What failed furthest on; the head where it held.
 	At Place `json:"at"`
@@ -50,7 +50,7 @@ type Value struct {
 
 const (
 	// Events of all evaluations together.
-	mostSteps = 400_000
+	mostSteps = 200_000
 	mostRules = 200
 	// Evaluations with one expression taken to hold.
 	mostFlips = 64

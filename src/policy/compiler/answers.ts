@@ -171,7 +171,7 @@ export interface ClauseTold {
   /** How often it was evaluated, and how often it held. */
   readonly evaluated: number;
   readonly held: number;
-  /** The first of its values, as Rego writes it; null where it never held. */
+  /** The first of its values, as OPA writes it; null where it never held. */
   readonly gives: string | null;
   /** What failed furthest on; the head where it held. */
   readonly at: PlaceTold;

@@ -23,6 +23,7 @@ describe('the rules behind an answer', function () {
       files: files({ 'low/decision.rego': HEAD + rego, ...more }),
       query: QUERY,
       input: JSON.stringify(input),
+      timeLimitMs: PATIENT_MS,
     });
 
   async function explained(rego: string, input?: object, more?: Record<string, string>): Promise<Explained> {
@@ -282,13 +283,20 @@ describe('the rules behind an answer', function () {
     assert.ok(rule.values.every(({ text, value }) => text.length <= 201 && (value?.length ?? 0) <= 201));
   });
 
+  it('gives a hostile source as it is, and its values escaped', async () => {
+    const rego = 'ok if {\n\t# \u202e\u0007\n\tinput.a == "\u202e\u2066"\n}';
+    const [rule] = await rulesOf('ok', rego, { a: '\u001b[31m\u202e\n' });
+    assert.deepEqual([rule?.source, rule?.at.line, rule?.at.column], [rego, 7, 2]);
+    assert.deepEqual(rule?.values[0]?.value, '"\\x1b[31m\\u202e\\n"');
+  });
+
   it('ends with a bound on steps, and answers the next', async () => {
     const rego =
       'ok if count([1 | some a in numbers.range(1, 900); some b in numbers.range(1, 900); a + b < 0]) == 1';
     const { code, message } = errorOf(await ask(DECISION + rego));
     assert.deepEqual(
       [code, message],
-      ['step_limit', 'the evaluation took more than 400000 steps, and is not told for that'],
+      ['step_limit', 'the evaluation took more than 200000 steps, and is not told for that'],
     );
     assert.equal((await explained('ok if input.a', { a: 1 })).value, true);
   });
