@@ -1,5 +1,6 @@
 import { execFile } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
 import type { GitSource } from '../schema/config.ts';
 import { checkListed, OriginFailed, oneLine, type PolicyOrigin, TREE_BYTES, TreeRefused } from './origin.ts';
 import { isOfBundles } from './policy-files.ts';
@@ -50,13 +51,17 @@ export function gitOrigin(
       env: { ...env, ...ALONE, GIT_ALLOW_PROTOCOL: protocol },
       ...limits,
     });
+  let prepared = false;
   const line = async (...args: string[]) => (await git(args)).out.toString('utf8').trim();
 
   return {
     async latest() {
-      if (!existsSync(folder)) await git(['init', '--quiet', '--bare', '--template=']);
+      if (!prepared) await prepare();
+      // A fetch that took too long is killed, and may leave a lock.
+      prepared = false;
       const quiet = ['--quiet', '--no-tags', '--no-recurse-submodules', '--no-write-fetch-head', '--force'];
       await git(['fetch', ...quiet, '--', url, `+${ref}:${HEAD}`], { protocol: by, ms: FETCH_MS });
+      prepared = true;
       return line('rev-parse', '--verify', '--quiet', '--end-of-options', `${HEAD}^{commit}`);
     },
     async follows(commit, earlier) {
@@ -84,6 +89,13 @@ export function gitOrigin(
       return { id: root, files: filesIn(out, blobs) };
     },
   };
+
+  /** Nobody else works in it: locks are those of a git that was killed, and a copy that was half made is made whole. */
+  async function prepare(): Promise<void> {
+    for (const name of [HEAD, KEPT, 'packed-refs', 'config', 'shallow'])
+      await rm(join(folder, `${name}.lock`), { force: true });
+    await git(['init', '--quiet', '--bare', '--template=']);
+  }
 
   async function rootOf(commit: string): Promise<string> {
     for (const one of named === null ? ['policies', ''] : [named]) {

@@ -342,6 +342,17 @@ describe('policies from a git repository', function () {
     assert.equal(existsSync(ran), false);
   });
 
+  it('are fetched also where a git was killed on its way', async () => {
+    await start();
+    await stop();
+    for (const name of ['refs/lemma/head', 'refs/lemma/kept', 'packed-refs'])
+      writeFileSync(at(`service/.lemma/policy-source.git/${name}.lock`), '');
+    threshold(30, 20);
+    const commit = repository.commit('fresher');
+    await start();
+    assert.equal((await low()).revision, `low-${commit.slice(0, 12)}-2`);
+  });
+
   it('need git, and say so', async () => {
     const ref = 'refs/heads/main';
     const source = { kind: 'git', protocol: 'file', url: repository.path, ref, path: null } as const;
