@@ -6,6 +6,7 @@ import { dirname, join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import type { Run } from '../cli/lemma.ts';
+import { NOBODYS_GIT } from './git-repository.ts';
 
 const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
 
@@ -30,12 +31,7 @@ export function authorIn(folder: string, more: Readonly<Record<string, string>> 
   const env = {
     PATH: `${bin}:${dirname(process.execPath)}:${process.env.PATH ?? ''}`,
     HOME: home,
-    GIT_CONFIG_NOSYSTEM: '1',
-    GIT_CONFIG_GLOBAL: '/dev/null',
-    GIT_AUTHOR_NAME: 'Ada',
-    GIT_AUTHOR_EMAIL: 'ada@example.com',
-    GIT_COMMITTER_NAME: 'Ada',
-    GIT_COMMITTER_EMAIL: 'ada@example.com',
+    ...NOBODYS_GIT,
     ...more,
   };
 
