@@ -15,7 +15,7 @@ import { openNodes } from './authority/nodes.ts';
 import { opaKeyOf } from './authority/opa-key.ts';
 import { createOperators } from './authority/operators.ts';
 import { createPolicies, type Trusted } from './authority/policies.ts';
-import { createPolicySource, type GitSetting, type SourceStatus } from './authority/policy-source.ts';
+import { createPolicySource, type RegoSetting, type SourceStatus } from './authority/policy-source.ts';
 import { createTokens } from './authority/tokens.ts';
 import { environment, gitEnvironment } from './config/environment.ts';
 import type { LoadedConfig } from './config/load.ts';
@@ -53,7 +53,8 @@ import { type Bundle, readProfileBundle } from './policy/bundle.ts';
 import type { CompilerOptions } from './policy/compiler/compiler.ts';
 import { EMBEDDED_TRUST, loadEmbedded } from './policy/embedded.ts';
 import { createEvaluationThread } from './policy/evaluation-thread.ts';
-import { openMirror } from './policy/git.ts';
+import { folderOrigin } from './policy/folder-origin.ts';
+import { gitOrigin } from './policy/git.ts';
 import { type Mark, PolicyRegistry } from './policy/registry.ts';
 import { createServedBundles } from './policy/served.ts';
 import { createTracer } from './policy/tracer.ts';
@@ -242,13 +243,16 @@ async function compose(
     registry: policies,
     archive,
     store,
-    mirror: openMirror(join(config.data, MIRROR), gitEnvironment(environment())),
+    originOf: ({ rego }) =>
+      rego.kind === 'folder'
+        ? folderOrigin(rego.path)
+        : gitOrigin(join(config.data, MIRROR), rego, gitEnvironment(environment())),
     home,
     clock,
     seed: ring.bundleSeed,
     onBehind: (message) => logger.error({ source: config.bundles.source }, message),
   });
-  await (isGit(config.bundles)
+  await (isRego(config.bundles)
     ? source.begin(config.bundles)
     : policyVerbs.take(await configuredBundles(config, ring, clock))
   ).catch((error) => {
@@ -587,12 +591,12 @@ async function compose(
       // What can refuse comes first, so that a refused reload leaves all as it was.
       settingsFrom(next, ring);
       const setting = next.config.bundles;
-      const bundles = isGit(setting) ? null : await configuredBundles(next.config, ring, clock);
+      const bundles = isRego(setting) ? null : await configuredBundles(next.config, ring, clock);
       await store.limit(next.config.log.max_bytes);
       await firewall?.replace(next.config.firewall ?? NOTHING);
       try {
         authority.registerFromFile(next.config.runtimes);
-        if (isGit(setting)) await source.begin(setting);
+        if (isRego(setting)) await source.begin(setting);
         if (bundles !== null) await policyVerbs.take(bundles);
       } catch (error) {
         await firewall?.replace(running.config.firewall ?? NOTHING);
@@ -610,7 +614,7 @@ async function compose(
     },
     reloadBundles: async () => {
       const before = activeOf(policies);
-      await (isGit(running.config.bundles)
+      await (isRego(running.config.bundles)
         ? source.look()
         : policyVerbs.take(await configuredBundles(running.config, ring, clock))
       ).catch((error) => {
@@ -926,8 +930,8 @@ function sourceTrouble(status: SourceStatus | null): PolicySourceTrouble | null 
   return failing === null ? null : { ...failing, commit: null };
 }
 
-function isGit(setting: BundleSetting): setting is GitSetting {
-  return setting.git !== null;
+function isRego(setting: BundleSetting): setting is RegoSetting {
+  return setting.rego !== null;
 }
 
 function bundleKeys({ bundles }: Config, ring: KeyRing): Uint8Array[] {
