@@ -15,11 +15,14 @@ import { openNodes } from './authority/nodes.ts';
 import { opaKeyOf } from './authority/opa-key.ts';
 import { createOperators } from './authority/operators.ts';
 import { createPolicies, type Trusted } from './authority/policies.ts';
+import { createPolicySource, type GitSetting, type SourceStatus } from './authority/policy-source.ts';
 import { createTokens } from './authority/tokens.ts';
+import { environment, gitEnvironment } from './config/environment.ts';
 import type { LoadedConfig } from './config/load.ts';
+import { type OpaKeyRead, readOpaKeys } from './config/opa-keys.ts';
 import { fromBase64url } from './crypto/base64url.ts';
 import { createActivity } from './decision-log/activity.ts';
-import { createAlerts } from './decision-log/alerts.ts';
+import { createAlerts, type PolicySourceTrouble } from './decision-log/alerts.ts';
 import { exportItems, provenLines } from './decision-log/export.ts';
 import { createLags } from './decision-log/lags.ts';
 import { openLog, type RecordListener } from './decision-log/log.ts';
@@ -44,10 +47,11 @@ import { explain } from './pdp/explain.ts';
 import { createReplays } from './pdp/replays.ts';
 import { settingsOf } from './pdp/settings.ts';
 import { storeArchive } from './policy/archive.ts';
-import { type Bundle, readBundleDir } from './policy/bundle.ts';
+import { type Bundle, readProfileBundle } from './policy/bundle.ts';
 import type { CompilerOptions } from './policy/compiler/compiler.ts';
 import { EMBEDDED_TRUST, loadEmbedded } from './policy/embedded.ts';
 import { createEvaluationThread } from './policy/evaluation-thread.ts';
+import { openMirror } from './policy/git.ts';
 import { type Mark, PolicyRegistry } from './policy/registry.ts';
 import { createServedBundles } from './policy/served.ts';
 import { createTracer } from './policy/tracer.ts';
@@ -57,7 +61,7 @@ import { firewallRoutes } from './request/firewall.ts';
 import { described } from './request/rest.ts';
 import type { AuthorizeBody } from './schema/api.ts';
 import { PROFILES, type Profile } from './schema/common.ts';
-import type { Config, Listener, TlsFiles } from './schema/config.ts';
+import type { BundleSetting, Config, Listener, TlsFiles } from './schema/config.ts';
 import type { BundleRef } from './schema/decision.ts';
 import { startControlServer } from './server/control-api.ts';
 import { createCursors } from './server/cursors.ts';
@@ -119,8 +123,8 @@ export interface App {
   /** Takes a whole new configuration into use, or rejects (InputError) and goes on with the old one. */
   reload(loaded: LoadedConfig): Promise<void>;
   /**
-   * Reads the folder of bundles again and takes them into use, all or none: rejects (InputError) and goes on with the old
-   * ones. Gives those that are new.
+   * Reads the folder of bundles, or the repository's branch, again and takes what is new into use, all or none: rejects
+   * (InputError) and goes on with the old ones. Gives those that are new.
    */
   reloadBundles(): Promise<readonly BundleRef[]>;
   /** Stops listening, finishes what is under way, writes what was acknowledged. Idempotent. */
@@ -130,10 +134,12 @@ export interface App {
 const DATABASE = 'lemma.db';
 /** What was seen of a database that is elsewhere: src/store/seen.ts. */
 const SEEN = 'store-seen';
+/** Of the repository that policies come from: src/policy/git.ts. */
+const MIRROR = 'policy-source.git';
 const WENT_BACK =
   'the database is older than what this control plane has seen of it (a dump that was put back, a replica that lagged): kills, revocations and taints since then are not known. It is fenced: every proof issued until now is denied (revoked), and a new epoch begins. Kill and revoke again what was since then, then issue new proofs';
 /** Of a firewall that the configuration has no more: it listens until the restart, and lets nothing through. */
-export const NOTHING = { apis: [], proxy: null, mcp: [] };
+export const NOTHING = { apis: [], proxy: null, mcp: [], agents: [] };
 /** Records grow old without a new one coming. */
 const RETENTION_MS = 600_000;
 const FULL =
@@ -227,8 +233,23 @@ async function compose(
     home,
     clock,
     keys: () => bundleKeys(running.config, ring),
+    opaKeys: () => opaKeys(running.config),
   });
-  await policyVerbs.take(await configuredBundles(config, ring, clock)).catch((error) => {
+  const source = createPolicySource({
+    policies: policyVerbs,
+    registry: policies,
+    archive,
+    store,
+    mirror: openMirror(join(config.data, MIRROR), gitEnvironment(environment())),
+    home,
+    clock,
+    seed: ring.bundleSeed,
+    onBehind: (message) => logger.error({ source: config.bundles.source }, message),
+  });
+  await (isGit(config.bundles)
+    ? source.begin(config.bundles)
+    : policyVerbs.take(await configuredBundles(config, ring, clock))
+  ).catch((error) => {
     throw refusedBundle(error);
   });
 
@@ -281,6 +302,7 @@ async function compose(
     nodes: nodeWatch,
     lost: () => log.stats().lost,
     upload: () => upload?.state() ?? null,
+    policySource: () => sourceTrouble(source.status()),
     sharedSince: () => shared?.stats().knownFrom ?? null,
     born: snapshot.birth,
     clock,
@@ -374,6 +396,7 @@ async function compose(
     log: () => log.stats(),
     gate: () => ({ ready: gate.ready, runtimes: [...gate.runtimes()].length, nonces: gate.nonces }),
     bundles: () => activeOf(policies),
+    policySource: source.status,
     storeWritable: () => store.health().writable,
     nodes: nodes.list,
     shared: shared === null ? null : shared.stats,
@@ -494,6 +517,7 @@ async function compose(
       taint: authority.taint,
     },
     policies: policyVerbs,
+    policySource: source.status,
     backup:
       config.store === null
         ? createBackup({ folder: config.data, store, key: ring.logKey, home, clock })
@@ -546,18 +570,21 @@ async function compose(
       const renewals = renewalsOf(secured);
       // What can refuse comes first, so that a refused reload leaves all as it was.
       settingsFrom(next, ring);
-      const bundles = await configuredBundles(next.config, ring, clock);
+      const setting = next.config.bundles;
+      const bundles = isGit(setting) ? null : await configuredBundles(next.config, ring, clock);
       await store.limit(next.config.log.max_bytes);
       await firewall?.replace(next.config.firewall ?? NOTHING);
       try {
         authority.registerFromFile(next.config.runtimes);
-        await policyVerbs.take(bundles);
+        if (isGit(setting)) await source.begin(setting);
+        if (bundles !== null) await policyVerbs.take(bundles);
       } catch (error) {
         await firewall?.replace(running.config.firewall ?? NOTHING);
         authority.registerFromFile(running.config.runtimes);
         await store.limit(running.config.log.max_bytes);
         throw refusedBundle(error);
       }
+      if (bundles !== null) source.end();
       for (const { guard, tls } of renewals) guard.renew(tls);
       // Made anew: a key may have been rotated in the meantime.
       settled.settings = settingsFrom(next, ring);
@@ -567,7 +594,10 @@ async function compose(
     },
     reloadBundles: async () => {
       const before = activeOf(policies);
-      await policyVerbs.take(await configuredBundles(running.config, ring, clock)).catch((error) => {
+      await (isGit(running.config.bundles)
+        ? source.look()
+        : policyVerbs.take(await configuredBundles(running.config, ring, clock))
+      ).catch((error) => {
         throw refusedBundle(error);
       });
       return activeOf(policies).filter(({ sha256 }) => !before.some((ref) => ref.sha256 === sha256));
@@ -743,6 +773,7 @@ export async function firewallOf(
     address: firewall.listen,
     apis: firewall.apis,
     proxy: firewall.proxy,
+    agents: firewall.agents,
     mcp: { servers: firewall.mcp, pinFile: join(data, PIN_FILE), clock },
     decide,
     taint: (actor, { api, decision_id }) =>
@@ -860,7 +891,29 @@ async function configuredBundles(config: Config, ring: KeyRing, clock: () => num
   if (source === 'embedded') return { bundles: await loadEmbedded(), trust: EMBEDDED_TRUST };
   const bundles = await Promise.all(PROFILES.map((profile) => bundleIn(source, profile)));
   const keys = bundleKeys(config, ring);
-  return { bundles, trust: { kind: 'signed', keys, now: Math.floor(clock() / 1000) } };
+  const now = Math.floor(clock() / 1000);
+  return { bundles, trust: { kind: 'signed', keys, opaKeys: opaKeys(config), now } };
+}
+
+/** Read anew each time, as the files that they may be in. */
+function opaKeys(config: Config): ReadonlyMap<string, OpaKeyRead> {
+  const { keys, problems } = readOpaKeys(config);
+  if (problems.length > 0) throw new InputError(problems);
+  return keys;
+}
+
+function sourceTrouble(status: SourceStatus | null): PolicySourceTrouble | null {
+  const [rejected] = status?.rejected ?? [];
+  if (status?.behind === true && rejected !== undefined) {
+    const { at, commit, code, message } = rejected;
+    return { since: at, commit, message: `${code}: ${message}` };
+  }
+  const failing = status?.failing ?? null;
+  return failing === null ? null : { ...failing, commit: null };
+}
+
+function isGit(setting: BundleSetting): setting is GitSetting {
+  return setting.git !== null;
 }
 
 function bundleKeys({ bundles }: Config, ring: KeyRing): Uint8Array[] {
@@ -872,7 +925,7 @@ async function bundleIn(source: string, profile: Profile): Promise<Bundle> {
   const problemIn = (message: string) => new InputError([{ field: 'bundles.source', message }]);
   let bundle: Bundle;
   try {
-    bundle = await readBundleDir(join(source, profile));
+    bundle = await readProfileBundle(source, profile);
   } catch (error) {
     throw error instanceof InputError ? problemIn(`${profile}: ${error.message}`) : error;
   }

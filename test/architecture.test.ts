@@ -36,8 +36,8 @@ const LAYERS: Record<string, number> = {
   'bin.js': 6.2,
 };
 
-const files = readdirSync(SRC, { recursive: true, encoding: 'utf8' }).filter((path) =>
-  /\.(ts|js)$/.test(path),
+const files = readdirSync(SRC, { recursive: true, encoding: 'utf8' }).filter(
+  (path) => /\.(tsx?|js)$/.test(path) && !/^console[\\/]built[\\/]/.test(path),
 );
 const roomOf = (path: string) => path.split(/[\\/]/)[0] ?? '';
 

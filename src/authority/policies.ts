@@ -1,3 +1,4 @@
+import type { OpaKeyRead } from '../config/opa-keys.ts';
 import { type Bundle, loadBundle } from '../policy/bundle.ts';
 import { type BundleDiff, diffBundles } from '../policy/diff.ts';
 import { EMBEDDED_TRUST } from '../policy/embedded.ts';
@@ -64,6 +65,8 @@ export interface PoliciesOptions {
   readonly clock: () => number;
   /** Public keys that may sign bundles, 32 bytes each. */
   readonly keys: () => readonly Uint8Array[];
+  /** Those that may sign as `opa build` does, by name. */
+  readonly opaKeys: () => ReadonlyMap<string, OpaKeyRead>;
 }
 
 /** What an operator decided about a profile. `sha256` null: what `bundles.source` holds. */
@@ -75,12 +78,23 @@ interface Held {
 const KIND = 'policy';
 const ACTS_AT_MOST = 100;
 
-export function createPolicies({ registry, archive, store, home, clock, keys }: PoliciesOptions): Policies {
+export function createPolicies({
+  registry,
+  archive,
+  store,
+  home,
+  clock,
+  keys,
+  opaKeys,
+}: PoliciesOptions): Policies {
   let queue: Promise<unknown> = Promise.resolve();
 
   const trust = (): Trust => ({
     kind: 'either',
-    of: [EMBEDDED_TRUST, { kind: 'signed', keys: keys(), now: Math.floor(clock() / 1000) }],
+    of: [
+      EMBEDDED_TRUST,
+      { kind: 'signed', keys: keys(), opaKeys: opaKeys(), now: Math.floor(clock() / 1000) },
+    ],
   });
 
   async function heldOf(profile: Profile): Promise<Held & { readonly version: number }> {

@@ -25,6 +25,16 @@ export const COMMANDS: readonly (Entry | Group)[] = [
     summary: 'Connect a runtime to the control plane and get its proof',
     load: () => import('./firewall-connect.ts'),
   },
+  {
+    name: 'setup-openclaw',
+    summary: 'Have OpenClaw ask the local firewall before each call of a tool',
+    load: () => import('./setup-openclaw.ts'),
+  },
+  {
+    name: 'setup-claude-code',
+    summary: 'Have Claude Code ask the local firewall before each call of a tool',
+    load: () => import('./setup-claude-code.ts'),
+  },
   { name: 'start', summary: 'Run the local firewall for agents here', load: () => import('./start.ts') },
   { name: 'stop', summary: 'Stop the local firewall', load: () => import('./stop.ts') },
   {
@@ -180,6 +190,17 @@ export const COMMANDS: readonly (Entry | Group)[] = [
     ],
   },
   {
+    name: 'hook',
+    summary: 'What agents run before each call of a tool',
+    entries: [
+      {
+        name: 'claude-code',
+        summary: "Claude Code's PreToolUse hook: the call as JSON on standard input",
+        load: () => import('./hook-claude-code.ts'),
+      },
+    ],
+  },
+  {
     name: 'backup',
     summary: 'Copy the store of the running service to a file',
     load: () => import('./backup.ts'),
@@ -201,6 +222,16 @@ export const COMMANDS: readonly (Entry | Group)[] = [
     name: 'policy',
     summary: 'The policies',
     entries: [
+      {
+        name: 'init',
+        summary: 'Make a repository for policies: the profiles, tests, editor, CI and hook',
+        load: () => import('./policy-init.ts'),
+      },
+      {
+        name: 'recipe',
+        summary: 'Take a tested rule into the policies: business hours, step-up, break-glass, …',
+        load: () => import('./policy-recipe.ts'),
+      },
       { name: 'fmt', summary: 'Write Rego as OPA does', load: () => import('./policy-fmt.ts') },
       { name: 'check', summary: 'Say what is wrong with them', load: () => import('./policy-check.ts') },
       { name: 'test', summary: 'Run their tests', load: () => import('./policy-test.ts') },

@@ -1,7 +1,10 @@
 import type { Explanation, Trace } from '../pdp/explain.ts';
+import { decidingRules } from '../pdp/traced-rules.ts';
 import type { Call } from './command.ts';
 import type { ControlApi } from './control-api.ts';
 import { CliError } from './exit.ts';
+import { ruleBlock, ruleRow } from './rule-lines.ts';
+import { sourceLine } from './source-line.ts';
 
 /** Asks the control plane why a decision was what it was. */
 export async function explanationOf(
@@ -19,8 +22,16 @@ export async function explanationOf(
   return explanation as Explanation;
 }
 
-/** An explanation for a person: what decided, the facts it decided on, and whether the same comes out again. */
-export function explanationLines({ terminal }: Call, explanation: Explanation): string[] {
+/**
+ * An explanation for a person: what decided, the facts it decided on, and whether the same comes out again.
+ *
+ * @param all every rule of a trace with its lines, not only those that decided
+ */
+export function explanationLines(
+  { terminal }: Pick<Call, 'terminal'>,
+  explanation: Explanation,
+  all = false,
+): string[] {
   const { style } = terminal;
   const row = (label: string, text: string) => `  ${style('dim', label.padEnd(8))} ${text}`;
   return [
@@ -29,27 +40,86 @@ export function explanationLines({ terminal }: Call, explanation: Explanation): 
       `Why ${explanation.decision_id} was ${explanation.verdict === 'allow' ? 'allowed' : 'denied'}`,
     ),
     row('because', explanation.summary),
-    ...explanation.rules.flatMap(({ file, line, rego }) => [
+    ...differenceOf(explanation, style),
+    ...tracedLines(explanation, terminal, all),
+    ...(explanation.trace?.rules ? [] : explanation.rules).flatMap(({ file, line, rego }) => [
       row('rule', style('cyan', `${file}:${line}`)),
-      ...rego.split('\n').map((text) => row('', text.replaceAll('\t', '  '))),
+      ...rego.split('\n').map((text) => row('', sourceLine(text).text)),
     ]),
     ...factsOf(explanation).map(([name, value], i) => row(i === 0 ? 'facts' : '', `${name} = ${value}`)),
+    ...stateOf(explanation).map((text, i) => row(i === 0 ? 'state' : '', text)),
     ...chainOf(explanation).map((link, i) => row(i === 0 ? 'chain' : '', link)),
     ...explanation.events
       .filter(({ type }) => !OF_THE_DEPLOYMENT.has(type))
       .map((event) => row('event', `#${event.seq} ${event.type} ${JSON.stringify(event.payload)}`)),
+    ...todayOf(explanation).map((text) => row('today', text)),
     row('again', againOf(explanation, style)),
-    ...traceOf(explanation.trace, style).map((line, i) => row(i === 0 ? 'trace' : '', line)),
+    ...traceOf(explanation, style).map((line, i) => row(i === 0 ? 'trace' : '', line)),
   ];
+}
+
+/** Of those that decided, the first ones are shown with their lines. */
+const MOST_BLOCKS = 6;
+const MOST_ROWS = 40;
+
+function tracedLines({ trace, record }: Explanation, terminal: Call['terminal'], all: boolean): string[] {
+  if (trace === null || trace === undefined) return [];
+  const { rules, cut } = trace;
+  if (rules === null || rules === undefined || rules.length === 0) return [];
+  const blocks = all ? rules : decidingRules(trace, record).slice(0, MOST_BLOCKS);
+  const rest = rules.filter((rule) => !blocks.includes(rule));
+  const indent = terminal.width === null ? null : terminal.width - 2;
+  const page = { style: terminal.style, width: indent };
+  return [
+    ...blocks.flatMap((rule) => ['', ...ruleBlock(rule, page)]),
+    '',
+    ...rest.slice(0, MOST_ROWS).map((rule) => ruleRow(rule, page)),
+    ...(rest.length > MOST_ROWS || cut ? ['… and more'] : []),
+    ...(rest.length === 0 ? [] : ['']),
+  ].map((line) => (line === '' ? '' : `  ${line}`));
+}
+
+/** Said first, and loudly: whoever reads on would read about another decision. */
+function differenceOf({ trace }: Explanation, style: Call['terminal']['style']): string[] {
+  if (trace?.traced !== 'different') return [];
+  return [
+    style(['bold', 'red'], "  traced: different: OPA's evaluator comes to another result than the record"),
+  ];
+}
+
+/** What was known of the runtime when it was decided. */
+function stateOf({ record: { input } }: Explanation): string[] {
+  if (input === null) return [];
+  const { runtime, proof, freshness, budget } = input;
+  const { age_ms: age, source, confirmed } = freshness;
+  const epochs = `taint epoch ${runtime?.taint_epoch ?? 'unknown'}, of the proof ${proof?.taint_epoch ?? 'none'}`;
+  return [
+    ...(runtime === null ? [] : [`runtime ${runtime.id} is ${runtime.status}; ${epochs}`]),
+    `kills and taints known up to ${age} ms before (${source}${confirmed ? ', confirmed' : ''})`,
+    ...(budget === null ? [] : [`budget: ${budget.used} of ${budget.limit}`]),
+  ];
+}
+
+/** The policy alone: what else would be asked today is not. */
+function todayOf({ policy_today: today, bundle }: Explanation): string[] {
+  // A control plane of an earlier version sends none.
+  if (today === null || today === undefined) return [];
+  const { result, error } = today;
+  if (today.bundle === null) return [`no policy is active: ${error}`];
+  const revision = `revision ${today.bundle.revision}, which is active now (the policy alone, on the input of then)`;
+  if (today.bundle.sha256 === bundle?.sha256) return ['the same revision is active'];
+  if (result === null) return [`${revision}: ${error}`];
+  const said = result.allow ? 'allows' : `denies: ${result.reasons.join(', ')}`;
+  return [`${revision} ${said}`];
 }
 
 /** Events that are about no runtime. */
 const OF_THE_DEPLOYMENT: ReadonlySet<string> = new Set(['bundle', 'key']);
 
-function traceOf(trace: Explanation['trace'], style: Call['terminal']['style']): string[] {
-  // A control plane of an earlier version sends none.
-  if (trace === null || trace === undefined) return [];
-  const { evaluator, lines, cut, equal, error } = trace;
+function traceOf({ trace, bundle }: Explanation, style: Call['terminal']['style']): string[] {
+  // A control plane of an earlier version sends none. Of a check, `again` says that there was no policy.
+  if (trace === null || trace === undefined || (trace.mode === 'rules' && bundle === null)) return [];
+  const { evaluator, lines, rules, cut, equal, error } = trace;
   if (error !== null) return [error];
   const result =
     equal === null
@@ -57,7 +127,7 @@ function traceOf(trace: Explanation['trace'], style: Call['terminal']['style']):
       : equal
         ? style('green', 'the recorded result')
         : style('red', 'another result than the recorded one');
-  return [`${evaluator}: ${result}`, ...lines, ...(cut ? ['… and more'] : [])];
+  return [`${evaluator}: ${result}`, ...lines, ...(cut && rules === null ? ['… and more'] : [])];
 }
 
 function chainOf({ chain }: Explanation): string[] {

@@ -105,7 +105,7 @@ export async function run(call: Call): Promise<Result> {
   };
 }
 
-interface RunningFirewall {
+export interface RunningFirewall {
   readonly channel: ControlChannel;
   readonly status: FirewallStatus;
 }
@@ -114,7 +114,7 @@ interface RunningFirewall {
  * The local firewall, with the configuration of now. Where none runs, one is started if it can have state: the session's
  * control plane, or, where nobody named one and none answers, its own. Null: there is none, and none was called for.
  */
-async function firewallFor(call: Call): Promise<RunningFirewall | null> {
+export async function firewallFor(call: Call): Promise<RunningFirewall | null> {
   const home = openHome(call);
   const found = await findFirewall(home);
   if (found?.running === true) {

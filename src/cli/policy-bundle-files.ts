@@ -16,16 +16,25 @@ export interface BundleFile {
   readonly bundle: Bundle;
 }
 
-/** A bundle, or those of the profiles in a folder of bundles (`bundles.source`). Throws CliError, InputError. */
+/** A bundle, or those of the profiles in a folder of bundles as `bundles.source` may name it. Throws CliError, InputError. */
 export async function readBundles(folder: string, named: string): Promise<BundleFile[]> {
   const path = resolve(folder, named);
   if (!existsSync(path)) throw new CliError('bundle_missing', `${path} is not there`, EXIT.misused);
   if (!statSync(path).isDirectory()) return [{ path, packed: true, bundle: bundleIn(path) }];
-  const inner = PROFILES.map((profile) => join(path, profile)).filter((one) => isBundle(one));
-  const paths = isBundle(path) || inner.length === 0 ? [path] : inner;
-  return Promise.all(
-    paths.map(async (one) => ({ path: one, packed: false, bundle: await readBundleDir(one) })),
-  );
+  const inner = isBundle(path) ? [] : PROFILES.flatMap((profile) => bundleOfProfile(path, profile));
+  return Promise.all((inner.length === 0 ? [path] : inner).map(readBundle));
+}
+
+async function readBundle(path: string): Promise<BundleFile> {
+  const packed = path.endsWith('.tar.gz');
+  return { path, packed, bundle: packed ? bundleIn(path) : await readBundleDir(path) };
+}
+
+function bundleOfProfile(folder: string, profile: Profile): string[] {
+  const unpacked = join(folder, profile);
+  if (isBundle(unpacked)) return [unpacked];
+  const packed = `${unpacked}.tar.gz`;
+  return existsSync(packed) ? [packed] : [];
 }
 
 /** A bundle's Rego-only variant, packed: OPA verifies an unpacked one only under the path that it was signed under. */

@@ -9,6 +9,7 @@ import { makeBundle, resultOf } from '../policy/make.ts';
 import { decisionQuery, evaluatedFiles } from '../policy/tracer.ts';
 import { PROFILES, type Profile } from '../schema/common.ts';
 import { policyInputSchema } from '../schema/input.ts';
+import { opaEnvoyInputSchema } from '../schema/opa-envoy-input.ts';
 import { checker } from '../schema/validate.ts';
 import { type Call, type Result, textOption } from './command.ts';
 import { CliError, EXIT, misuse } from './exit.ts';
@@ -29,8 +30,10 @@ export function define(command: Command): void {
 export async function run(call: Call): Promise<Result> {
   const profile = PROFILES.find((one) => one === call.options.profile);
   if (profile === undefined) throw misuse(`--profile must be one of ${PROFILES.join(', ')}`);
-  const input = readInput(call);
+  const document = readInput(call);
   const bundle = await bundleFor(call, profile);
+  warnOf(call, document.value, bundle);
+  const input = document.bytes;
   const { result, resultJson, steps } = await explained(async () =>
     (await compileEngine(bundle, { spare: false })).evaluate(input),
   );
@@ -47,19 +50,28 @@ export async function run(call: Call): Promise<Result> {
 }
 
 const checkInput = checker(policyInputSchema);
+const checkAdapted = checker(opaEnvoyInputSchema);
 
-function readInput(call: Call): Uint8Array {
-  const path = resolve(call.folder, textOption(call.options, 'input') ?? '');
-  const { bytes, value } = readDocument(path);
-  const checked = checkInput(value);
-  if (!checked.ok)
-    for (const { field, message } of checked.problems)
-      call.terminal.note(`warning: the service sends no such input: ${field}: ${message}`);
-  // The engine takes the object alone, without the line feed of a file.
-  return new TextEncoder().encode(new TextDecoder().decode(bytes).trim());
+function warnOf(call: Call, value: unknown, bundle: Bundle): void {
+  const { adapter } = bundle.manifest.metadata.lemma;
+  const checked = adapter === undefined ? checkInput(value) : checkAdapted(value);
+  if (checked.ok) return;
+  for (const { field, message } of checked.problems)
+    call.terminal.note(`warning: the service sends no such input: ${field}: ${message}`);
 }
 
-function readDocument(path: string): { bytes: Uint8Array; value: unknown } {
+function readInput(call: Call): Document {
+  const { bytes, value } = readDocument(resolve(call.folder, textOption(call.options, 'input') ?? ''));
+  // The engine takes the object alone, without the line feed of a file.
+  return { bytes: new TextEncoder().encode(new TextDecoder().decode(bytes).trim()), value };
+}
+
+interface Document {
+  readonly bytes: Uint8Array;
+  readonly value: unknown;
+}
+
+function readDocument(path: string): Document {
   try {
     const bytes = readFileSync(path);
     return { bytes, value: readJson(bytes, { maxDepth: 64, numbers: 'exact' }).value };

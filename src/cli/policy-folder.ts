@@ -9,7 +9,8 @@ import type { Profile } from '../schema/common.ts';
 import type { Call } from './command.ts';
 import { CliError, EXIT } from './exit.ts';
 
-const OWN_POLICIES = fileURLToPath(new URL('../../policies/', import.meta.url));
+/** The defaults, as this package brings them. */
+export const OWN_POLICIES = fileURLToPath(new URL('../../policies/', import.meta.url));
 const UNDER = 'policies';
 
 /** The policies that a command is about. */

@@ -8,18 +8,19 @@ export function define(command: Command): void {
   defineControlOptions(command);
 }
 
-/** Bundles that are kept, which are in force, and what operators did. */
+/** Bundles that are kept, which are in force, what operators did, and which commits of the repository were rejected. */
 export async function run(call: Call): Promise<Result> {
   const profile = textOption(call.options, 'profile');
   const query = profile === undefined ? '' : `?${new URLSearchParams({ profile })}`;
-  const { bundles, acts } = await controlApi(call).get(`/api/wallet/policies/history${query}`);
+  const { bundles, acts, source = null } = await controlApi(call).get(`/api/wallet/policies/history${query}`);
   const kept: readonly unknown[] = Array.isArray(bundles) ? bundles : [];
   const done = Object.values(typeof acts === 'object' && acts !== null ? acts : {}).flat() as unknown[];
   return {
-    data: { bundles, acts },
+    data: { bundles, acts, source },
     lines: [
       ...table(kept.map(bundleRow), call.terminal.interactive),
       ...table(done.map(actRow), call.terminal.interactive),
+      ...sourceLines(source, call.terminal.interactive),
     ],
   };
 }
@@ -38,4 +39,30 @@ function bundleRow(bundle: unknown): string[] {
 function actRow(act: unknown): string[] {
   const of = (name: string) => cell(member(act, name));
   return [of('at'), of('act'), of('revision'), of('by'), of('reason')];
+}
+
+/** The commit in force, and below it those that never were, each with its reason. */
+function sourceLines(source: unknown, cut: boolean): string[] {
+  if (source === null) return [];
+  const accepted = member(source, 'accepted');
+  const rejected = member(source, 'rejected');
+  const failing = member(source, 'failing');
+  const row = (one: unknown, what: string) => [
+    cell(member(one, 'at')),
+    cell(member(one, 'commit')).slice(0, 12),
+    what,
+    cell(member(one, 'author')),
+    cell(member(one, 'subject')),
+  ];
+  return [
+    '',
+    `${cell(member(source, 'source'))}${failing === null ? '' : `: ${cell(member(failing, 'message'))}`}`,
+    ...(accepted === null ? [] : table([row(accepted, 'in force')], cut)),
+    ...(Array.isArray(rejected) ? rejected : []).flatMap((one: unknown) => [
+      ...table([row(one, `rejected: ${cell(member(one, 'code'))}`)], cut),
+      ...cell(member(one, 'message'))
+        .split('\n')
+        .map((line) => `  ${line}`),
+    ]),
+  ];
 }

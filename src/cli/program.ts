@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { KeyFileError } from '../authority/secret-file.ts';
 import { type Environment, invocation, userFolder } from '../config/environment.ts';
@@ -7,6 +6,7 @@ import type { Call, CommandFile, Options, Result } from './command.ts';
 import { COMMANDS, type Entry, type Group } from './commands.ts';
 import { CliError, EXIT, type ExitCode } from './exit.ts';
 import { type Terminal, terminalOf } from './terminal.ts';
+import { version } from './version.ts';
 
 /** Runs one command line and says how it went. Never throws for what a user can cause. */
 export async function runCli(argv: readonly string[], env: Environment): Promise<ExitCode> {
@@ -96,13 +96,6 @@ function register(parent: Command, entry: Entry | Group, choice: Choice): void {
     .option('--json', 'Answer with one JSON object')
     .action(() => undefined);
   if (entry === choice.chosen) choice.file?.define(command);
-}
-
-function version(): string {
-  const manifest: unknown = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'));
-  return typeof manifest === 'object' && manifest !== null && 'version' in manifest
-    ? String(manifest.version)
-    : '';
 }
 
 interface Failure {

@@ -2,7 +2,7 @@ import type { App } from '../app.ts';
 import { ConfigError } from '../config/error.ts';
 import type { LoadedConfig, LoadOptions } from '../config/load.ts';
 import { type ConfigWatch, watchConfig } from '../config/watch.ts';
-import { watchBundles } from '../config/watch-bundles.ts';
+import { watchSource } from '../config/watch-source.ts';
 import { InputError } from '../reason.ts';
 import type { Call } from './command.ts';
 
@@ -36,7 +36,7 @@ export function reloads(
       await service.reload(loaded);
       running = loaded;
       tell('configuration', null);
-      bundles?.follow(loaded.config.bundles.source);
+      bundles?.follow(loaded.config.bundles);
       terminal.note(`Configuration reloaded: revision ${loaded.revision}`);
     } catch (error) {
       refuse(error instanceof InputError ? loaded.locateError(error) : error);
@@ -55,18 +55,19 @@ export function reloads(
       );
     }
   };
-  const inTurn = (act: () => unknown) => {
+  const inTurn = (act: () => unknown): Promise<void> => {
     last = last.then(async () => void (await act()));
+    return last;
   };
   const { reloadBundles } = service;
   const bundles =
     reloadBundles === undefined
       ? null
-      : watchBundles(first.config.bundles.source, () => inTurn(() => takeBundles(reloadBundles)));
+      : watchSource(first.config.bundles, () => inTurn(() => takeBundles(reloadBundles)));
   const config = watchConfig({
     ...options,
     current: first,
-    onChange: (result) => inTurn(() => (result instanceof ConfigError ? refuse(result) : take(result))),
+    onChange: (result) => void inTurn(() => (result instanceof ConfigError ? refuse(result) : take(result))),
   });
   return {
     close() {

@@ -15,6 +15,8 @@ export interface Terminal {
   styleNote(format: Format, text: string): string;
   /** True where a person looks on. */
   readonly interactive: boolean;
+  /** Columns; null in a pipe. */
+  readonly width: number | null;
 }
 
 export function terminalOf(out: NodeJS.WriteStream, err: NodeJS.WriteStream): Terminal {
@@ -25,6 +27,7 @@ export function terminalOf(out: NodeJS.WriteStream, err: NodeJS.WriteStream): Te
     style: (format, text) => styleText(format, text, { stream: out }),
     styleNote: (format, text) => styleText(format, text, { stream: err }),
     interactive: out.isTTY === true,
+    width: out.isTTY === true ? out.columns : null,
   };
 }
 

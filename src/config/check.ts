@@ -1,6 +1,7 @@
 import type { Problem } from '../reason.ts';
 import { BYTES32_PATTERN, CONCRETE_SCOPE_PATTERN, ID_PATTERN, SUBJECT_PATTERN } from '../schema/common.ts';
 import {
+  COMMIT_PATTERN,
   type ConfigFile,
   configSchema,
   DURATION_PATTERN,
@@ -54,6 +55,7 @@ const WORDS = new Map([
   [DURATION_PATTERN, 'must be a number and s, m, h, d or w: 90d'],
   [MODE_PATTERN, 'must be octal permissions in quotes: "0660"'],
   [PEER_PATTERN, 'must be a SPIFFE ID, or all below one: spiffe://acme/ns/prod/*'],
+  [COMMIT_PATTERN, 'must be a whole commit id: 40 or 64 lower-case hex digits (git rev-parse)'],
   [SIZE_PATTERN, 'must be bytes, or a number and a unit: 20GB'],
 ]);
 

@@ -2,6 +2,7 @@ import { hostname } from 'node:os';
 import { resolve } from 'node:path';
 import type {
   ApiEntry,
+  BundleSetting,
   Config,
   ConfigFile,
   DecisionLogs,
@@ -18,9 +19,12 @@ import type {
 import { DEFAULT_FIREWALL } from '../schema/config.ts';
 import type { Route } from '../schema/request.ts';
 import type { RouteEntry } from '../schema/route.ts';
+import { agentTools } from './agent-tools.ts';
 import type { RoutesFile } from './check.ts';
 import { parseFeedUrl } from './feed-url.ts';
+import { isGitSource, parseGitSource } from './git-source.ts';
 import { mcpServer } from './mcp-servers.ts';
+import { isPem } from './opa-keys.ts';
 import { parseDuration, parseSize } from './quantity.ts';
 import { parseStoreUrl, shownStoreUrl } from './store-url.ts';
 
@@ -40,7 +44,6 @@ export function effective(file: ConfigFile, around: Surroundings): Config {
     decision = '127.0.0.1:8181',
     control = '127.0.0.1:8080',
   } = file.listen ?? {};
-  const source = file.bundles?.source ?? 'embedded';
   return {
     listen: {
       grpc: (Array.isArray(grpc) ? grpc : [grpc]).map((one) => listener(one, path)),
@@ -70,10 +73,7 @@ export function effective(file: ConfigFile, around: Surroundings): Config {
     limits: limits(file.limits),
     routes: around.routes.routes.map((entry) => route(entry, org, env)),
     permit_method_override: permitted(file, around.routes),
-    bundles: {
-      source: source === 'embedded' ? source : path('bundles.source', source),
-      keys: file.bundles?.keys ?? [],
-    },
+    bundles: bundles(file.bundles, path),
     control:
       file.control === undefined
         ? null
@@ -100,8 +100,28 @@ export function effective(file: ConfigFile, around: Surroundings): Config {
             mcp: (file.firewall.mcp ?? []).map((entry) =>
               mcpServer(entry, (text) => path('firewall.mcp', text)),
             ),
+            agents: (file.firewall.agents ?? []).map((entry) =>
+              agentTools(entry, (text) => path('firewall.agents', text)),
+            ),
           },
   };
+}
+
+function bundles(entry: ConfigFile['bundles'], path: (field: string, text: string) => string): BundleSetting {
+  const { source = 'embedded', every = '10s', rewind_to = null, keys = [] } = entry ?? {};
+  const opa_keys = Object.fromEntries(
+    Object.entries(entry?.opa_keys ?? {}).map(([id, one]) => [
+      id,
+      { ...one, key: isPem(one.key) ? one.key : path('bundles.opa_keys', one.key) },
+    ]),
+  );
+  const rest = { every_ms: duration(every), rewind_to, keys, opa_keys };
+  const inFolder = (text: string) => path('bundles.source', text);
+  if (!isGitSource(source))
+    return { source: source === 'embedded' ? source : inFolder(source), git: null, ...rest };
+  const git = parseGitSource(source);
+  if (typeof git === 'string') throw new RangeError(`unchecked bundles.source: ${git}`);
+  return { source, git: git.protocol === 'file' ? { ...git, url: inFolder(git.url) } : git, ...rest };
 }
 
 function storeOf(text: string, path: (text: string) => string): StoreSetting {

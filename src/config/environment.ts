@@ -51,3 +51,8 @@ function ranByOwnScript(env: Environment): boolean {
   const script = env.npm_lifecycle_event;
   return (script === 'lemma' || script === 'demo') && env.npm_package_name === 'lemma-authz';
 }
+
+/** What a `git` that fetches needs of it: where programs are, and who it is to an ssh server. */
+export function gitEnvironment({ PATH, HOME, SSH_AUTH_SOCK }: Environment): Environment {
+  return { PATH, HOME, SSH_AUTH_SOCK };
+}

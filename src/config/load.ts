@@ -22,6 +22,8 @@ export interface LoadOptions {
   readonly cwd: string;
   /** By field, what counts where nothing else says anything, in place of the schema's defaults. Paths are absolute. */
   readonly fallbacks?: Readonly<Record<string, unknown>>;
+  /** By field, what is in its list beside what the file has there. Asked at each load; paths are absolute. */
+  readonly additions?: () => Readonly<Record<string, readonly unknown[]>>;
 }
 
 export interface LoadedConfig {
@@ -48,7 +50,7 @@ export function loadConfig(options: LoadOptions): LoadedConfig {
   const unread = main?.problems ?? [];
   if (unread.length > 0 && main?.value === null) throw new ConfigError(unread, files);
 
-  const said = filled(main?.value ?? {}, options.fallbacks ?? {});
+  const said = added(filled(main?.value ?? {}, options.fallbacks ?? {}), options.additions?.() ?? {});
   const { value, overridden } = overlay(said, overrides(options.flags, options.env));
   const folderOf = (field: string) => (file === null || overridden.has(field) ? options.cwd : dirname(file));
   const routesFile = routesFileOf(value, folderOf('routes'));
@@ -145,6 +147,20 @@ function filled(file: unknown, fallbacks: Readonly<Record<string, unknown>>): un
   return value;
 }
 
+/** Lists with more in them; what is no list is left to be refused. */
+function added(value: unknown, additions: Readonly<Record<string, readonly unknown[]>>): unknown {
+  for (const [field, items] of Object.entries(additions)) {
+    if (items.length === 0) continue;
+    const path = field.split('.');
+    const last = path.pop() ?? '';
+    const parent = path.reduce<unknown>(descend, value);
+    if (!isRecord(parent)) continue;
+    const list = parent[last] ?? [];
+    if (Array.isArray(list)) parent[last] = [...list, ...items];
+  }
+  return value;
+}
+
 function descend(parent: unknown, name: string): unknown {
   if (!isRecord(parent)) return null;
   if (!Object.hasOwn(parent, name)) parent[name] = {};
@@ -202,14 +218,17 @@ function revisionOf({
 }: Config): string {
   const apis = firewall?.apis.map(({ inject, ...api }) => ({ ...api, inject: inject?.header ?? null })) ?? [];
   const mcp = firewall?.mcp.map(({ place: _place, timeout_ms: _timeout, ...server }) => server) ?? [];
+  const agents = firewall?.agents.map(({ credential_file: _file, ...agent }) => agent) ?? [];
   const { credential_file: _credential, ...proxy } = firewall?.proxy ?? { credential_file: null };
-  // Without a proxy or MCP servers the revision is what it was before there were any to configure.
+  // Without a proxy, MCP servers, agents or OPA's keys the revision is what it was before there were any to configure.
   const content = {
     ...decisive,
     keys: bundles.keys,
+    ...(Object.keys(bundles.opa_keys).length === 0 ? {} : { opa_keys: bundles.opa_keys }),
     apis,
     ...(Object.keys(proxy).length === 0 ? {} : { proxy }),
     ...(mcp.length === 0 ? {} : { mcp }),
+    ...(agents.length === 0 ? {} : { agents }),
   };
   return createHash('sha256').update(JSON.stringify(content)).digest('hex').slice(0, 12);
 }

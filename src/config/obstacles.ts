@@ -2,10 +2,11 @@ import { statSync } from 'node:fs';
 import type { Problem } from '../reason.ts';
 import type { Config, Listener } from '../schema/config.ts';
 import { parseAddress } from './address.ts';
+import { readOpaKeys } from './opa-keys.ts';
 
 /** What is wrong with a configuration only on this machine, or only as a whole. */
 export function obstacles(config: Config): Problem[] {
-  return [...collisions(config), ...missingFiles(config)];
+  return [...collisions(config), ...missingFiles(config), ...readOpaKeys(config).problems];
 }
 
 /** Two listeners on one address: the second could not start. */
@@ -36,14 +37,15 @@ export function listeners({
 }
 
 function missingFiles(config: Config): Problem[] {
-  const { source } = config.bundles;
+  const { source, git } = config.bundles;
+  const wanted = git === null ? source : git.protocol === 'file' ? git.url : 'embedded';
   const folder: Problem[] =
-    source === 'embedded' || kindOf(source) === 'folder'
+    wanted === 'embedded' || kindOf(wanted) === 'folder'
       ? []
       : [
           {
             field: 'bundles.source',
-            message: `must be "embedded" or a folder that is there: ${source} is none`,
+            message: `must be "embedded", a folder or a repository that is there: ${wanted} is none`,
           },
         ];
   const secrets = (config.firewall?.apis ?? []).flatMap((api, i) =>

@@ -7,7 +7,9 @@ import { pathProblem } from '../schema/path.ts';
 import { parseAllowed } from '../schema/proxy.ts';
 import { hostPatternProblem, OVERRIDE_HEADERS, pathPatternProblem } from '../schema/route.ts';
 import { addressProblem, isLocal } from './address.ts';
+import { toolAction } from './agent-tools.ts';
 import { feedProblem } from './feed-url.ts';
+import { isGitSource, parseGitSource } from './git-source.ts';
 import { rangeOf } from './ip-range.ts';
 import { actionOf } from './mcp-servers.ts';
 import { hint } from './nearest.ts';
@@ -40,6 +42,12 @@ const RULES: ReadonlyMap<string, Rule> = new Map<string, Rule>([
   ['decision_logs.url', text((t) => receiverProblem(t, 'token_file'))],
   ['telemetry.traces', secretNeedsTls('endpoint', 'headers_file')],
   ['telemetry.traces.endpoint', text((t) => receiverProblem(t, 'headers_file'))],
+  ['bundles.source', text(sourceProblem)],
+  ['bundles', rewindNeedsGit],
+  [
+    'bundles.every',
+    text((t) => (parseDuration(t) === null ? 'must be a number and s, m, h, d or w: 10s' : null)),
+  ],
   ['runtimes', unique(['org', 'env', 'runtime_id'], 'runtime_id')],
   ['routes', unique(['id'], 'id')],
   ['routes[]', route],
@@ -56,11 +64,15 @@ const RULES: ReadonlyMap<string, Rule> = new Map<string, Rule>([
   ['firewall.proxy.allow[]', text(allowedProblem)],
   ['firewall.proxy.audience', text(originProblem)],
   ['firewall.mcp', unique(['id'], 'id')],
-  ['firewall.mcp[]', (value) => [...onePlace(value), ...unnamedActions(value)]],
+  ['firewall.mcp[]', (value) => [...onePlace(value), ...unnamedActions(value, actionOf)]],
   ['firewall.mcp[].url', text(baseUrlProblem)],
   ['firewall.mcp[].audience', text(originProblem)],
   ['firewall.mcp[].inject.header', text(forwardProblem)],
   ['firewall.mcp[].tools', unique(['name'], 'name')],
+  ['firewall.agents', unique(['id'], 'id')],
+  ['firewall.agents[]', (value) => unnamedActions(value, toolAction)],
+  ['firewall.agents[].audience', text(originProblem)],
+  ['firewall.agents[].tools', unique(['name'], 'name')],
 ]);
 
 /** Of an address in its long form. */
@@ -90,13 +102,13 @@ function onePlace(value: unknown): Problem[] {
 }
 
 /** A tool whose own name makes too long an action must be given one. */
-function unnamedActions(value: unknown): Problem[] {
+function unnamedActions(value: unknown, actionOf: (owner: string, tool: string) => string): Problem[] {
   if (!isRecord(value) || typeof value.id !== 'string') return [];
-  const server = value.id;
+  const owner = value.id;
   return items(value.tools).flatMap(({ name, action: said }, i) => {
-    if (typeof name !== 'string' || said !== undefined || ID.test(actionOf(server, name))) return [];
+    if (typeof name !== 'string' || said !== undefined || ID.test(actionOf(owner, name))) return [];
     return [
-      { field: `tools[${i}].action`, message: `is needed: ${actionOf(server, name)} is too long for one` },
+      { field: `tools[${i}].action`, message: `is needed: ${actionOf(owner, name)} is too long for one` },
     ];
   });
 }
@@ -162,6 +174,21 @@ function route(value: unknown): Problem[] {
 function storeProblem(value: string): string | null {
   const address = parseStoreUrl(value);
   return typeof address === 'string' ? address : null;
+}
+
+function sourceProblem(value: string): string | null {
+  if (!isGitSource(value)) return null;
+  const source = parseGitSource(value);
+  return typeof source === 'string' ? source : null;
+}
+
+function rewindNeedsGit(value: unknown): Problem[] {
+  if (!isRecord(value)) return [];
+  const { source } = value;
+  if (typeof source === 'string' && isGitSource(source)) return [];
+  return ['rewind_to', 'every']
+    .filter((member) => value[member] !== undefined)
+    .map((field) => ({ field, message: 'is for a repository: bundles.source is none' }));
 }
 
 function originProblem(value: string): string | null {

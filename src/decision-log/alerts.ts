@@ -14,6 +14,7 @@ export const ALERT_KINDS = [
   'legacy_token',
   'upload_behind',
   'shared_memory_lost',
+  'policy_source',
 ] as const;
 export const SEVERITIES = ['info', 'warning', 'critical'] as const;
 
@@ -50,6 +51,13 @@ export interface UploadState {
   readonly error: string | null;
 }
 
+/** What keeps the policies of a repository from being in force. `commit` null: it cannot be read. */
+export interface PolicySourceTrouble {
+  readonly since: number;
+  readonly commit: string | null;
+  readonly message: string;
+}
+
 export interface AlertSources {
   /** The deployment's own tenant, whose operators alone hear of nodes, losses and the upload. */
   readonly home: Tenant;
@@ -59,6 +67,8 @@ export interface AlertSources {
   /** Records that were lost since the log was opened. */
   readonly lost: () => number;
   readonly upload: () => UploadState | null;
+  /** Null: what the repository of policies is at is in force. Absent: there is none. */
+  readonly policySource?: () => PolicySourceTrouble | null;
   /** Since when what all nodes share (Redis) remembers, seconds; null: nothing is shared, or it was never reached. */
   readonly sharedSince: () => number | null;
   /** Since when this deployment issues proofs, milliseconds. */
@@ -87,7 +97,7 @@ const ALERTS_AT_MOST = 200;
 const HOUR = 3_600_000;
 
 export function createAlerts(sources: AlertSources): Alerts {
-  const { home, activity, lags, nodes, lost, upload, sharedSince, born, clock } = sources;
+  const { home, activity, lags, nodes, lost, upload, policySource, sharedSince, born, clock } = sources;
   const losses = minutes();
   let known = lost();
 
@@ -104,6 +114,7 @@ export function createAlerts(sources: AlertSources): Alerts {
       ...nodes.twice(now).map(twiceAlert),
       ...lostAlerts(losses, now),
       ...uploadAlerts(upload(), now),
+      ...sourceAlerts(policySource?.() ?? null, now),
       ...memoryAlerts(sharedSince(), born, now),
     ];
   }
@@ -283,6 +294,28 @@ function uploadAlerts(upload: UploadState | null, now: number): Alert[] {
       message: `the decision log is not taken by its receiver (${upload.error}): ${upload.behind} records wait`,
       facts: { behind: upload.behind, error: upload.error },
       decisions: { since: upload.failing_since },
+    },
+  ];
+}
+
+/** A commit that was rejected is told at once; a repository that cannot be read may come back within a minute. */
+function sourceAlerts(trouble: PolicySourceTrouble | null, now: number): Alert[] {
+  if (trouble === null) return [];
+  const { since, commit, message } = trouble;
+  if (commit === null && now - since < MINUTE) return [];
+  const [first = ''] = message.split('\n', 1);
+  const what =
+    commit === null
+      ? 'the repository of the policies cannot be read'
+      : `commit ${commit.slice(0, 12)} of the policies is not in force`;
+  return [
+    {
+      kind: 'policy_source',
+      severity: 'warning',
+      since,
+      message: `${what}: ${first}`,
+      facts: { commit },
+      decisions: { since },
     },
   ];
 }

@@ -42,6 +42,12 @@ export function sendDenial(
   send(response, asks ? 407 : answer.status, headers, answer.body, decisionId);
 }
 
+/** The leave to do what was asked about. */
+export function sendVerdict(response: ServerResponse, decisionId: string): void {
+  const body = { success: true, verdict: 'allow', decision_id: decisionId };
+  send(response, 200, [['content-type', 'application/json']], JSON.stringify(body), decisionId);
+}
+
 /** What was allowed, and is so no more before anything of it was answered. */
 export function sendStop(response: ServerResponse, reason: ReasonCode, decisionId: string): void {
   const body = { success: false, error: reason, decision_id: decisionId };

@@ -2,8 +2,10 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { pipeline } from 'node:stream/promises';
 import type { Destination } from '../request/firewall.ts';
 import type { Allowed } from '../request/proxy.ts';
+import type { AgentTools } from '../schema/agent-tools.ts';
 import type { Actor, Decision } from '../schema/decision.ts';
 import type { AuthzRequest } from '../schema/request.ts';
+import { agentAskedAbout, answerHook } from './agent-tools.ts';
 import { sendFailure, sendStop } from './answer.ts';
 import { downstreamHeaders } from './headers.ts';
 import type { McpFront } from './mcp/front.ts';
@@ -48,6 +50,10 @@ export interface Apis {
   readonly proxy: { readonly allowed: readonly Allowed[]; readonly allowPrivate: boolean } | null;
   /** The credential of local clients of the proxy that show none. */
   readonly fallback: () => string | null;
+  /** Those whose hooks may ask at `/tool/`. */
+  readonly agents: readonly AgentTools[];
+  /** The credential of an agent's local hooks that show none. */
+  readonly agentCredential: (agent: AgentTools) => string | null;
 }
 
 /** One request from the agent, from its head to the last byte of its answer. Never rejects. */
@@ -83,6 +89,8 @@ async function serve(
   if (lines === null) return;
   const mcp = firewall.mcp();
   if (mcp !== null && incoming.url?.startsWith('/mcp/') === true) return mcp.serve(incoming, outgoing, lines);
+  const agent = agentAskedAbout(incoming.url ?? '', firewall.apis().agents);
+  if (agent !== undefined) return answerHook(agent, { incoming, outgoing, lines }, firewall);
 
   const head = await readHead(incoming, firewall.bodyLimit).catch(() => null);
   if (head === null) return; // nobody is left to answer, and nothing was asked for whole

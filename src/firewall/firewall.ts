@@ -4,6 +4,7 @@ import { parseAddress } from '../config/address.ts';
 import { InputError, type Problem } from '../reason.ts';
 import { destinationsOf, type Received } from '../request/firewall.ts';
 import { allowedOf } from '../request/proxy.ts';
+import type { AgentTools } from '../schema/agent-tools.ts';
 import type { FirewallApi, FirewallProxy } from '../schema/config.ts';
 import type { Actor, Decision } from '../schema/decision.ts';
 import type { McpServer } from '../schema/mcp.ts';
@@ -27,6 +28,8 @@ export interface FirewallOptions {
   /** Null, or absent: it is no forward proxy. */
   readonly proxy?: FirewallProxy | null;
   readonly mcp?: McpOptions;
+  /** Agents whose hooks may ask at `/tool/<agent>/<tool>`; absent: none. */
+  readonly agents?: readonly AgentTools[];
   readonly decide: (request: AuthzRequest) => Promise<Decision>;
   /**
    * Awaited before the first byte of a tainting answer goes out: it must resolve only when the runtime's new taint
@@ -75,7 +78,7 @@ export interface Firewall {
   readonly address: string;
   /** Takes other apis, MCP servers and another proxy, whole, for requests from now on. Rejects (InputError) and keeps the running ones. */
   replace(
-    next: Pick<FirewallOptions, 'apis' | 'proxy'> & { readonly mcp?: readonly McpServer[] },
+    next: Pick<FirewallOptions, 'apis' | 'proxy' | 'agents'> & { readonly mcp?: readonly McpServer[] },
   ): Promise<void>;
   /** What would be decided about a request from this machine, for a dry run. */
   asked(received: Received): AuthzRequest;
@@ -163,7 +166,7 @@ async function frontFor(
 
 /** Throws InputError with everything that is wrong with them. */
 function usable(
-  { apis, proxy = null }: Pick<FirewallOptions, 'apis' | 'proxy'>,
+  { apis, proxy = null, agents = [] }: Pick<FirewallOptions, 'apis' | 'proxy' | 'agents'>,
   log: FirewallOptions['log'],
 ): Apis {
   const problems: Problem[] = [];
@@ -189,19 +192,19 @@ function usable(
     destinations: destinationsOf(apis),
     secrets,
     proxy: proxy === null ? null : { allowed: allowedOf(proxy), allowPrivate: proxy.allow_private },
-    fallback: () => (file === null ? null : renewed(file, log)),
+    fallback: () => (file === null ? null : renewed('firewall.proxy.credential_file', file, log)),
+    agents,
+    agentCredential: ({ credential_file }) =>
+      credential_file === null ? null : renewed('firewall.agents[].credential_file', credential_file, log),
   };
 }
 
 /** Read for each who needs it: proofs are renewed in place. */
-function renewed(file: string, log: FirewallOptions['log']): string | null {
+function renewed(field: string, file: string, log: FirewallOptions['log']): string | null {
   try {
     return credentialSecret(file);
   } catch (error) {
-    log.error(
-      { err: error },
-      'firewall.proxy.credential_file cannot be used: clients without a credential are denied',
-    );
+    log.error({ err: error }, `${field} cannot be used: clients without a credential are denied`);
     return null;
   }
 }

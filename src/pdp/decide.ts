@@ -24,6 +24,7 @@ import type { AuthzRequest, Presented, Route } from '../schema/request.ts';
 import type { BudgetUse, Tenant } from '../store/model.ts';
 import { type Draft, decisionOf, enter, type Follow, openDraft, recordOf, refuse, taints } from './draft.ts';
 import { buildInput, effectiveProfile, type InputFacts } from './input.ts';
+import { policyDocument } from './opa-envoy.ts';
 import { standing } from './standing.ts';
 
 /** What a reload replaces, whole. */
@@ -207,7 +208,7 @@ export async function evaluate(draft: Draft, pdp: Pdp, settings: Settings, check
   draft.profile = profile;
   draft.bundle = ref;
   draft.durable = meta.record === 'durable';
-  draft.input = buildInput({
+  const input = buildInput({
     nowMs: draft.nowMs,
     profile,
     request,
@@ -220,6 +221,7 @@ export async function evaluate(draft: Draft, pdp: Pdp, settings: Settings, check
     budget: draft.reservation,
     disclosure: meta,
   });
+  draft.input = policyDocument(input, checked.request ?? request, routed.target.query, meta);
   draft.inputJson = printable(JSON.stringify(draft.input));
   const { result, resultJson } = await engine.decide(new TextEncoder().encode(draft.inputJson));
   draft.result = result;

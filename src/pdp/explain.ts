@@ -5,14 +5,17 @@ import type { BundleArchive, PolicyRegistry } from '../policy/registry.ts';
 import { type Traced, type Tracer, untraced } from '../policy/tracer.ts';
 import { Denial, type Reason } from '../reason.ts';
 import type { ExplainQuery } from '../schema/api.ts';
+import type { TracedRule } from '../schema/api-explain.ts';
+import { PROFILES } from '../schema/common.ts';
 import type { BundleRef, DecisionRecord, LinkFacts } from '../schema/decision.ts';
 import type { PolicyResult } from '../schema/result.ts';
 import type { StoredEvent, Within } from '../store/model.ts';
 import type { Store } from '../store/store.ts';
+import { tracedRules } from './traced-rules.ts';
 
 export interface ExplainDeps {
   readonly store: Pick<Store, 'recordById' | 'eventsAround'>;
-  readonly policies: Pick<PolicyRegistry, 'engineFor' | 'reasonAt'>;
+  readonly policies: Pick<PolicyRegistry, 'engineFor' | 'reasonAt' | 'active'>;
   readonly archive: Pick<BundleArchive, 'get'>;
   readonly tracer: Pick<Tracer, 'trace'>;
 }
@@ -20,10 +23,24 @@ export interface ExplainDeps {
 type TraceMode = NonNullable<ExplainQuery['trace']>;
 
 /** How OPA's own evaluator comes to it, with the Rego and data of that revision. */
-export interface Trace extends Omit<Traced, 'value'> {
+export interface Trace extends Omit<Traced, 'value' | 'clauses'> {
   readonly mode: TraceMode;
+  /** What decided first; null in another mode than `rules`, and where there is no trace. */
+  readonly rules: readonly TracedRule[] | null;
   /** Whether OPA's result is the recorded one; null where one of them is missing. */
   readonly equal: boolean | null;
+  /** `different` also where OPA has no answer at all; null where there is no trace, or no recorded result. */
+  readonly traced: 'equal' | 'different' | null;
+}
+
+/** What the active revision says to the input of then: the policy alone, with no check and no state of today. */
+export interface PolicyToday {
+  /** Null where none is active. */
+  readonly bundle: BundleRef | null;
+  readonly result: PolicyResult | null;
+  /** Whether it is the recorded result. */
+  readonly equal: boolean;
+  readonly error: string | null;
 }
 
 /** The rule behind a code, in the Rego of that revision. */
@@ -51,6 +68,8 @@ export interface Explanation {
     readonly equal: boolean;
     readonly error: string | null;
   } | null;
+  /** Null where no policy was asked then. */
+  readonly policy_today: PolicyToday | null;
   /** Null where it was not asked for. */
   readonly trace: Trace | null;
   /** Root first; `failed` marks the link that a check named. */
@@ -83,6 +102,7 @@ export async function explain(
   const { bundle, failed } = verdict;
   const failedLink = failed?.facts.link;
   const tenant = { org: verdict.org, env: verdict.env };
+  const again = bundle === null ? null : await evaluateAgain(lines.at(-1) ?? '', verdict, bundle, deps);
   return {
     decision_id: verdict.decision_id,
     verdict: verdict.verdict,
@@ -91,7 +111,8 @@ export async function explain(
     summary: summaryOf(verdict),
     failed,
     rules: bundle === null ? [] : await rulesOf(verdict, bundle, deps),
-    evaluated_again: bundle === null ? null : await evaluateAgain(lines.at(-1) ?? '', verdict, bundle, deps),
+    evaluated_again: again,
+    policy_today: await policyToday(lines.at(-1) ?? '', verdict, again, deps),
     trace: trace === undefined ? null : await traceOf(lines.at(-1) ?? '', verdict, trace, deps),
     chain: (verdict.links ?? []).map((link, index) => ({ ...link, failed: index === failedLink })),
     bundle: bundle === null ? null : { ...bundle, rego: await regoOf(bundle, deps) },
@@ -160,9 +181,35 @@ async function evaluateAgain(
     return {
       result: null,
       equal: error instanceof Denial && error.code === failure,
-      error: error instanceof Error ? error.message : String(error),
+      error: errorText(error),
     };
   }
+}
+
+async function policyToday(
+  line: string,
+  { input, result, bundle: then }: DecisionRecord,
+  again: Explanation['evaluated_again'],
+  { policies }: ExplainDeps,
+): Promise<PolicyToday | null> {
+  const profile = PROFILES.find((one) => one === then?.name);
+  if (input === null || profile === undefined || again === null) return null;
+  let bundle: BundleRef | null = null;
+  try {
+    const { engine, ref } = policies.active(profile);
+    bundle = ref;
+    if (ref.sha256 === then?.sha256) return { bundle, ...again };
+    const inputJson = inputIn(line, input);
+    if (inputJson === null) return { bundle, result: null, equal: false, error: UNREADABLE };
+    const today = await engine.decide(new TextEncoder().encode(inputJson), result === null);
+    return { bundle, result: today.result, equal: isSame(today.result, result), error: null };
+  } catch (error) {
+    return { bundle, result: null, equal: false, error: errorText(error) };
+  }
+}
+
+function errorText(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }
 
 /** What an evaluation fails with: the same again, whenever. */
@@ -178,9 +225,13 @@ async function traceOf(
   mode: TraceMode,
   deps: ExplainDeps,
 ): Promise<Trace> {
-  const { value, ...traced } = await traceAgain(line, record, mode, deps);
+  const { value, clauses, ...made } = await traceAgain(line, record, mode, deps);
   const both = value !== undefined && record.result !== null;
-  return { mode, ...traced, equal: both ? isSame(value, record.result) : null };
+  const equal = both ? isSame(value, record.result) : null;
+  const comparable = made.error === null && record.result !== null;
+  const traced = comparable ? (equal === true ? 'equal' : 'different') : null;
+  const rules = clauses === null ? null : tracedRules(clauses, made.decision, value);
+  return { mode, ...made, rules, equal, traced };
 }
 
 /** Whatever a policy may answer: what has no canonical form (too deep, a number too large) was never recorded. */

@@ -1,10 +1,11 @@
-import { constants } from 'node:fs';
+import { constants, existsSync } from 'node:fs';
 import { open, readdir } from 'node:fs/promises';
 import { join, posix } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { readJson } from '../crypto/json.ts';
 import { InputError, type Problem } from '../reason.ts';
 import {
+  adaptedManifestSchema,
   type BundleManifest,
   type BundleMeta,
   DATA_FILE,
@@ -15,6 +16,7 @@ import {
 import { PROFILES, type Profile } from '../schema/common.ts';
 import { type Checked, checker } from '../schema/validate.ts';
 import { bundleDigest } from './digest.ts';
+import { isRego, reasonsOf, type Sources } from './policy-files.ts';
 import { readTar } from './tar.ts';
 import { buffersOf, INLINE_DATA_BYTES, inThread } from './thread.ts';
 
@@ -22,6 +24,8 @@ import { buffersOf, INLINE_DATA_BYTES, inThread } from './thread.ts';
 export interface Bundle {
   /** The profile that it decides for. */
   readonly name: Profile;
+  /** Of its module: what is evaluated. */
+  readonly entrypoint: string;
   readonly revision: string;
   readonly serial: number;
   /** Lower-case hex of `bundleDigest`. */
@@ -42,17 +46,40 @@ export const BUNDLE_LIMITS = {
 /** Bytes of an archive: headers and padding come on top of the files, a block of 512 bytes each, and the end mark. */
 export const UNPACKED_LIMIT = BUNDLE_LIMITS.totalBytes + (BUNDLE_LIMITS.files + 64) * 1024;
 
+const BUILD =
+  'build the bundle with `lemma policy build`, or with `opa build -t wasm -e lemma/<profile>/decision`';
+
+/** What `opa build` leaves out unless it is told. */
+const MANIFEST_MENDS: ReadonlyMap<string, string> = new Map([
+  ['revision', 'give --revision to `opa build`, letters and digits'],
+  ['metadata', 'say metadata.lemma in a .manifest in the folder that `opa build -b` is given: it is kept'],
+  ['metadata.lemma', 'say it in a .manifest in the folder that `opa build -b` is given: it is kept'],
+  ['roots[0]', 'a .manifest in the folder that `opa build -b` is given says roots: ["lemma/<profile>"]'],
+  ['wasm', 'give `opa build` -t wasm and one -e, lemma/<profile>/decision'],
+  ['wasm[0].entrypoint', 'give `opa build` -e lemma/<profile>/decision'],
+  ['rego_version', 'build it with OPA 1.0 or newer, without --v0-compatible'],
+  ['file_rego_versions', 'build it with OPA 1.0 or newer, without --v0-compatible'],
+]);
+
 /** Is digested where the caller is, in about a millisecond. */
 const INLINE_BYTES = 1 << 20;
 
 type Files = Map<string, Uint8Array>;
 
 const checkManifest = checker(manifestSchema);
+const checkAdapted = checker(adaptedManifestSchema);
 const PATH = /^[A-Za-z0-9._-]+(?:\/[A-Za-z0-9._-]+)*$/;
 
 /** A bundle from its unpacked folder. Throws InputError that names the file and the mend. */
 export async function readBundleDir(folder: string): Promise<Bundle> {
   return loadBundle(await filesInDir(folder));
+}
+
+/** The bundle of a profile in a folder of bundles: its folder, or what `opa build -o` wrote there. Throws InputError. */
+export async function readProfileBundle(folder: string, profile: Profile): Promise<Bundle> {
+  const packed = join(folder, `${profile}.tar.gz`);
+  if (existsSync(join(folder, profile)) || !existsSync(packed)) return readBundleDir(join(folder, profile));
+  return loadBundle(filesInTar(await readPlainFile(packed, `${profile}.tar.gz`, BUNDLE_LIMITS.totalBytes)));
 }
 
 /**
@@ -66,7 +93,7 @@ export async function loadBundle(files: ReadonlyMap<string, Uint8Array>): Promis
   if (data <= INLINE_DATA_BYTES && total <= INLINE_BYTES) return bundleOf(files);
   const bundle = await inThread<Bundle>('bundle-worker', files, buffersOf(files.values()));
   // On the way from there its objects got prototypes, in which a reason could be looked up.
-  return { ...bundle, manifest: manifestOf(bundle.files, checkManifest) };
+  return { ...bundle, manifest: readManifest(bundle.files).manifest };
 }
 
 /** A bundle from a `tar.gz` of OPA's layout (a leading `/` or `./` is dropped). Throws InputError. */
@@ -96,17 +123,70 @@ export function filesInTar(gz: Uint8Array): ReadonlyMap<string, Uint8Array> {
 /** A bundle from files in memory. Throws InputError with every problem found. */
 export function bundleOf(files: ReadonlyMap<string, Uint8Array>): Bundle {
   for (const file of [MANIFEST_FILE, DATA_FILE, WASM_FILE]) {
-    if (!files.has(file)) throw refused(file, 'missing; build the bundle with `lemma policy build`');
+    if (!files.has(file)) throw refused(file, `missing; ${BUILD}`);
   }
+  const { name, manifest } = readManifest(files);
+  const [entry] = manifest.wasm;
+  if (entry === undefined) throw refused(MANIFEST_FILE, 'wasm must not be empty');
+  const { adapter, serial } = manifest.metadata.lemma;
+  const problems =
+    adapter === undefined
+      ? [...dataProblems(files, name), ...reasonProblems(manifest.metadata.lemma, files)]
+      : objectProblems(files);
+  if (problems.length > 0) throw new InputError(problems);
+  const { revision } = manifest;
+  const sha256 = bundleDigest(files);
+  return { name, entrypoint: entry.entrypoint, revision, serial, sha256, manifest, files };
+}
+
+interface ReadManifest {
+  readonly name: Profile;
+  readonly manifest: BundleManifest;
+}
+
+function readManifest(files: ReadonlyMap<string, Uint8Array>): ReadManifest {
+  return isAdapted(files) ? adaptedManifest(files) : ownManifest(files);
+}
+
+function ownManifest(files: ReadonlyMap<string, Uint8Array>): ReadManifest {
   const manifest = manifestOf(files, checkManifest);
   const name = PROFILES.find((profile) => manifest.roots[0] === `lemma/${profile}`);
   if (name === undefined || manifest.wasm[0]?.entrypoint !== entrypointOf(name)) {
     throw refused(MANIFEST_FILE, 'wasm[0].entrypoint must be the root followed by /decision');
   }
-  const problems = [...dataProblems(files, name), ...reasonProblems(manifest.metadata.lemma, files)];
-  if (problems.length > 0) throw new InputError(problems);
-  const { serial } = manifest.metadata.lemma;
-  return { name, revision: manifest.revision, serial, sha256: bundleDigest(files), manifest, files };
+  const { lemma } = manifest.metadata;
+  // Stock `opa build` moves lines, so that nobody can say before where they are. The same for the same files.
+  const reasons = lemma.reasons ?? reasonsOf(regoIn(files));
+  return {
+    name,
+    manifest: { ...manifest, metadata: { ...manifest.metadata, lemma: { ...lemma, reasons } } },
+  };
+}
+
+/** Such a policy knows none of our reasons. */
+function adaptedManifest(files: ReadonlyMap<string, Uint8Array>): ReadManifest {
+  const manifest = manifestOf(files, checkAdapted);
+  const { lemma } = manifest.metadata;
+  const metadata = { ...manifest.metadata, lemma: { ...lemma, reasons: {} } };
+  return { name: lemma.profile, manifest: { ...manifest, metadata } };
+}
+
+function isAdapted(files: ReadonlyMap<string, Uint8Array>): boolean {
+  checkManifestSize(files);
+  const at = (value: unknown, member: string): unknown =>
+    typeof value === 'object' && value !== null && Object.hasOwn(value, member)
+      ? Reflect.get(value, member)
+      : undefined;
+  const value = jsonOf(files, MANIFEST_FILE);
+  return at(at(at(value, 'metadata'), 'lemma'), 'adapter') !== undefined;
+}
+
+/** The Rego of a bundle, as text. */
+export function regoIn(files: ReadonlyMap<string, Uint8Array>): Sources {
+  const decoder = new TextDecoder();
+  return new Map(
+    [...files].filter(([path]) => isRego(path)).map(([path, bytes]) => [path, decoder.decode(bytes)]),
+  );
 }
 
 export function entrypointOf(profile: Profile): string {
@@ -196,28 +276,52 @@ function gunzip(gz: Uint8Array): Uint8Array {
   }
 }
 
+function checkManifestSize(files: ReadonlyMap<string, Uint8Array>): void {
+  if ((files.get(MANIFEST_FILE)?.length ?? 0) > BUNDLE_LIMITS.manifestBytes)
+    throw refused(MANIFEST_FILE, `has more than ${BUNDLE_LIMITS.manifestBytes} bytes; take some out`);
+}
+
 /** Throws InputError with every problem of the manifest. */
 export function manifestOf<T>(
   files: ReadonlyMap<string, Uint8Array>,
   check: (value: unknown) => Checked<T>,
 ): T {
-  if ((files.get(MANIFEST_FILE)?.length ?? 0) > BUNDLE_LIMITS.manifestBytes)
-    throw refused(MANIFEST_FILE, `has more than ${BUNDLE_LIMITS.manifestBytes} bytes; take some out`);
+  checkManifestSize(files);
   const checked = check(jsonOf(files, MANIFEST_FILE));
   if (checked.ok) return checked.value;
   throw new InputError(
-    checked.problems.map((p) => ({ field: `${MANIFEST_FILE}: ${p.field}`, message: p.message })),
+    checked.problems.map(({ field, message }) => {
+      const mend = MANIFEST_MENDS.get(field);
+      return {
+        field: `${MANIFEST_FILE}: ${field}`,
+        message: mend === undefined ? message : `${message}; ${mend}`,
+      };
+    }),
   );
 }
 
-/** Data outside the bundle's own root would clash with another bundle's in OPA. */
+/** Data outside the bundle's own root would clash with another bundle's in OPA. `opa build` writes {} where there are none. */
 export function dataProblems(files: ReadonlyMap<string, Uint8Array>, name: Profile): Problem[] {
   const data = jsonOf(files, DATA_FILE);
+  if (isEmptyObject(data)) return [];
   const members = onlyMember(data, 'lemma');
   if (members !== undefined && onlyMember(members, name) !== undefined) return [];
   return [
     { field: DATA_FILE, message: `must be {"lemma": {"${name}": {…}}}, the bundle's own root and no more` },
   ];
+}
+
+function objectProblems(files: ReadonlyMap<string, Uint8Array>): Problem[] {
+  const data = jsonOf(files, DATA_FILE);
+  return typeof data === 'object' && data !== null && !Array.isArray(data)
+    ? []
+    : [{ field: DATA_FILE, message: 'must be an object' }];
+}
+
+function isEmptyObject(value: unknown): boolean {
+  return (
+    typeof value === 'object' && value !== null && !Array.isArray(value) && Object.keys(value).length === 0
+  );
 }
 
 function onlyMember(value: unknown, name: string): unknown {

@@ -2,7 +2,7 @@ import { setImmediate as turn } from 'node:timers/promises';
 import { Denial, InputError } from '../reason.ts';
 import { DATA_FILE, WASM_FILE } from '../schema/bundle.ts';
 import type { BundleRef } from '../schema/decision.ts';
-import { type Bundle, entrypointOf, fileOf } from './bundle.ts';
+import { type Bundle, fileOf, regoIn } from './bundle.ts';
 import { createConduct } from './conduct.ts';
 import { type Evaluation, evaluateOn, evaluationOf } from './evaluate.ts';
 import type { EvaluationThread } from './evaluation-thread.ts';
@@ -63,16 +63,17 @@ export async function compileEngine(bundle: Bundle, options: EngineOptions = {})
   await turn();
   const module = await compileModule(fileOf(bundle, WASM_FILE));
   const data = fileOf(bundle, DATA_FILE);
-  const { name: profile } = bundle;
-  const entrypoint = entrypointOf(profile);
-  const image = await loadImage({ module, data, profile, entrypoint, limits });
-  const source = { module, limits, image };
+  const { name: profile, entrypoint } = bundle;
+  const { adapter } = bundle.manifest.metadata.lemma;
+  const rego = regoIn(bundle.files);
+  const image = await loadImage({ module, data, profile, entrypoint, limits, rego });
+  const source = { module, limits, image, adapter };
   const first = await prepareInstance(source);
   warmUp(first, profile);
   const make = { now: () => new Instance(source), soon: () => prepareInstance(source) };
   const instances = new Instances(first.reusable ? first : await make.soon(), make, spare);
   const { name, revision, sha256 } = bundle;
-  const evaluator = { limits, instances };
+  const evaluator = { limits, instances, adapter };
   const conduct = createConduct();
 
   async function aside(beside: EvaluationThread, input: Uint8Array): Promise<Evaluation> {

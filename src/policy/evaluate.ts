@@ -1,9 +1,10 @@
 import { Denial } from '../reason.ts';
+import type { Adapter } from '../schema/bundle.ts';
 import type { PolicyResult } from '../schema/result.ts';
 import type { Instance } from './instance.ts';
 import type { Instances } from './instances.ts';
 import { budgetOf, type EngineLimits } from './limits.ts';
-import { resultOf } from './result.ts';
+import { answerOf } from './opa-envoy-result.ts';
 
 /** What one evaluation came to. `resultJson` is the same text for the same input and bundle, on every instance. */
 export interface Evaluation {
@@ -24,6 +25,8 @@ export interface Outcome {
 export interface Evaluator {
   readonly limits: EngineLimits;
   readonly instances: Instances<Instance>;
+  /** Whose answers it gives; default: those of the contract. */
+  readonly adapter?: Adapter | undefined;
 }
 
 /** Some 0.5 to 2 ms, and twenty times what the default profiles take of a usual input. */
@@ -38,7 +41,7 @@ export const SHORT_STEPS = 250_000;
 export function evaluateOn({ limits, instances }: Evaluator, input: Uint8Array, short: true): Outcome | null;
 export function evaluateOn(evaluator: Evaluator, input: Uint8Array): Outcome;
 export function evaluateOn(
-  { limits, instances }: Evaluator,
+  { limits, instances, adapter }: Evaluator,
   input: Uint8Array,
   short = false,
 ): Outcome | null {
@@ -46,7 +49,7 @@ export function evaluateOn(
   const few = Math.min(budget, budgetOf(input.length, { ...limits, steps: SHORT_STEPS }));
   const instance = instances.take();
   try {
-    const result = resultOf(instance.evaluate(input, short ? few : budget));
+    const result = answerOf(instance.evaluate(input, short ? few : budget), adapter);
     const resultJson = JSON.stringify(result);
     checkAnswer(resultJson, limits);
     const steps = instance.stepsTaken;

@@ -162,10 +162,10 @@ function forgotten(has: Map<PolicyImage, number>): number[] {
 }
 
 /** In memory that threads have in common, so that it is copied in slices and not at once when it is sent. */
-async function shared({ module, limits, image }: PolicyImage): Promise<PolicyImage> {
+async function shared({ module, limits, image, adapter }: PolicyImage): Promise<PolicyImage> {
   const bytes = new Uint8Array(new SharedArrayBuffer(image.bytes.length));
   await copyInSlices(image.bytes, () => bytes);
-  return { module, limits, image: { ...image, bytes } };
+  return { module, limits, image: { ...image, bytes }, adapter };
 }
 
 function outcomeOf(answer: Answer): Outcome {

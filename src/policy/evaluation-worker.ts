@@ -32,7 +32,8 @@ function evaluatorOf(policy: number, given: PolicyImage | null): Evaluator {
   const image = images.get(policy);
   if (image === undefined) throw new Error(`this thread never had policy ${policy}`);
   const make = { now: () => new Instance(image), soon: () => prepareInstance(image) };
-  const made = { limits: image.limits, instances: new Instances(make.now(), make, false) };
+  const { limits, adapter } = image;
+  const made = { limits, adapter, instances: new Instances(make.now(), make, false) };
   evaluators.set(policy, made);
   return made;
 }

@@ -15,9 +15,11 @@ import {
   parseJson,
   setHeapStart,
 } from './abi.ts';
+import { callProblems } from './calls.ts';
 import { counterOf, failureOf } from './failure.ts';
 import { budgetOf, type EngineLimits } from './limits.ts';
 import { STEPS_EXPORT } from './meter.ts';
+import type { Sources } from './policy-files.ts';
 
 /** What an image is made of. Can be sent to a Worker. */
 export interface ImageSource {
@@ -28,6 +30,8 @@ export interface ImageSource {
   readonly profile: Profile;
   readonly entrypoint: string;
   readonly limits: EngineLimits;
+  /** The bundle's, in which a complaint finds its line. */
+  readonly rego?: Sources;
 }
 
 /**
@@ -56,11 +60,11 @@ const EMPTY = new TextEncoder().encode('{}');
  * @throws InputError: the policy is not of OPA's compiler, lacks the entrypoint, calls built-ins that WebAssembly does
  * not run, or does not load with its data within its limits
  */
-export function takeImage({ module, data, entrypoint, limits }: ImageSource): Image {
+export function takeImage({ module, data, entrypoint, limits, rego = new Map() }: ImageSource): Image {
   const { keepPages, maxPages } = limits;
   const policy = loading(WASM_FILE, limits, null, () => loadPolicy(module, INITIAL_PAGES, maxPages));
   const { mem } = policy;
-  const id = loading(WASM_FILE, limits, policy, () => checkedEntrypoint(policy, entrypoint));
+  const id = loading(WASM_FILE, limits, policy, () => checkedEntrypoint(policy, entrypoint, rego));
   counterOf(policy, STEPS_EXPORT).value = budgetOf(data.length, limits);
   return loading(DATA_FILE, limits, policy, () => {
     // Where the statics end is known once the runtime has built its tables, which it does with its first value.
@@ -77,7 +81,7 @@ export function takeImage({ module, data, entrypoint, limits }: ImageSource): Im
   });
 }
 
-function checkedEntrypoint(policy: LoadedPolicy, entrypoint: string): number {
+function checkedEntrypoint(policy: LoadedPolicy, entrypoint: string, rego: Sources): number {
   const missing = missingExport(policy);
   if (missing !== null)
     throw refused(WASM_FILE, `does not export ${missing}; build it with \`opa build -t wasm\``);
@@ -85,11 +89,7 @@ function checkedEntrypoint(policy: LoadedPolicy, entrypoint: string): number {
   if (major !== 1 || !(minor >= MINOR_VERSION))
     throw refused(WASM_FILE, `has ABI ${major}.${minor}, where 1.2 is needed; build it with a newer OPA`);
   const names = hostBuiltins(policy);
-  if (names.length > 0)
-    throw refused(
-      WASM_FILE,
-      `calls ${names.join(', ')}, which WebAssembly does not run; write it with other built-ins`,
-    );
+  if (names.length > 0) throw new InputError(callProblems(names, rego));
   const id = entrypointId(policy, entrypoint);
   if (id !== null) return id;
   throw refused(

@@ -1,4 +1,5 @@
 import { Denial } from '../reason.ts';
+import type { Adapter } from '../schema/bundle.ts';
 import { evaluate, type LoadedPolicy, loadPolicy, PAGE } from './abi.ts';
 import { counterOf, failureOf, problemOf } from './failure.ts';
 import type { Image, ImageSource } from './image.ts';
@@ -9,6 +10,8 @@ import { copyInSlices } from './slices.ts';
 /** Where an instance comes from. */
 export interface PolicyImage extends Pick<ImageSource, 'module' | 'limits'> {
   readonly image: Image;
+  /** Whose answers it gives; default: those of the contract. */
+  readonly adapter?: Adapter | undefined;
 }
 
 /** OPA writes the answer between some characters of its own, and some characters longer than JSON needs. */

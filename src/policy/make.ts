@@ -23,6 +23,8 @@ export interface Parts {
   /** Text of `data.json`. */
   readonly data: string;
   readonly meta: ProfileMeta;
+  /** Default: one from the content. */
+  readonly revision?: string;
   /** Test fixtures may call what a bundle may not. */
   readonly anyBuiltin?: boolean;
 }
@@ -42,6 +44,7 @@ export class PolicyRefused extends Error {
  * The bundle of a profile from a folder of policies (`<profile>/`, `lib/`).
  *
  * @param serial instead of the manifest's own
+ * @param revision instead of one from the content
  * @throws PolicyRefused, InputError
  */
 export async function makeBundle(
@@ -49,12 +52,19 @@ export async function makeBundle(
   policies: string,
   profile: Profile,
   serial?: number,
+  revision?: string,
 ): Promise<Bundle> {
   const rego = await regoOf(policies, profile);
   const data = await dataOf(policies, profile);
   const written = await metaOf(policies, profile);
   const meta = serial === undefined ? written : { ...written, serial };
-  return compileBundle(compiler, { profile, rego, data, meta });
+  return compileBundle(compiler, {
+    profile,
+    rego,
+    data,
+    meta,
+    ...(revision === undefined ? {} : { revision }),
+  });
 }
 
 /**
@@ -68,7 +78,8 @@ export async function compileBundle(compiler: Compiler, parts: Parts): Promise<B
     [...parts.rego, [DATA_FILE, parts.data] as const].map(([path, text]) => [path, bytesOf(text)]),
   );
   files.set(WASM_FILE, wasm);
-  const revision = `${parts.profile}-${digestWith(files, manifestText(parts, '')).slice(0, 12)}`;
+  const revision =
+    parts.revision ?? `${parts.profile}-${digestWith(files, manifestText(parts, '')).slice(0, 12)}`;
   return bundleOf(files.set(MANIFEST_FILE, bytesOf(manifestText(parts, revision))));
 }
 

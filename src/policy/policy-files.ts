@@ -60,12 +60,16 @@ export function reasonsOf(rego: Sources): Record<string, string> {
   return Object.fromEntries([...reasons].sort(([a], [b]) => (a < b ? -1 : 1)));
 }
 
-/** All Rego and data below a folder, tests too, by path below `under`: what `opa test` would read. */
+/** Beside the profiles: rules to take into one of them, each folder by itself. No bundle holds them. */
+const RECIPES = 'recipes/';
+
+/** All Rego and data below a folder, tests too, by path below `under`: what `opa test --ignore recipes` would read. */
 export async function sourcesIn(folder: string, under: string): Promise<Sources> {
   const entries = await readdir(folder, { recursive: true, withFileTypes: true });
   const names = entries
     .filter((entry) => entry.isFile() && isSource(entry.name))
     .map((entry) => relative(folder, join(entry.parentPath, entry.name)).replaceAll('\\', '/'))
+    .filter(isOfBundles)
     .sort();
   const texts = await Promise.all(names.map((name) => textOf(join(folder, name))));
   return new Map(
@@ -89,6 +93,11 @@ async function textOf(path: string): Promise<string | null> {
 /** What a folder of policies is made of. */
 export function isPolicyFile(name: string): boolean {
   return isSource(name) || name === MANIFEST_FILE;
+}
+
+/** Whether a path below a folder of policies is for `sourcesIn` or a bundle. */
+export function isOfBundles(path: string): boolean {
+  return !path.startsWith(RECIPES) && isPolicyFile(path.slice(path.lastIndexOf('/') + 1));
 }
 
 function isSource(name: string): boolean {

@@ -1,3 +1,4 @@
+import type { OpaKeyRead } from '../config/opa-keys.ts';
 import { Denial, InputError } from '../reason.ts';
 import type { BundleMeta } from '../schema/bundle.ts';
 import type { Profile } from '../schema/common.ts';
@@ -5,8 +6,11 @@ import type { BundleRef } from '../schema/decision.ts';
 import type { Bundle } from './bundle.ts';
 import { compileEngine, type Engine } from './engine.ts';
 import type { EvaluationThread } from './evaluation-thread.ts';
+import { checkOpaEnvoy } from './opa-envoy-check.ts';
+import { verifyByName } from './opa-signature.ts';
 import { type RuleText, ruleTextOf } from './rule-text.ts';
 import { verifyBundle } from './signature.ts';
+import { checkStock, isStock } from './stock.ts';
 
 /** Where every bundle that was ever active is kept, so that explain finds past revisions after a restart. */
 export interface BundleArchive {
@@ -21,6 +25,8 @@ export type Trust =
       readonly kind: 'signed';
       /** Public keys, 32 bytes each. */
       readonly keys: readonly Uint8Array[];
+      /** Who may sign in OPA's way instead, by name. Default: nobody. */
+      readonly opaKeys?: ReadonlyMap<string, OpaKeyRead>;
       /** Seconds since 1970. */
       readonly now: number;
     }
@@ -239,11 +245,24 @@ export function checkTrust(bundle: Bundle, trust: Trust): void {
         throw refused('bundle_rejected', bundle, 'is not among the pinned ones');
       return;
     case 'signed':
-      verifyBundle(bundle, trust.keys, trust.now);
+      if (isStock(bundle) && trust.opaKeys !== undefined) verifyByName(bundle, trust.opaKeys);
+      else verifyBundle(bundle, trust.keys, trust.now);
+      checkContent(bundle);
       return;
     case 'either':
       checkEither(bundle, trust.of);
       return;
+  }
+}
+
+/** What `lemma policy build` did not look at. */
+function checkContent(bundle: Bundle): void {
+  try {
+    if (isStock(bundle)) checkStock(bundle);
+    if (bundle.manifest.metadata.lemma.adapter === 'opa-envoy') checkOpaEnvoy(bundle);
+  } catch (cause) {
+    if (cause instanceof InputError) throw refused('bundle_rejected', bundle, `is refused: ${cause.message}`);
+    throw cause;
   }
 }
 

@@ -29,12 +29,27 @@ export function ruleTextOf(bundle: Bundle, code: string): RuleText | null {
 /** Up to the first line that leaves no bracket open. */
 function ruleFrom(lines: readonly string[]): string {
   let open = 0;
-  for (const [i, line] of lines.entries()) {
-    const code = line.replace(QUOTED_OR_COMMENT, '');
+  for (const [i, code] of lines.map(codeOf).entries()) {
     open += count(code, /[{[(]/g) - count(code, /[}\])]/g);
     if (open <= 0) return lines.slice(0, i + 1).join('\n');
   }
   return lines.join('\n');
+}
+
+/** Each line's code: texts emptied, comments gone. */
+export function codeLines(text: string): string[] {
+  return text.split('\n').map(codeOf);
+}
+
+/** Each line with its texts. */
+export function linesWithoutComments(text: string): string[] {
+  return text
+    .split('\n')
+    .map((line) => line.replace(QUOTED_OR_COMMENT, (found) => (found.startsWith('#') ? '' : found)));
+}
+
+function codeOf(line: string): string {
+  return line.replace(QUOTED_OR_COMMENT, (found) => (found.startsWith('#') ? '' : '""'));
 }
 
 function count(text: string, pattern: RegExp): number {

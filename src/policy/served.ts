@@ -1,8 +1,10 @@
 import type { KeyObject } from 'node:crypto';
+import { InputError } from '../reason.ts';
 import type { Profile } from '../schema/common.ts';
 import { signForOpa } from './opa-signature.ts';
 import type { BundleArchive, PolicyRegistry } from './registry.ts';
 import { packRegoOnly, regoOnly } from './rego-only.ts';
+import { lacksEntrypoint } from './stock.ts';
 
 /** A bundle as stock OPA pulls it. */
 export interface ServedBundle {
@@ -15,6 +17,7 @@ export interface ServedBundle {
 /** What is in force, without WASM, signed for OPA. */
 export interface ServedBundles {
   tag(profile: Profile): string;
+  /** Throws InputError where the active one's Rego is not whole. */
   bundle(profile: Profile): Promise<ServedBundle>;
   /** Resolves once the tag is another one, after `ms`, once `signal` is aborted, or when this is closed; at once where too many wait. */
   changed(profile: Profile, tag: string, ms: number, signal: AbortSignal): Promise<void>;
@@ -28,6 +31,8 @@ export interface ServedOptions {
 }
 
 const WAITING_AT_MOST = 512;
+const PRUNED =
+  'this bundle is of stock `opa build -t wasm`, which takes the rules of the entrypoint out of the Rego: give OPA the Rego that it was built of';
 
 export function createServedBundles({ policies, archive, signer }: ServedOptions): ServedBundles {
   const packed = new Map<Profile, { readonly tag: string; readonly bytes: Promise<Uint8Array> }>();
@@ -45,6 +50,7 @@ export function createServedBundles({ policies, archive, signer }: ServedOptions
     const { key, keyid } = signer();
     const bundle = await archive.get(sha256);
     if (bundle === null) throw new Error(`the archive lacks the active bundle of ${profile}`);
+    if (lacksEntrypoint(bundle)) throw new InputError([{ field: '', message: PRUNED }]);
     return packRegoOnly(signForOpa(regoOnly(bundle), key, { keyid }));
   }
 

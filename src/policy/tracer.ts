@@ -1,6 +1,7 @@
-import { DATA_FILE } from '../schema/bundle.ts';
-import { type Bundle, entrypointOf } from './bundle.ts';
-import type { Evaluated } from './compiler/answers.ts';
+import { Denial } from '../reason.ts';
+import { type Adapter, DATA_FILE } from '../schema/bundle.ts';
+import type { Bundle } from './bundle.ts';
+import type { Answer, ClauseTold, ExplainRequest } from './compiler/answers.ts';
 import { readCapabilities } from './compiler/capabilities.ts';
 import {
   type Compiler,
@@ -9,15 +10,21 @@ import {
   openCompiler,
 } from './compiler/compiler.ts';
 import type { TraceMode } from './compiler/protocol.ts';
+import { answerOf } from './opa-envoy-result.ts';
 import { isRego, type Sources } from './policy-files.ts';
+import { lacksEntrypoint } from './stock.ts';
 
 /** How OPA's own evaluator gets to a decision: the same Rego and data over the same input. */
 export interface Traced {
   /** `OPA 1.22.2`; null where nothing was evaluated. */
   readonly evaluator: string | null;
+  /** The rule that was asked for, `data.lemma.low.decision`; null where nothing was evaluated. */
+  readonly decision: string | null;
   /** As `opa eval --explain` prints them. */
   readonly lines: readonly string[];
-  /** There were more lines. */
+  /** What became of each rule, in OPA's order; null where that was not asked for. */
+  readonly clauses: readonly ClauseTold[] | null;
+  /** There were more lines, or rules. */
   readonly cut: boolean;
   /** What the policy answered; undefined where it had no answer, or nothing was evaluated. */
   readonly value: unknown;
@@ -26,12 +33,15 @@ export interface Traced {
 }
 
 /**
- * Traces on behalf of a running service, apart from its decisions: one at a time, bounded in time and size, in a
+ * Traces on behalf of a running service, apart from its decisions: one at a time (a few wait), bounded in time and size, in a
  * process that ends once it idles. Nothing is thrown: what goes wrong is in `error`.
  */
 export interface Tracer {
-  /** @param input JSON text */
-  trace(bundle: Bundle, input: string, mode: TraceMode): Promise<Traced>;
+  /**
+   * @param input JSON text
+   * @param mode `rules`: what became of each rule, instead of lines
+   */
+  trace(bundle: Bundle, input: string, mode: TraceMode | 'rules'): Promise<Traced>;
   close(): Promise<void>;
 }
 
@@ -44,13 +54,18 @@ export interface TracerOptions {
 const TIME_LIMIT_MS = 5_000;
 const IDLE_MS = 60_000;
 const BOUNDS = { traceLines: 2_000, lineLength: 400, bytes: 2 << 20 } as const;
+const MOST_WAITING = 4;
 /** Rego, data and input are handed over on the event loop of the service. */
 const MOST_SOURCES = 2 << 20;
+
+const PRUNED =
+  'stock `opa build` takes the rules of the entrypoint out of a bundle: their Rego is not there to be traced';
 
 export function createTracer(options: TracerOptions = {}): Tracer {
   const { timeLimitMs = TIME_LIMIT_MS, idleMs = IDLE_MS } = options;
   let compiler: Compiler | undefined;
-  let busy = false;
+  let asked = 0;
+  let before: Promise<unknown> = Promise.resolve();
   let closed = false;
   let idle: NodeJS.Timeout | undefined;
 
@@ -61,15 +76,33 @@ export function createTracer(options: TracerOptions = {}): Tracer {
     await ended?.close();
   }
 
-  async function evaluate(bundle: Bundle, input: string, mode: TraceMode): Promise<Traced> {
+  async function evaluate(bundle: Bundle, input: string, mode: TraceMode | 'rules'): Promise<Traced> {
+    if (lacksEntrypoint(bundle)) return untraced(PRUNED);
     compiler ??= await openCompiler(options.compiler);
     if (closed) return untraced('the service is stopping');
-    const { version } = compiler;
-    const request = { files: evaluatedFiles(bundle), query: decisionQuery(bundle), input, trace: mode };
-    // Nothing says that a bundle's Rego is what its module was made of: it gets no network here either.
-    const capabilities = await readCapabilities();
-    const answer = await compiler.eval({ ...request, capabilities, timeLimitMs, bounds: BOUNDS });
-    if (answer.ok) return tracedOf(answer.result, version);
+    const request = {
+      files: evaluatedFiles(bundle),
+      query: decisionQuery(bundle),
+      input,
+      // Nothing says that a bundle's Rego is what its module was made of: it gets no network here either.
+      capabilities: await readCapabilities(),
+      timeLimitMs,
+      bounds: BOUNDS,
+    };
+    const answer =
+      mode === 'rules' ? await clausesOf(compiler, request) : await linesOf(compiler, request, mode);
+    if (answer.ok) {
+      const { adapter } = bundle.manifest.metadata.lemma;
+      const { value, clauses, ...seen } = answer.result;
+      return {
+        evaluator: `OPA ${compiler.version}`,
+        decision: request.query,
+        error: null,
+        ...seen,
+        value: adaptedAnswer(value, adapter),
+        clauses: clauses?.map((clause) => adaptedClause(clause, adapter)) ?? null,
+      };
+    }
     // What a hostile policy has grown is given back at once.
     await end();
     return untraced(answer.errors[0]?.message ?? 'OPA evaluated nothing');
@@ -78,22 +111,27 @@ export function createTracer(options: TracerOptions = {}): Tracer {
   return {
     async trace(bundle, input, mode) {
       if (closed) return untraced('the service is stopping');
-      if (busy) return untraced('another trace is being made: ask again in a moment');
+      if (asked > MOST_WAITING)
+        return untraced('other traces are being made, and some wait: ask again in a moment');
+      if (![...bundle.files.keys()].some(isRego))
+        return untraced('the bundle holds no Rego, only what was compiled of it');
       if (sizeOf(bundle) + input.length > MOST_SOURCES) {
         return untraced(
           `more than ${MOST_SOURCES} bytes of Rego, data and input are not traced here: \`lemma policy eval --bundle --trace\` does`,
         );
       }
-      busy = true;
+      asked++;
       clearTimeout(idle);
       try {
-        return await evaluate(bundle, input, mode);
+        const traced = before.then(() => evaluate(bundle, input, mode));
+        before = traced.catch(() => undefined);
+        return await traced;
       } catch (cause) {
         if (cause instanceof CompilerUnavailable) return untraced(cause.message);
         return untraced(`the evaluator failed: ${cause instanceof Error ? cause.message : String(cause)}`);
       } finally {
-        busy = false;
-        idle = setTimeout(() => void end(), idleMs).unref();
+        asked--;
+        if (asked === 0 && !closed) idle = setTimeout(() => void end(), idleMs).unref();
       }
     },
     async close() {
@@ -111,17 +149,45 @@ export function evaluatedFiles({ files }: Bundle): Sources {
   );
 }
 
-export function decisionQuery({ name }: Bundle): string {
-  return `data.${entrypointOf(name).replaceAll('/', '.')}`;
+export function decisionQuery({ entrypoint }: Bundle): string {
+  return `data.${entrypoint.replaceAll('/', '.')}`;
 }
 
 /** Nothing to be seen, and why. */
 export function untraced(error: string): Traced {
-  return { evaluator: null, lines: [], cut: false, value: undefined, error };
+  return { evaluator: null, decision: null, lines: [], clauses: null, cut: false, value: undefined, error };
 }
 
-function tracedOf({ trace, traceCut, value }: Evaluated, version: string): Traced {
-  return { evaluator: `OPA ${version}`, lines: trace, cut: traceCut, value, error: null };
+type Seen = Answer<Omit<Traced, 'evaluator' | 'decision' | 'error'>>;
+
+async function linesOf(compiler: Compiler, request: ExplainRequest, mode: TraceMode): Promise<Seen> {
+  const answer = await compiler.eval({ ...request, trace: mode });
+  if (!answer.ok) return answer;
+  const { trace, traceCut, value } = answer.result;
+  return { ...answer, result: { lines: trace, clauses: null, cut: traceCut, value } };
+}
+
+async function clausesOf(compiler: Compiler, request: ExplainRequest): Promise<Seen> {
+  const answer = await compiler.explain(request);
+  if (!answer.ok) return answer;
+  const { rules, cut, value } = answer.result;
+  return { ...answer, result: { lines: [], clauses: rules, cut, value } };
+}
+
+/** As it is recorded. What is no answer was recorded as none. */
+function adaptedAnswer(value: unknown, adapter: Adapter | undefined): unknown {
+  if (adapter === undefined) return value;
+  try {
+    return answerOf([{ result: value }], adapter);
+  } catch (cause) {
+    if (cause instanceof Denial) return undefined;
+    throw cause;
+  }
+}
+
+function adaptedClause(clause: ClauseTold, adapter: Adapter | undefined): ClauseTold {
+  if (adapter === undefined || clause.would === undefined) return clause;
+  return { ...clause, would: adaptedAnswer(clause.would, adapter) };
 }
 
 function isEvaluated(path: string): boolean {

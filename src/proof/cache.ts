@@ -7,7 +7,7 @@ import type { TrustSet } from './trust.ts';
 /**
  * Steps 5 to 9 for a header's value, remembered. The key is the exact received characters and the trust set's version,
  * nothing less: a cache that trusted less than the whole has let forged chains pass elsewhere.
- * Only chains that hold are kept; the longest unused goes when `limit` is reached.
+ * Only chains that hold are kept; the longest unused goes when there is no room for another.
  */
 export interface ChainCache {
   /** `decoded` is told the links of a chain that is not known yet, before they are verified: for the record of a failure. */
@@ -42,11 +42,17 @@ export function createChainCache(limit = 10_000, limitBytes = 64 * MIB): ChainCa
 }
 
 function createMemory(limit: number, limitBytes: number) {
+  /** In the order of their use, since half of the room was taken. */
   const chains = new Map<string, { readonly version: string; readonly chain: VerifiedChain }>();
   let bytes = 0;
 
   function forget(text: string): void {
     if (chains.delete(text)) bytes -= bytesOf(text);
+  }
+
+  /** Before, none is near to going. A Map leaves a table in V8's old space for every few that are taken out and put back. */
+  function filling(): boolean {
+    return chains.size * 2 >= limit || bytes * 2 >= limitBytes;
   }
 
   function makeRoom(wanted: number): void {
@@ -60,8 +66,10 @@ function createMemory(limit: number, limitBytes: number) {
     remembered(text: string, trust: TrustSet, make: () => VerifiedChain): VerifiedChain {
       const known = chains.get(text);
       if (known?.version === trust.version) {
-        chains.delete(text);
-        chains.set(text, known);
+        if (filling()) {
+          chains.delete(text);
+          chains.set(text, known);
+        }
         return known.chain;
       }
       forget(text);

@@ -6,6 +6,7 @@ import { hostWithoutPort, isOrigin } from '../schema/origin.ts';
 import { pathCovered } from '../schema/path.ts';
 import type { AuthzRequest, BodySeen, HeaderLine, Route } from '../schema/request.ts';
 import { hostPatternProblem, pathPatternProblem } from '../schema/route.ts';
+import { agentToolRoutes } from './agent-tools.ts';
 import { toResponse as toEnvoy } from './envoy.ts';
 import { mcpRoutes } from './mcp.ts';
 import { absoluteTarget, apiOf, presented, proxyRoutes } from './proxy.ts';
@@ -41,9 +42,9 @@ export function firewallRoutes(
   realm: { readonly org: string; readonly env: string },
 ): Route[] {
   if (firewall === null) return [];
-  const { apis, proxy, mcp } = firewall;
+  const { apis, proxy, mcp, agents } = firewall;
   const proxied = proxy === null ? [] : proxyRoutes(proxy, realm);
-  return [...apiRoutes(apis, realm), ...proxied, ...mcpRoutes(mcp, realm)];
+  return [...apiRoutes(apis, realm), ...proxied, ...mcpRoutes(mcp, realm), ...agentToolRoutes(agents, realm)];
 }
 
 /**

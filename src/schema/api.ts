@@ -1,4 +1,5 @@
 import type { FromSchema } from 'json-schema-to-ts';
+import { TRACE_MODES } from './api-explain.ts';
 import {
   BYTES32_PATTERN,
   ID_PATTERN,
@@ -228,16 +229,14 @@ export const decisionParamsSchema = {
   properties: { id: { type: 'string', pattern: '^dec_[A-Za-z0-9_-]{22}$', description: 'The decision' } },
 } as const;
 
-/** What a trace shows: what failed and where, or every step. */
-export const TRACE_MODES = ['fails', 'full'] as const;
-
 export const explainQuerySchema = {
   type: 'object',
   additionalProperties: false,
   properties: {
     trace: {
       enum: TRACE_MODES,
-      description: "Also OPA's own trace: `fails` shows what failed and where, `full` every step",
+      description:
+        "Also OPA's own trace: `fails` shows what failed and where, `full` every step, `rules` the rules that fired and those that nearly did, with their source and values",
     },
   },
 } as const;

@@ -5,7 +5,7 @@ import { BYTES32_PATTERN, BYTES64_PATTERN, ID_PATTERN, PROFILES } from './common
 
 export const MANIFEST_FILE = '.manifest';
 export const SIGNATURE_FILE = '.lemma-signature.json';
-/** OPA's own signature. Lemma trusts `SIGNATURE_FILE` alone; to it this is a file like any other. */
+/** OPA's own signature: what counts where `SIGNATURE_FILE` is not there, for a bundle of stock `opa build`. */
 export const OPA_SIGNATURES_FILE = '.signatures.json';
 export const WASM_FILE = 'policy.wasm';
 export const DATA_FILE = 'data.json';
@@ -23,7 +23,7 @@ const redactPath = { type: 'string', pattern: '^(?:query|body)(?:\\.[^.]{1,128})
 export const bundleMetaSchema = {
   type: 'object',
   additionalProperties: false,
-  required: ['serial', 'confirm', 'record', 'headers', 'redact', 'envoy', 'reasons'],
+  required: ['serial', 'confirm', 'record', 'headers', 'redact', 'envoy'],
   properties: {
     serial: { ...serial, description: 'grows with each publication of the profile: an older one is refused' },
     confirm: { type: 'boolean', description: 'freshness is confirmed after the request came' },
@@ -53,10 +53,15 @@ export const bundleMetaSchema = {
       type: 'object',
       maxProperties: 256,
       additionalProperties: { type: 'string', pattern: '^[A-Za-z0-9._/-]{1,240}\\.rego:[1-9][0-9]{0,6}$' },
-      description: 'denial code -> file:line of its rule in this bundle',
+      description:
+        "denial code -> file:line of its rule in this bundle; without it they are looked for in the bundle's Rego",
     },
   },
 } as const;
+
+/** Whose input and answers a policy knows, where they are not those of contracts.md. */
+export const ADAPTERS = ['opa-envoy'] as const;
+export type Adapter = (typeof ADAPTERS)[number];
 
 export const manifestSchema = {
   $schema: 'http://json-schema.org/draft-07/schema#',
@@ -84,6 +89,7 @@ export const manifestSchema = {
         properties: {
           entrypoint: { type: 'string', pattern: `^lemma/(?:${PROFILES.join('|')})/decision$` },
           module: { const: `/${WASM_FILE}` },
+          annotations: { type: 'array', description: "OPA's, of the entrypoint's rule" },
         },
       },
     },
@@ -91,6 +97,53 @@ export const manifestSchema = {
       type: 'object',
       required: ['lemma'],
       properties: { lemma: bundleMetaSchema },
+    },
+  },
+} as const;
+
+const { reasons: _reasons, ...adaptedProperties } = bundleMetaSchema.properties;
+
+/** Of a policy that was written for something else: its package and entrypoint are its own, and it says its profile. */
+export const adaptedManifestSchema = {
+  ...manifestSchema,
+  title: 'Lemma policy bundle manifest, of a policy behind an adapter',
+  properties: {
+    ...manifestSchema.properties,
+    roots: {
+      type: 'array',
+      minItems: 1,
+      maxItems: 16,
+      items: { type: 'string', pattern: '^[A-Za-z0-9_-]{0,64}(?:/[A-Za-z0-9_-]{1,64}){0,8}$' },
+    },
+    wasm: {
+      type: 'array',
+      minItems: 1,
+      maxItems: 1,
+      items: {
+        type: 'object',
+        additionalProperties: false,
+        required: ['entrypoint', 'module'],
+        properties: {
+          ...manifestSchema.properties.wasm.items.properties,
+          entrypoint: { type: 'string', pattern: '^[A-Za-z0-9_-]{1,64}(?:/[A-Za-z0-9_-]{1,64}){1,8}$' },
+        },
+      },
+    },
+    metadata: {
+      type: 'object',
+      required: ['lemma'],
+      properties: {
+        lemma: {
+          ...bundleMetaSchema,
+          required: [...bundleMetaSchema.required, 'adapter', 'profile'],
+          properties: {
+            ...adaptedProperties,
+            envoy: { const: true },
+            adapter: { enum: ADAPTERS, description: 'opa-envoy: input and answers of opa-envoy-plugin' },
+            profile: { enum: PROFILES, description: 'that it decides for' },
+          },
+        },
+      },
     },
   },
 } as const;
@@ -104,6 +157,10 @@ export const regoOnlyManifestSchema = {
   required: ['revision', 'roots', 'rego_version', 'metadata'],
   properties: plainProperties,
 } as const;
+
+/** What may sign a bundle in OPA's way (RFC 7518 section 3.1, RFC 8037): never a shared secret. */
+export const OPA_ALGORITHMS = ['RS256', 'ES256', 'EdDSA'] as const;
+export type OpaAlgorithm = (typeof OPA_ALGORITHMS)[number];
 
 /** OPA's `.signatures.json`: one JWT. `plugin` names who checks it; any but the default one has other rules. */
 export const opaSignaturesSchema = {
@@ -119,7 +176,7 @@ export const opaSignaturesSchema = {
 export const opaSignatureHeaderSchema = {
   type: 'object',
   required: ['alg'],
-  properties: { alg: { const: 'ES256' }, kid: { type: 'string' }, crit: false },
+  properties: { alg: { enum: OPA_ALGORITHMS }, kid: { type: 'string' }, crit: false },
 } as const;
 
 export const opaSignaturePayloadSchema = {
@@ -171,8 +228,17 @@ export const bundleSignatureSchema = {
   },
 } as const;
 
-export type BundleManifest = FromSchema<typeof manifestSchema>;
+type WrittenManifest = FromSchema<typeof manifestSchema>;
+type WrittenMeta = FromSchema<typeof bundleMetaSchema>;
+
+/** With the places of its rules, said there or found. */
+export type BundleMeta = WrittenMeta & {
+  readonly reasons: NonNullable<WrittenMeta['reasons']>;
+  readonly adapter?: Adapter;
+};
+export type BundleManifest = Omit<WrittenManifest, 'metadata'> & {
+  readonly metadata: Omit<WrittenManifest['metadata'], 'lemma'> & { readonly lemma: BundleMeta };
+};
 export type RegoOnlyManifest = FromSchema<typeof regoOnlyManifestSchema>;
 export type OpaSignaturePayload = FromSchema<typeof opaSignaturePayloadSchema>;
-export type BundleMeta = FromSchema<typeof bundleMetaSchema>;
 export type BundleSignature = FromSchema<typeof bundleSignatureSchema>;

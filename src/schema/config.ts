@@ -1,4 +1,6 @@
 import type { FromSchema } from 'json-schema-to-ts';
+import { type AgentTools, agentToolsSchema } from './agent-tools.ts';
+import { OPA_ALGORITHMS, type OpaAlgorithm } from './bundle.ts';
 import { BYTES32_PATTERN, ID_PATTERN, jwkSchema, PROFILES, SUBJECT_PATTERN } from './common.ts';
 import { type McpServer, mcpServerSchema } from './mcp.ts';
 import type { Route } from './request.ts';
@@ -23,6 +25,8 @@ export const DURATION_PATTERN = '^[1-9][0-9]{0,8}(?:s|m|h|d|w)$';
 export const PEER_PATTERN = '^spiffe://[a-z0-9._-]{1,255}(?:/[A-Za-z0-9._-]{1,255})*(?:/\\*)?$';
 /** Permissions of a socket file, octal. */
 export const MODE_PATTERN = '^0?[0-7]{3}$';
+/** Whole: a shortened one may come to mean another. */
+export const COMMIT_PATTERN = '^(?:[0-9a-f]{40}|[0-9a-f]{64})$';
 export const SIZE_PATTERN = '^[1-9][0-9]{0,14}(?:B|[KMGT]i?B)?$';
 
 const trustSchema = {
@@ -484,9 +488,39 @@ export const configSchema = {
           type: 'string',
           minLength: 1,
           default: 'embedded',
-          description: 'embedded (the three defaults), or a folder of signed bundles (./bundles)',
+          description:
+            'embedded (the three defaults); a folder of signed bundles (./bundles: <profile>/ or <profile>.tar.gz); or a branch of a repository of policies, each commit of which is checked, tested, built and signed here: git+https://host/policies.git#main, git+ssh:…, git+file:///srv/policies.git?path=policies#main',
+        },
+        every: {
+          type: 'string',
+          pattern: DURATION_PATTERN,
+          default: '10s',
+          description: 'How often the repository is asked for its branch',
+        },
+        rewind_to: {
+          type: 'string',
+          pattern: COMMIT_PATTERN,
+          description:
+            'The one commit that may come into force although it does not follow the one that is: a branch that was moved back or made anew',
         },
         keys: { ...keys, description: 'Ed25519 public keys that may sign bundles, as JWKs' },
+        opa_keys: {
+          type: 'object',
+          maxProperties: 64,
+          propertyNames: { pattern: '^[A-Za-z0-9._:/-]{1,128}$' },
+          additionalProperties: {
+            type: 'object',
+            additionalProperties: false,
+            required: ['algorithm', 'key'],
+            properties: {
+              algorithm: { enum: OPA_ALGORITHMS, description: '`--signing-alg` of `opa build`' },
+              key: { type: 'string', minLength: 1, description: 'The public key in PEM, or its file' },
+              scope: { type: 'string', minLength: 1, description: 'That its signatures must have' },
+            },
+          },
+          description:
+            "Keys that may sign bundles as `opa build --signing-key` does, by the names in its signatures (`--verification-key-id`): OPA's own `keys`",
+        },
       },
     },
     control: {
@@ -517,6 +551,11 @@ export const configSchema = {
         apis: { type: 'array', items: apiSchema, description: 'What may be reached through it' },
         proxy: proxySchema,
         mcp: { type: 'array', items: mcpServerSchema, description: 'MCP servers behind it, and their tools' },
+        agents: {
+          type: 'array',
+          items: agentToolsSchema,
+          description: 'Agents whose hooks ask it before each call of their own tools',
+        },
       },
     },
   },
@@ -657,6 +696,35 @@ export interface StoreSetting {
   readonly address: () => StoreAddress;
 }
 
+/** A public key of `bundles.opa_keys`; `key` in PEM, or the absolute path of its file. */
+export interface OpaKeyEntry {
+  readonly algorithm: OpaAlgorithm;
+  readonly key: string;
+  readonly scope?: string | undefined;
+}
+
+/** `bundles.source` in a git repository. */
+export interface GitSource {
+  readonly protocol: 'file' | 'https' | 'ssh';
+  /** As git takes it; an absolute path of `file`. It holds no secret. */
+  readonly url: string;
+  /** In full: `refs/heads/main`. */
+  readonly ref: string;
+  /** Folder of the policies; null: `policies` where the commit has that, else all of it. */
+  readonly path: string | null;
+}
+
+export interface BundleSetting {
+  /** `embedded`, an absolute folder, or the text that `git` was read from. */
+  readonly source: string;
+  /** Null: it is no repository. */
+  readonly git: GitSource | null;
+  readonly every_ms: number;
+  readonly rewind_to: string | null;
+  readonly keys: readonly Jwk[];
+  readonly opa_keys: Readonly<Record<string, OpaKeyEntry>>;
+}
+
 /** The effective configuration: defaults filled in, paths absolute, durations in ms, sizes in bytes. */
 export interface Config {
   readonly listen: {
@@ -686,8 +754,7 @@ export interface Config {
   readonly routes: readonly Route[];
   /** Lower-case header names. */
   readonly permit_method_override: readonly string[];
-  /** `embedded`, or an absolute folder. */
-  readonly bundles: { readonly source: string; readonly keys: readonly Jwk[] };
+  readonly bundles: BundleSetting;
   /** `keys`: thumbprints, or JWKs. Null where this is no decision node; a member that nobody gave is empty. */
   readonly control: {
     readonly url: string;
@@ -700,5 +767,6 @@ export interface Config {
     /** Null: it is no forward proxy. */
     readonly proxy: FirewallProxy | null;
     readonly mcp: readonly McpServer[];
+    readonly agents: readonly AgentTools[];
   } | null;
 }

@@ -1,5 +1,7 @@
 import type { FromSchema } from 'json-schema-to-ts';
+import { type AgentToolsEntry, agentToolsSchema } from './agent-tools.ts';
 import { BYTES32_PATTERN, ID_PATTERN } from './common.ts';
+import { type McpServerEntry, mcpServerSchema } from './mcp.ts';
 
 /** What the command line keeps in the user's folder (`~/.lemma`), each document a file of mode 0600. Times are RFC 3339. */
 
@@ -11,6 +13,9 @@ const time = {
   pattern: '^\\d{4}-\\d{2}-\\d{2}T\\d{2}:\\d{2}:\\d{2}(?:\\.\\d+)?Z$',
   description: 'RFC 3339, in UTC',
 } as const;
+
+const digest = { type: 'string', pattern: '^[0-9a-f]{64}$' } as const;
+const digestOrNull = { ...digest, type: ['string', 'null'] } as const;
 
 /** `session.json`: the bearer that `lemma session start` or `lemma login` got, and of which control plane. */
 export const sessionSchema = {
@@ -98,6 +103,43 @@ export const firewallStateSchema = {
   },
 } as const;
 
+/** `setup.json`: what the setup commands have the local firewall serve, beside what lemma.yaml names. */
+export const setupSchema = {
+  type: 'object',
+  additionalProperties: false,
+  required: ['v', 'agents', 'mcp'],
+  properties: {
+    v: { const: 1 },
+    agents: { type: 'array', maxItems: 64, items: agentToolsSchema, description: 'As firewall.agents' },
+    mcp: { type: 'array', maxItems: 256, items: mcpServerSchema, description: 'As firewall.mcp' },
+  },
+} as const;
+
+/** `setup/<name>.json`: the files of others that a setup command changed, so that it can be undone. */
+export const setupJournalSchema = {
+  type: 'object',
+  additionalProperties: false,
+  required: ['v', 'files'],
+  properties: {
+    v: { const: 1 },
+    files: {
+      type: 'array',
+      maxItems: 64,
+      items: {
+        type: 'object',
+        additionalProperties: false,
+        required: ['path', 'backup', 'before', 'after'],
+        properties: {
+          path: text,
+          backup: { ...textOrNull, description: 'The file as it was; null: there was none' },
+          before: { ...digestOrNull, description: 'SHA-256 of it as it was, hex' },
+          after: { ...digest, description: 'SHA-256 of it as the command left it, hex' },
+        },
+      },
+    },
+  },
+} as const;
+
 /** A private key that a passphrase opens. Binary members are base64url. */
 export const sealedKeySchema = {
   type: 'object',
@@ -121,4 +163,10 @@ export const sealedKeySchema = {
 
 export type SessionState = FromSchema<typeof sessionSchema>;
 export type FirewallState = FromSchema<typeof firewallStateSchema>;
+export type SetupJournal = FromSchema<typeof setupJournalSchema>;
+export interface SetupState {
+  readonly v: 1;
+  readonly agents: readonly AgentToolsEntry[];
+  readonly mcp: readonly McpServerEntry[];
+}
 export type SealedKey = FromSchema<typeof sealedKeySchema>;

@@ -28,6 +28,8 @@ export interface AuthzRequest {
   readonly source: { readonly address: string; readonly principal: string };
   /** The route that the enforcement point names (`context_extensions.lemma_route`). */
   readonly routeId?: string;
+  /** All of its `context_extensions`; absent without any. */
+  readonly extensions?: Readonly<Record<string, string>>;
   /** `authorize`: the runtime that the caller says acts. It must be the proof's. */
   readonly runtimeId?: string;
   /** AuthZEN: whom the caller says the proof is of; it must be the proof's subject. */

@@ -1,5 +1,6 @@
 import { leaseSchema } from '../feed/lease.ts';
-import { API_ERRORS, TRACE_MODES } from '../schema/api.ts';
+import { API_ERRORS } from '../schema/api.ts';
+import { policyTodaySchema, TRACE_MODES, tracedRuleSchema } from '../schema/api-explain.ts';
 import {
   BYTES32_PATTERN,
   ID_PATTERN,
@@ -231,15 +232,28 @@ export const keys = answerOf({ keys: { type: 'array', items: keyItem } });
 
 const trace = {
   type: ['object', 'null'],
-  required: ['mode', 'evaluator', 'lines', 'cut', 'equal', 'error'],
+  required: ['mode', 'evaluator', 'decision', 'lines', 'rules', 'cut', 'equal', 'traced', 'error'],
   properties: {
     mode: { enum: TRACE_MODES },
     evaluator: { type: ['string', 'null'], description: 'Whose trace it is: OPA and its version' },
+    decision: {
+      type: ['string', 'null'],
+      description: 'The rule that was asked for: data.lemma.low.decision',
+    },
     lines: { type: 'array', items: { type: 'string' }, description: 'As `opa eval --explain` prints them' },
-    cut: { type: 'boolean', description: 'There were more lines' },
+    rules: {
+      type: ['array', 'null'],
+      items: tracedRuleSchema,
+      description: 'What decided first. null in another mode than `rules`, and where there is no trace',
+    },
+    cut: { type: 'boolean', description: 'There were more lines, or rules' },
     equal: {
       type: ['boolean', 'null'],
       description: "Whether OPA's result is the recorded one; null where one of them is missing",
+    },
+    traced: {
+      enum: ['equal', 'different', null],
+      description: '`different`: the trace is of another result than the record, or of none',
     },
     error: { type: ['string', 'null'], description: 'Why there is no trace' },
   },
@@ -247,7 +261,11 @@ const trace = {
 } as const;
 
 export const explained = answerOf({
-  explanation: { type: 'object', required: ['trace'], properties: { trace } },
+  explanation: {
+    type: 'object',
+    required: ['trace', 'policy_today'],
+    properties: { trace, policy_today: policyTodaySchema },
+  },
 });
 
 export const checked = {

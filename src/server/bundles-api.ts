@@ -1,7 +1,8 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { OpaKey } from '../authority/opa-key.ts';
-import { notFound } from '../authority/refusal.ts';
+import { notFound, Refusal } from '../authority/refusal.ts';
 import type { ServedBundles } from '../policy/served.ts';
+import { InputError } from '../reason.ts';
 import { PROFILES, type Profile } from '../schema/common.ts';
 import { tagsOf } from './etag.ts';
 import type { OperatorHandler } from './guard.ts';
@@ -27,7 +28,9 @@ export function bundleHandlers(
       const tag = served.tag(profile);
       reply.header('cache-control', 'private, no-cache').header('etag', tag);
       if (holds(tag)) return reply.code(304).send();
-      const bundle = await served.bundle(profile);
+      const bundle = await served.bundle(profile).catch((cause: unknown) => {
+        throw cause instanceof InputError ? new Refusal('conflict', cause.message) : cause;
+      });
       reply.header('etag', bundle.tag).type(wait > 0 ? LONG_POLLING : 'application/gzip');
       return reply.send(bundle.bytes);
     },

@@ -8,6 +8,7 @@ import type { KeyRing } from '../authority/key-ring.ts';
 import type { OpaKey } from '../authority/opa-key.ts';
 import type { Operators } from '../authority/operators.ts';
 import type { Policies } from '../authority/policies.ts';
+import type { SourceStatus } from '../authority/policy-source.ts';
 import { notFound } from '../authority/refusal.ts';
 import type { Tokens } from '../authority/tokens.ts';
 import type { Replays } from '../pdp/replays.ts';
@@ -18,6 +19,7 @@ import { auditHandlers } from './audit-api.ts';
 import { createAuthenticate } from './authenticate.ts';
 import { backupHandlers } from './backup-api.ts';
 import { bundleHandlers } from './bundles-api.ts';
+import { addConsole } from './console-api.ts';
 import { authorizeHandler, CONTROL_BODY_LIMIT, type Decide } from './decide-routes.ts';
 import { streamHandlers } from './decision-stream.ts';
 import { type DecisionLogReader, decisionHandlers } from './decisions-api.ts';
@@ -51,6 +53,8 @@ export interface ControlApi extends DecisionLogReader {
   readonly monitor: Omit<MonitorParts, 'cursors'>;
   readonly keys: Pick<KeyRing, 'list' | 'rotate' | 'retire'>;
   readonly policies: Policies;
+  /** Null: they come from no repository. */
+  readonly policySource: () => SourceStatus | null;
   readonly nodes: NodesApi;
   readonly backup: () => Promise<BackupStream>;
   /** Knows the owner by his key. */
@@ -118,6 +122,7 @@ export function controlApp(api: ControlApi): FastifyInstance {
   addHealth(app, ready);
   addMetrics(app, metrics);
   addDocs(app, openApi(api.version));
+  addConsole(app, site);
   return app;
 }
 
@@ -136,7 +141,7 @@ function guardedHandlers(api: ControlApi, streams: Set<PassThrough>): Record<Gua
     ...runtimeHandlers(authority),
     ...runtimeVerbHandlers(authority),
     ...settingsHandlers(authority.settings),
-    ...policyHandlers(api.policies),
+    ...policyHandlers(api.policies, api.policySource),
     ...keyHandlers(api.keys),
     ...nodeHandlers(api.nodes, streams),
     ...backupHandlers(api.backup),

@@ -21,6 +21,7 @@ import {
 import type { RecordPage, RecordQuery, Tenant } from '../store/model.ts';
 import type { CursorScope, Cursors } from './cursors.ts';
 import { type DecisionFilters, filtersOf } from './decision-filters.ts';
+import { takesGzip } from './encoding.ts';
 import { type ExportWriter, exportWriter } from './export-format.ts';
 import type { OperatorHandler } from './guard.ts';
 import { reader } from './read.ts';
@@ -132,7 +133,7 @@ function refuseBeside({ proven: _, ...others }: ExportQuery): void {
   if (problems.length > 0) throw new InputError(problems);
 }
 
-/** With gzip where the client takes it (RFC 9110, 12.5.3). */
+/** With gzip where the client takes it. */
 function send(pieces: Readable, request: FastifyRequest, reply: FastifyReply): FastifyReply {
   reply.header('vary', 'accept-encoding');
   if (!takesGzip(request.headers['accept-encoding'])) return reply.send(pieces);
@@ -140,19 +141,6 @@ function send(pieces: Readable, request: FastifyRequest, reply: FastifyReply): F
   // Either one's end, and either one's failure, is the other's.
   pipeline(pieces, packed, () => undefined);
   return reply.header('content-encoding', 'gzip').send(packed);
-}
-
-function takesGzip(accepted: string | string[] | undefined): boolean {
-  const codings = String(accepted ?? '')
-    .toLowerCase()
-    .split(',');
-  const quality = (name: string) => {
-    const found = codings.map((text) => text.trim().split(/\s*;\s*/)).find(([coding]) => coding === name);
-    if (found === undefined) return null;
-    const q = found.slice(1).find((text) => text.startsWith('q='));
-    return q === undefined ? 1 : Number(q.slice(2));
-  };
-  return (quality('gzip') ?? quality('x-gzip') ?? quality('*') ?? 0) > 0;
 }
 
 interface Writing {

@@ -2,6 +2,7 @@ import type { FastifyInstance } from 'fastify';
 import { notFound } from '../authority/refusal.ts';
 import { type Docs, groupsOf, readDocs, renderDocs } from './docs-pages.ts';
 import { type Page, sendPage } from './html-page.ts';
+import { once } from './once.ts';
 import type { OpenApi } from './openapi.ts';
 import { openApiPage } from './openapi-page.ts';
 import { OPERATIONS, routePath } from './operations.ts';
@@ -21,15 +22,4 @@ export function addDocs(app: FastifyInstance, description: OpenApi): void {
     if (found === undefined) throw notFound('page');
     return sendPage(found, request, reply);
   });
-}
-
-function once<T>(make: () => Promise<T>): () => Promise<T> {
-  let made: Promise<T> | undefined;
-  return () => {
-    made ??= make().catch((error: unknown) => {
-      made = undefined;
-      throw error;
-    });
-    return made;
-  };
 }

@@ -13,6 +13,7 @@ import type { Address } from '../config/address.ts';
 import { fail, type Method, refuse, type StreamingCall, serveStreaming, serveUnary } from './grpc-call.ts';
 import { answersEarly, holdNative } from './grpc-native.ts';
 import { calmDown, NODE_RESET_LIMITS, resetCounter } from './grpc-resets.ts';
+import { keepStreamsInPlace } from './grpc-streams.ts';
 import { GrpcError, STATUS } from './grpc-wire.ts';
 import { guardTls, peerOf, type Tls, type TlsGuard } from './tls.ts';
 
@@ -75,6 +76,7 @@ export function createListener(
 
   function onSession(session: ServerHttp2Session): void {
     holdNative(session);
+    keepStreamsInPlace(session);
     if (closing) {
       session.close();
       return;

@@ -16,6 +16,8 @@ export interface MetricsSources {
   readonly gate: () => { readonly ready: boolean; readonly runtimes: number; readonly nonces: number };
   /** The active ones. */
   readonly bundles: () => readonly BundleRef[];
+  /** Null, or absent: they come from no repository. */
+  readonly policySource?: () => { readonly behind: boolean; readonly failing: object | null } | null;
   readonly storeWritable: () => boolean;
   /** Processes of decision nodes that follow this one; absent: none can. */
   readonly nodes?: () => readonly NodeCounted[];
@@ -244,6 +246,17 @@ function addGauges(sources: MetricsSources, registers: Registry[]): void {
       count(({ duplicate }) => duplicate),
     );
   }
+  const source = () => sources.policySource?.() ?? null;
+  gauge(
+    'lemma_policy_source_behind',
+    '1 when the branch of the policies is at a commit that was rejected',
+    () => source()?.behind ?? false,
+  );
+  gauge(
+    'lemma_policy_source_failing',
+    '1 when the repository of the policies cannot be read',
+    () => (source()?.failing ?? null) !== null,
+  );
   gauge('lemma_store_writable', '1 when the last write to the store succeeded', sources.storeWritable);
   addTotal('lemma_log_written_total', 'Records written', () => sources.log().written, registers);
   addTotal('lemma_log_lost_total', 'Records that were lost', () => sources.log().lost, registers);

@@ -435,7 +435,7 @@ export const OPERATIONS = {
     params: bundleParamsSchema,
     answer: { mediaType: 'application/gzip' },
     conditional: true,
-    errors: ['not_found', 'store_unavailable'],
+    errors: ['not_found', 'conflict', 'store_unavailable'],
   },
   policyHistory: {
     method: 'GET',

@@ -1,5 +1,6 @@
 import type { Operator } from '../authority/operators.ts';
 import type { Policies, PolicyAct } from '../authority/policies.ts';
+import type { SourceStatus } from '../authority/policy-source.ts';
 import { fromBase64 } from '../crypto/base64url.ts';
 import { type Bundle, filesInTar } from '../policy/bundle.ts';
 import { InputError } from '../reason.ts';
@@ -29,7 +30,10 @@ const readDiff = reader<PolicyDiffQuery>(policyDiffQuerySchema);
 type Verb = 'publishPolicy' | 'activatePolicies' | 'rollbackPolicy' | 'policyHistory' | 'policyDiff';
 
 /** The verbs on the deployment's policies. */
-export function policyHandlers(policies: Policies): Record<Verb, OperatorHandler> {
+export function policyHandlers(
+  policies: Policies,
+  source: () => SourceStatus | null,
+): Record<Verb, OperatorHandler> {
   return {
     async publishPolicy(operator, request) {
       const { reason, ...upload } = readPublish(request.body);
@@ -57,6 +61,7 @@ export function policyHandlers(policies: Policies): Record<Verb, OperatorHandler
         success: true,
         bundles: shown.map(infoJson),
         acts: Object.fromEntries(listed.map(([name, done]) => [name, done.map(actJson)])),
+        source: sourceJson(source()),
       };
     },
     async policyDiff(_operator, request) {
@@ -101,4 +106,15 @@ function infoJson({ activated_at, ...bundle }: BundleInfo): object {
 
 function actJson({ at, ...act }: PolicyAct): object {
   return { ...act, at: timeText(at) };
+}
+
+function sourceJson(status: SourceStatus | null): object | null {
+  if (status === null) return null;
+  const { accepted, failing, rejected } = status;
+  return {
+    ...status,
+    accepted: accepted === null ? null : { ...accepted, at: timeText(accepted.at) },
+    failing: failing === null ? null : { ...failing, since: timeText(failing.since) },
+    rejected: rejected.map(({ at, ...commit }) => ({ ...commit, at: timeText(at) })),
+  };
 }

@@ -1,3 +1,4 @@
+import { REJECTIONS } from '../authority/policy-source.ts';
 import { settingsSchema } from '../schema/api-settings.ts';
 import { SHA256_HEX_PATTERN } from '../schema/bundle.ts';
 import { BYTES32_PATTERN, LEMMA_ID_PATTERN, PROFILES } from '../schema/common.ts';
@@ -101,6 +102,48 @@ const bundle = {
 export const policyBundle = answerOf({ bundle });
 export const policyBundles = answerOf({ bundles: { type: 'array', items: bundle } });
 
+const text = { type: 'string' } as const;
+const looked = {
+  commit: text,
+  author: { ...text, description: 'As the commit says, as `subject`: nobody vouches for it' },
+  subject: text,
+  at: time,
+} as const;
+
+const policySource = {
+  type: ['object', 'null'],
+  required: ['source', 'accepted', 'behind', 'failing', 'rejected'],
+  properties: {
+    source: { ...text, description: '`bundles.source`' },
+    accepted: {
+      type: ['object', 'null'],
+      required: [...Object.keys(looked), 'bundles'],
+      properties: { ...looked, bundles: { type: 'array', items: text } },
+      description: 'The commit that is in force',
+    },
+    behind: {
+      type: 'boolean',
+      description: 'Whether the branch is at a commit that was rejected: the first of `rejected`',
+    },
+    failing: {
+      type: ['object', 'null'],
+      required: ['since', 'message'],
+      properties: { since: time, message: text },
+      description: 'Why the repository cannot be read; null: it can',
+    },
+    rejected: {
+      type: 'array',
+      items: {
+        type: 'object',
+        required: [...Object.keys(looked), 'code', 'message'],
+        properties: { ...looked, code: { enum: REJECTIONS }, message: text },
+      },
+      description: 'Commits that never came into force, the latest first, 20 at most',
+    },
+  },
+  description: 'The repository that policies come from; null: they come from none',
+} as const;
+
 export const policyHistory = answerOf({
   bundles: {
     type: 'array',
@@ -126,6 +169,7 @@ export const policyHistory = answerOf({
     },
     description: 'By profile, the latest first',
   },
+  source: policySource,
 });
 
 const fileDiffs = {

@@ -255,13 +255,14 @@ async function startWorker(options: WorkerOptions): Promise<StoreClient> {
   const file = new URL(`./worker${extname(fileURLToPath(import.meta.url))}`, import.meta.url);
   const resourceLimits = { maxYoungGenerationSizeMb: YOUNG_MB };
   const worker = new Worker(file, { workerData: options, execArgv: [], name: 'lemma-store', resourceLimits });
-  const pending = new Map<number, Pending>();
+  /** By id, which is used again: a Map would leave tables with what was asked in V8's old space, where they are kept long. */
+  const pending: (Pending | undefined)[] = [];
+  const free: number[] = [];
   const ended = Promise.withResolvers<void>();
   const ready = Promise.withResolvers<void>();
   let health: StoreHealth = { writable: true, error: null };
   let closing: Promise<void> | undefined;
   let gone: Error | undefined;
-  let lastId = 0;
 
   worker.on('message', (message: Message) => {
     if (message.type === 'answers') message.answers.forEach(settle);
@@ -277,9 +278,10 @@ async function startWorker(options: WorkerOptions): Promise<StoreClient> {
   });
 
   function settle(answer: Answer): void {
-    const asked = pending.get(answer.id);
+    const asked = pending[answer.id];
     if (asked === undefined) return;
-    pending.delete(answer.id);
+    pending[answer.id] = undefined;
+    free.push(answer.id);
     if (answer.ok) {
       if (isWriteKind(asked.kind)) health = { writable: true, error: null };
       asked.resolve(answer.value);
@@ -293,16 +295,16 @@ async function startWorker(options: WorkerOptions): Promise<StoreClient> {
     gone ??= error;
     health = { writable: false, error: gone.message };
     ready.reject(gone);
-    for (const { reject } of pending.values()) reject(gone);
-    pending.clear();
+    for (const asked of pending.splice(0)) asked?.reject(gone);
   }
 
   function post<K extends Kind>(kind: K, args: Args<K>): Promise<Result<K>> {
     if (gone !== undefined) return Promise.reject(gone);
     return new Promise((resolve, reject) => {
-      lastId += 1;
-      worker.postMessage({ id: lastId, kind, args });
-      pending.set(lastId, { kind, resolve: (value) => resolve(value as Result<K>), reject });
+      const id = free.at(-1) ?? pending.length;
+      worker.postMessage({ id, kind, args });
+      free.pop();
+      pending[id] = { kind, resolve: (value) => resolve(value as Result<K>), reject };
     });
   }
 

@@ -127,13 +127,21 @@ const KILL_REVOCATION_TAINT: Named = [
   ['revoked', here('a link that was revoked', "a holder's key that was revoked")],
   ['un-kill by an old message', there('gate/gate', 'never lets an old message bring a killed runtime back')],
   ['forged Redis message', there('feed/redis', 'a forged event does not verify')],
-  ['lost message, frozen feed, partition', later('feeds and leases')],
+  [
+    'lost message, frozen feed',
+    there('e2e/nodes', 'deny high risk as stale with a control plane that stands still'),
+  ],
+  ['partition', there('e2e/nodes-parted', 'with a node cut off, nothing passes it after `enforced_by`')],
   ['restart with empty caches', there('pdp/reasons', "produces('state_not_ready'")],
   ['taint epoch missing', here('no taint epoch', 'a negative taint epoch')],
   ['taint epoch behind', here('a write with the epoch from before a tainting answer')],
   ['taint epoch ahead', here('a taint epoch ahead')],
   ['taint epoch rolled back', there('gate/gate', 'never lets a taint epoch fall')],
-  ['re-approval of one run used for another', later('re-approval')],
+  [
+    're-approval of one run used for another',
+    there('server/verbs', 'approval at the epoch that was shown gives a short proof for the same key'),
+    there('server/verbs', 'approval is void where the epoch moved'),
+  ],
   [
     'a proof approved at another epoch',
     there('authority/issue', 'is refused when the approved epoch is not the current'),
@@ -173,7 +181,11 @@ const POLICY_AND_LOG: Named = [
     there('pdp/records', 'are one line each, which no terminal acts on'),
   ],
   ['ANSI on a terminal', there('cli/operator', 'are listed as plain lines in a pipe, and steer no terminal')],
-  ['CSV formulas in ids', here('an upper-case id'), later('an export as CSV')],
+  [
+    'CSV formulas in ids',
+    here('an upper-case id'),
+    there('server/decision-export', 'defuse a cell that begins with'),
+  ],
   ['explain shows a proof, token or body', there('pdp/explain', 'shows no secret')],
   ["explain shows another tenant's", there('pdp/explain', "shows nothing of another tenant's")],
 ];
@@ -189,10 +201,39 @@ const SERVICE: Named = [
   ['SSRF by redirects', there('firewall/answer', "is a redirect, not the redirect's target")],
   ['SSRF by the path', there('request/firewall', 'finds a route only below the base path and a prefix')],
   ['SSRF by base_url', there('request/firewall', 'refuses base_url')],
-  ['SSRF by a forward proxy: link-local, decimal, mapped IPv6, rebinding', later('the forward proxy')],
+  ['SSRF by a name: link-local, private, mapped IPv6', there('firewall/addresses', 'where a name is at')],
+  [
+    'SSRF by an address in other notations',
+    there('firewall/addresses', 'where base_url names the address itself'),
+  ],
+  [
+    'SSRF by a name that is rebound',
+    there('firewall/addresses', 'is reached at the address that was checked'),
+  ],
+  ['SSRF by a forward proxy', there('firewall/proxy', 'is 502 where a listed name is at')],
+  ['a tunnel to what is not listed', there('firewall/proxy', 'leads nowhere it may not')],
+  [
+    'a tunnel whose Host says another',
+    there('firewall/proxy', 'is refused undecided where Host says another target'),
+  ],
+  ['a WebSocket or tunnel that outlives a kill', there('e2e/firewall', 'ends a WebSocket and a tunnel on')],
+  [
+    'a WebSocket of a foreign page',
+    there('firewall/upgrade', 'is refused undecided of a page from elsewhere'),
+  ],
+  ['a redirect past the decision', there('firewall/redirect', 'ends where the second decision is a denial')],
+  [
+    'a tool whose description changed',
+    there('firewall/mcp/pins', 'take the first description, and withhold another'),
+  ],
   ['DNS rebinding against :8787', there('firewall/listen', ': refused before any decision')],
   ['foreign Origin against :8787', there('firewall/listen', 'not Origin ')],
-  ['floods of verifications, streams, rapid resets', later('shedding')],
+  ['floods of verifications', there('e2e/overload', 'a kill is done at once')],
+  [
+    'floods of streams, rapid resets',
+    there('server/grpc-flood', 'ends that connection with ENHANCE_YOUR_CALM'),
+  ],
+  ['floods of sign-ins', there('server/flood', 'is stopped after the burst')],
   [
     'lm_at_ tokens',
     here('a token that nobody issued', 'two tokens'),
@@ -208,10 +249,12 @@ const BAD_DAYS: Named = [
   ['disk full: kill works and says so', there('pdp/kill', 'says that it is not durable')],
   ['Redis gone, back', there('e2e/redis', 'all else goes on, and it recovers by itself')],
   ['Redis restarted empty', there('e2e/redis', 'after a restart empty just so')],
-  ['PostgreSQL gone, back, restarted empty', later('PostgreSQL')],
+  ['PostgreSQL gone, back', there('e2e/nodes-parted', 'with PostgreSQL gone')],
+  ['PostgreSQL emptied', there('e2e/postgres', 'makes nothing anew in a database that was emptied under it')],
+  ['PostgreSQL put back to an older state', there('e2e/postgres', 'revives nothing that was killed')],
   ['the database gone', there('pdp/reasons', "produces('replay_check_unavailable'")],
   ['clock jumps', there('pdp/replay', 'back: nor after a restart')],
-  ['two nodes parted', later('leases')],
+  ['two nodes parted', there('e2e/nodes-parted', 'with a node cut off')],
   ['a torn last record', there('decision-log/verify', 'names a torn line')],
 ];
 

@@ -11,6 +11,7 @@ const CALLS = [
   'session start --api-base',
   'session status --api-base',
   'start --api-base',
+  'setup-openclaw --api-base',
   'stop',
   'replay --api-base',
   'doctor --fix --error --api-base',

@@ -47,6 +47,7 @@ describe('serve', () => {
         style: (_, text) => text,
         styleNote: (_, text) => text,
         interactive: false,
+        width: null,
       },
       report: (result: Result) => void events.emit('up', result),
       complain: assert.fail,

@@ -19,7 +19,9 @@ const CASES: readonly Case[] = [
   {
     name: 'an unknown key with nothing near: the few that are known',
     files: main('bundles:\n  whatever: x\n'),
-    lines: ['lemma.yaml:2: bundles.whatever: unknown key; known here: source, keys'],
+    lines: [
+      'lemma.yaml:2: bundles.whatever: unknown key; known here: source, every, rewind_to, keys, opa_keys',
+    ],
   },
   {
     name: 'a key of the prototype',
@@ -226,7 +228,7 @@ const CASES: readonly Case[] = [
     name: 'a folder of bundles that is not there',
     files: main('bundles:\n  source: /nowhere/at/all\n'),
     lines: [
-      'lemma.yaml:2: bundles.source: must be "embedded" or a folder that is there: /nowhere/at/all is none',
+      'lemma.yaml:2: bundles.source: must be "embedded", a folder or a repository that is there: /nowhere/at/all is none',
     ],
   },
   {

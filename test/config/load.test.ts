@@ -185,6 +185,7 @@ describe('the firewall', () => {
       apis: [],
       proxy: null,
       mcp: [],
+      agents: [],
     });
   });
 

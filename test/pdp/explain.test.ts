@@ -88,6 +88,14 @@ describe('explain, of decisions through the real gRPC port', () => {
       assert.deepEqual([verdict, evaluated_again?.equal], ['allow', true]);
     });
 
+    it('says what the policy that is active now would say', async () => {
+      const { verdict, policy_today: today } = await service.explain(first);
+      assert.deepEqual(
+        [verdict, today?.bundle?.revision, today?.result?.reason, today?.equal, today?.error],
+        ['allow', 'low-4', 'x_own', false, null],
+      );
+    });
+
     it('shows the Rego of then', async () => {
       const { bundle } = await service.explain(earlier);
       assert.match(bundle?.rego?.['lemma/low/told.rego'] ?? '', /told == "loop"/);

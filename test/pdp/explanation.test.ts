@@ -13,7 +13,15 @@ import { asked, type Composed, composed, folders } from './support.ts';
 const HOME = { org: 'acme', env: 'prod' };
 /** A PUT that the high profile denies: it has no PoP. */
 const bare = () => bearing(chain(), { method: 'PUT', headers: [['content-length', '0']] });
-const traced: Traced = { evaluator: 'OPA', lines: ['a line'], cut: true, value: undefined, error: null };
+const traced: Traced = {
+  evaluator: 'OPA',
+  decision: 'data.x',
+  lines: ['a line'],
+  clauses: null,
+  cut: true,
+  value: undefined,
+  error: null,
+};
 
 describe('explain, in process', () => {
   const temporary = folders();
@@ -55,6 +63,13 @@ describe('explain, in process', () => {
     });
   }
 
+  const besides = (
+    some: Pick<ExplainDeps['policies'], 'engineFor' | 'reasonAt'>,
+  ): ExplainDeps['policies'] => ({
+    ...some,
+    active: (profile) => parts.pdp.policies.active(profile),
+  });
+
   const observing = (): Partial<Pdp> => {
     const settings = parts.pdp.settings();
     const routes = buildRouteMap(settings.routes.routes.map((route) => ({ ...route, mode: 'observe' })));
@@ -69,7 +84,7 @@ describe('explain, in process', () => {
 
   it('gives an allow with its record, its links, and nothing that failed', async () => {
     const { record, chain: links, ...rest } = await explained(bearing(chain()));
-    const { evaluated_again, bundle, events, ...others } = rest;
+    const { evaluated_again, policy_today, bundle, events, ...others } = rest;
     assert.deepEqual(others, {
       decision_id: record.decision_id,
       verdict: 'allow',
@@ -86,6 +101,8 @@ describe('explain, in process', () => {
       record.links?.map((link) => ({ ...link, failed: false })),
     );
     assert.deepEqual(evaluated_again, { result: record.result, equal: true, error: null });
+    const ref = record.bundle;
+    assert.deepEqual(policy_today, { bundle: ref, result: record.result, equal: true, error: null });
     assert.deepEqual({ name: bundle?.name, events }, { name: 'low', events: [] });
   });
 
@@ -140,10 +157,10 @@ describe('explain, in process', () => {
     });
 
     it('has no rule for a code that the bundle does not place', async () => {
-      const policies: ExplainDeps['policies'] = {
+      const policies = besides({
         engineFor: (sha256) => parts.pdp.policies.engineFor(sha256),
         reasonAt: async () => null,
-      };
+      });
       assert.deepEqual((await explained(bare(), { policies })).rules, []);
     });
   });
@@ -196,7 +213,7 @@ describe('explain, in process', () => {
     });
 
     it('nothing with a bundle that this node never had', async () => {
-      const policies: ExplainDeps['policies'] = { engineFor: async () => null, reasonAt: async () => null };
+      const policies = besides({ engineFor: async () => null, reasonAt: async () => null });
       const { evaluated_again, bundle } = await explained(bare(), {
         policies,
         archive: { get: async () => null },
@@ -215,7 +232,7 @@ describe('explain, in process', () => {
           const engine = await parts.pdp.policies.engineFor(sha256);
           return engine === null ? null : { ...engine, decide };
         };
-        return { policies: { engineFor, reasonAt: async () => null } };
+        return { policies: besides({ engineFor, reasonAt: async () => null }) };
       };
 
       it('and finds it unequal to a result', async () => {
@@ -279,10 +296,13 @@ describe('explain, in process', () => {
         assert.deepEqual(made, {
           mode: 'full',
           evaluator: 'OPA',
+          decision: 'data.x',
           lines: ['a line'],
           cut: true,
           error: null,
+          rules: null,
           equal,
+          traced: equal === true ? 'equal' : 'different',
         });
       });
     }

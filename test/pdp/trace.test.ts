@@ -82,6 +82,47 @@ describe('the trace of a decision', function () {
         );
       }
       assert.deepEqual(files, [['decision'], ['told']]);
+      const { out } = await explainByCommand(earlier);
+      assert.match(out, /^ {2}today {4}revision low-3, which is active now \(the policy alone, /m);
+    });
+
+    it('gives the rules as a document, what decided first', async () => {
+      const { trace } = await service.explain(await decided(empty), 'rules');
+      assert.deepEqual([trace?.equal, trace?.traced, trace?.error, trace?.lines], [true, 'equal', null, []]);
+      const told = trace?.rules?.map(({ outcome, gives, at }) => [outcome, gives ?? at.text]);
+      assert.deepEqual(told?.[0], ['fired', '"pop_required"']);
+      const near = trace?.rules?.find(({ path }) => path === 'data.lemma.high.lib.possession_proven');
+      assert.deepEqual([near?.outcome, near?.would?.allow], ['nearly', true]);
+    });
+
+    it('shows the rules by the command, with the values beneath', async () => {
+      const { code, out } = await explainByCommand(await decided(empty));
+      assert.equal(code, 0);
+      assert.match(out, /^ {2}fired {3}data\.lemma\.high\.deny gives "pop_required"$/m);
+      assert.match(out, /^ {2}\d+ │ reading if input\.request\.method in settings\.reading_methods$/m);
+      assert.match(out, /^ {5}│ +└ input\.request\.method = "PUT"$/m);
+      assert.match(out, /^ {5}= had it held, the policy would have allowed$/m);
+      assert.match(out, /^ {2}state {4}runtime bot-1 is active; taint epoch 0, of the proof 0$/m);
+      assert.match(out, /^ {2}today {4}the same revision is active$/m);
+    });
+
+    it('is shown by the command as Markdown', async () => {
+      const { out } = await explainByCommand(await decided(empty), '--markdown');
+      assert.match(out, /^### Fired: `data\.lemma\.high\.deny` gives `"pop_required"`$/m);
+    });
+
+    it('shows no secret in its rules', async () => {
+      const one = bearing(chain(), {
+        method: 'PUT',
+        headers: [
+          ['content-length', '0'],
+          ['authorization', 'Bearer sekret-authorization'],
+          ['cookie', 'session=sekret-cookie'],
+        ],
+      });
+      const { trace } = await service.explain(await decided(one), 'rules');
+      assert.ok((trace?.rules?.length ?? 0) > 0);
+      assert.doesNotMatch(JSON.stringify(trace), /sekret/);
     });
 
     it('leaves decisions alone while one runs away', async () => {

@@ -219,7 +219,7 @@ describe('policy engine', () => {
 
     it("a module without the profile's entrypoint", async () => {
       const probe = fixture('probe');
-      const bundle = { ...probe, name: 'high' as const };
+      const bundle = { ...probe, entrypoint: 'lemma/high/decision' };
       await assert.rejects(compileEngine(bundle), inputError(/lacks the entrypoint lemma\/high\/decision/));
     });
 

@@ -3,6 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { CompilerOptions } from '../../src/policy/compiler/compiler.ts';
 import { createTracer, type Tracer, type TracerOptions } from '../../src/policy/tracer.ts';
+import { MANIFEST_FILE } from '../../src/schema/bundle.ts';
 import { findOpa } from '../../tools/bundles/opa.ts';
 import { stockOpa } from '../support/opa.ts';
 import { PATIENT_MS, wasmBuilt } from './compiler/support.ts';
@@ -11,6 +12,7 @@ import { ALLOWED, bytes, fixture, withFile } from './support.ts';
 const probe = fixture('probe');
 const input = (document: object) => JSON.stringify(document);
 const answer = input({ answer: ALLOWED });
+const DENIED = { allow: false, reason: 'policy_denied', reasons: ['policy_denied'] };
 
 /** Processes of the compiler that this one has started. */
 function children(): number {
@@ -56,6 +58,45 @@ describe('the tracer', function () {
     const large = withFile(probe, 'lemma/low/more.rego', bytes(`# ${'x'.repeat(2 << 20)}`));
     const { error } = await open().trace(large, answer, 'full');
     assert.match(error ?? '', /^more than 2097152 bytes/);
+  });
+
+  it('says so of a bundle without Rego', async () => {
+    const [rego = ''] = [...probe.files.keys()].filter((path) => path.endsWith('.rego'));
+    const { error } = await open().trace(withFile(probe, rego, null), answer, 'rules');
+    assert.equal(error, 'the bundle holds no Rego, only what was compiled of it');
+  });
+
+  describe('of rules', () => {
+    before(function () {
+      if (!wasmBuilt()) this.skip();
+    });
+
+    it("gives what became of each, and the policy's answer", async () => {
+      const { clauses, lines, value, error } = await open().trace(probe, answer, 'rules');
+      assert.deepEqual([lines, value, error], [[], ALLOWED, null]);
+      assert.deepEqual(clauses?.[0]?.path, 'data.lemma.low.decision');
+    });
+
+    it('says what would be as the contract does, of a policy behind an adapter', async () => {
+      const { manifest } = probe;
+      const { reasons: _, ...meta } = manifest.metadata.lemma;
+      const lemma = { ...meta, adapter: 'opa-envoy', profile: 'low', envoy: true };
+      const adapted = withFile(
+        withFile(probe, MANIFEST_FILE, bytes({ ...manifest, metadata: { ...manifest.metadata, lemma } })),
+        'lemma/low/probe.rego',
+        bytes('package lemma.low\n\ndefault decision := false\n\ndecision if input.answer == 1\n'),
+      );
+      const { clauses, value } = await open().trace(adapted, input({ answer: 2 }), 'rules');
+      assert.deepEqual([value, clauses?.[0]?.would], [DENIED, ALLOWED]);
+    });
+
+    it('ends with a bound on steps, and traces the next', async () => {
+      open();
+      const { error, clauses } = await tracer.trace(looping, input({ size: 10_000 }), 'rules');
+      assert.equal(clauses, null);
+      assert.match(error ?? '', /more than 200000 steps|more than 512 MB/);
+      assert.equal((await tracer.trace(probe, answer, 'rules')).error, null);
+    });
   });
 
   for (const engine of ['wasm', 'native'] as const) {
@@ -120,12 +161,12 @@ describe('the tracer', function () {
         assert.equal((await tracer.trace(looping, input({}), 'fails')).error, null);
       });
 
-      it('makes one at a time', async () => {
+      it('lets a few wait, and refuses the rest', async () => {
         open({ compiler });
-        const both = await Promise.all([1, 2].map(() => tracer.trace(probe, answer, 'fails')));
+        const all = await Promise.all(Array.from({ length: 6 }, () => tracer.trace(probe, answer, 'fails')));
         assert.deepEqual(
-          both.map(({ error }) => error),
-          [null, 'another trace is being made: ask again in a moment'],
+          all.map(({ error }) => error),
+          [null, null, null, null, null, 'other traces are being made, and some wait: ask again in a moment'],
         );
       });
 

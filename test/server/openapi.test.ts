@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { Ajv, type AnySchema } from 'ajv';
 import { buildRouteMap } from '../../src/request/route-map.ts';
 import { DEVICE_GRANT } from '../../src/schema/api-access.ts';
+import { CONSOLE_ROUTES } from '../../src/server/console-api.ts';
 import { decisionApp } from '../../src/server/decision-api.ts';
 import { openApi } from '../../src/server/openapi.ts';
 import { OPERATIONS, type Operation, routePath } from '../../src/server/operations.ts';
@@ -123,7 +124,12 @@ describe('the OpenAPI document', () => {
           const methods = list.split(', ');
           return methods.length === app.supportedMethods.length ? ['any'] : methods;
         });
-        assert.equal(routed.filter((method) => method !== 'HEAD').length, described.length, printed);
+        const pages = listener === 'control' ? CONSOLE_ROUTES : [];
+        assert.equal(
+          routed.filter((method) => method !== 'HEAD').length,
+          described.length + pages.length,
+          printed,
+        );
       });
     }
 

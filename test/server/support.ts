@@ -150,6 +150,7 @@ function policiesOf({ keys, store }: World): Policies {
     home: HOME,
     clock: Date.now,
     keys: () => [publicKeyOf(keys.bundle)],
+    opaKeys: () => new Map(),
   });
 }
 
@@ -219,6 +220,7 @@ export async function controlWorld(
   const app = controlApp({
     authority: world.authority,
     policies: policiesOf(world),
+    policySource: () => null,
     keys,
     nodes: await nodesOf(world, keys),
     backup: () => Promise.reject(new Error('not asked for')),

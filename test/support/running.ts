@@ -71,7 +71,7 @@ export interface Running {
   control(path: string, body?: unknown): Promise<{ status: number; body: Record<string, unknown> }>;
   decision(path: string, body?: unknown): Promise<{ status: number; body: Record<string, unknown> }>;
   records(): Promise<{ lines: string[]; records: DecisionRecord[] }>;
-  explain(decisionId: string, trace?: 'fails' | 'full'): Promise<Explanation>;
+  explain(decisionId: string, trace?: 'fails' | 'full' | 'rules'): Promise<Explanation>;
   /** Writes another lemma.yaml and has the service take it; rejects as `App.reload` does. */
   reload(config: Record<string, unknown>): Promise<void>;
   stop(): Promise<void>;

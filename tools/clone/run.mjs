@@ -18,6 +18,7 @@ const path = join(root, script);
 const CACHE = join(root, 'node_modules', '.cache', 'compile');
 
 if (!installed()) install();
+if (script === 'src/main.ts' && args[0] === 'serve') buildConsole();
 if (isNew(process.versions.node)) {
   // Halves the start: compiled code and stripped types are kept, in a folder that nobody else writes to.
   nodeModule.enableCompileCache(CACHE);
@@ -53,6 +54,13 @@ function install() {
   }
   const node = isNew(process.versions.node) ? process.execPath : pinnedNode();
   if (node !== undefined) spawnSync(node, [join(root, 'tools/clone/warm.mjs'), CACHE], { stdio: 'ignore' });
+}
+
+/** What `/admin/agent-ops` shows is built where a source of it is newer. The service starts without it too. */
+function buildConsole() {
+  const node = isNew(process.versions.node) ? process.execPath : pinnedNode();
+  if (node === undefined) return;
+  spawnSync(node, [join(root, 'tools/console/build.ts'), '--if-stale'], { stdio: ['ignore', 2, 2] });
 }
 
 /** Of the packages that the lock file pins; undefined where there is none for this machine. */

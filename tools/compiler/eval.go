@@ -8,6 +8,7 @@ import (
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/rego"
+	"github.com/open-policy-agent/opa/v1/storage"
 	"github.com/open-policy-agent/opa/v1/topdown"
 	"github.com/open-policy-agent/opa/v1/util"
 )
@@ -46,20 +47,9 @@ func (r *Request) queryOptions() ([]func(*rego.Rego), error) {
 	if strings.TrimSpace(r.Query) == "" {
 		return nil, fmt.Errorf("query: is empty; give an expression, e.g. data.lemma.low.decision")
 	}
-	loaded, err := r.loaded(nil)
+	compiler, store, err := r.compiled()
 	if err != nil {
 		return nil, err
-	}
-	store, err := loaded.Store()
-	if err != nil {
-		return nil, err
-	}
-	compiler, err := r.compiler()
-	if err != nil {
-		return nil, err
-	}
-	if compiler.Compile(loaded.ParsedModules()); compiler.Failed() {
-		return nil, compiler.Errors
 	}
 	options := []func(*rego.Rego){
 		rego.Query(r.Query),
@@ -67,8 +57,37 @@ func (r *Request) queryOptions() ([]func(*rego.Rego), error) {
 		rego.Store(store),
 		rego.StrictBuiltinErrors(r.StrictBuiltinErrors),
 	}
+	input, err := r.inputTerm()
+	if err != nil || input == nil {
+		return options, err
+	}
+	return append(options, rego.ParsedInput(input.Value)), nil
+}
+
+// compiled gives the policy, and the data beside it.
+func (r *Request) compiled() (*ast.Compiler, storage.Store, error) {
+	loaded, err := r.loaded(nil)
+	if err != nil {
+		return nil, nil, err
+	}
+	store, err := loaded.Store()
+	if err != nil {
+		return nil, nil, err
+	}
+	compiler, err := r.compiler()
+	if err != nil {
+		return nil, nil, err
+	}
+	if compiler.Compile(loaded.ParsedModules()); compiler.Failed() {
+		return nil, nil, compiler.Errors
+	}
+	return compiler, store, nil
+}
+
+// inputTerm gives nil where `input` is undefined.
+func (r *Request) inputTerm() (*ast.Term, error) {
 	if r.Input == nil {
-		return options, nil
+		return nil, nil
 	}
 	var input any
 	if err := util.UnmarshalJSON([]byte(*r.Input), &input); err != nil {
@@ -78,5 +97,5 @@ func (r *Request) queryOptions() ([]func(*rego.Rego), error) {
 	if err != nil {
 		return nil, fmt.Errorf("input: %w", err)
 	}
-	return append(options, rego.ParsedInput(value)), nil
+	return ast.NewTerm(value), nil
 }

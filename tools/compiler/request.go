@@ -62,6 +62,7 @@ func init() {
 		"build":        build,
 		"test":         test,
 		"eval":         evaluate,
+		"explain":      explain,
 		"review":       review,
 	}
 }

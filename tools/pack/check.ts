@@ -41,7 +41,7 @@ async function documentation(lemma: string): Promise<number> {
     const [announced] = (await once(child.stdout, 'data')) as [Buffer];
     const { data } = JSON.parse(announced.toString()) as { data: { addresses: { control: string } } };
     const names = readdirSync(join(root, 'src/docs')).map((file) => `/docs/${file.replace(/\.md$/, '')}`);
-    for (const path of ['/docs', '/openapi', ...names]) {
+    for (const path of ['/docs', '/openapi', '/admin/agent-ops', '/wallet', ...names]) {
       const { status } = await fetch(`http://${data.addresses.control}${path}`);
       if (status !== 200) throw new Error(`${path} answered ${status}`);
     }
@@ -104,7 +104,9 @@ try {
   npm(folder, 'install', join(folder, tarball));
   const lemma = join(folder, 'node_modules', 'lemma-authz', 'dist', 'bin.js');
   console.log(`${tarball}: installed from npm's tarball, its demo passes ${demo(process.execPath, [lemma])}`);
-  console.log(`its service shows the API reference and ${await documentation(lemma)} pages of documentation`);
+  console.log(
+    `its service shows the console, the API reference and ${await documentation(lemma)} pages of documentation`,
+  );
   const steps = newUser(join(folder, tarball));
   const took = steps.map(({ name, ms }) => `  ${(ms / 1000).toFixed(1).padStart(6)} s  ${name}`);
   console.log(`a new user's way, in a home with nothing in it:\n${took.join('\n')}`);

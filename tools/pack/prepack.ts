@@ -5,7 +5,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 /**
- * Makes of this clone what npm publishes: JavaScript and the documentation's pages in `dist/` (Node strips no types below node_modules), and a
+ * Makes of this clone what npm publishes: JavaScript, the documentation's pages and the console in `dist/` (Node strips no types below node_modules), and a
  * package.json that points there and does not bring a Node of its own. `postpack` puts package.json back.
  */
 const root = fileURLToPath(new URL('../../', import.meta.url));
@@ -28,6 +28,8 @@ for (const name of readdirSync(join(root, 'dist'), { recursive: true, encoding: 
   );
 }
 cpSync(join(root, 'src/docs'), join(root, 'dist/docs'), { recursive: true });
+execFileSync(process.execPath, [join(root, 'tools/console/build.ts')], { stdio: ['ignore', 2, 2] });
+cpSync(join(root, 'src/console/built'), join(root, 'dist/console/built'), { recursive: true });
 
 const text = readFileSync(manifestPath, 'utf8');
 writeFileSync(backupPath, text);

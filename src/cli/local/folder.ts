@@ -7,8 +7,8 @@ import { addressProblem } from '../../config/address.ts';
 import { type Call, textOption } from '../command.ts';
 
 /**
- * Two folders, which may be one. The user's (`~/.lemma`, LEMMA_HOME): session.json, firewall.json, control.secret,
- * control.sock; there is one local firewall of a user. The data folder: operator.key, and of each runtime its
+ * Two folders, which may be one. The user's (`~/.lemma`, LEMMA_HOME): session.json, firewall.json, setup.json, setup/,
+ * control.secret, control.sock; there is one local firewall of a user. The data folder: operator.key, and of each runtime its
  * `.proof.json`, `.credential` and `.key`; a project may have its own.
  */
 
@@ -50,6 +50,7 @@ export function homeFiles(home: string) {
     firewall: join(home, 'firewall.json'),
     secret: join(home, 'control.secret'),
     log: join(home, 'firewall.log'),
+    setup: join(home, 'setup.json'),
   } as const;
 }
 

@@ -15,7 +15,7 @@ import { type Example, startExample } from './example.ts';
 import { dataFolder, given, homeFolder } from './folder.ts';
 import { ended, plainBase } from './place.ts';
 import { describe } from './sign-in.ts';
-import { readSession } from './state.ts';
+import { readSession, readSetup } from './state.ts';
 
 /** The local firewall, whichever way it gets its state. */
 export interface Gateway {
@@ -70,7 +70,11 @@ export async function planGateway(call: Call): Promise<Plan> {
   const example = said.firewall === null ? await startExample() : null;
   try {
     const apis = example === null ? {} : { 'firewall.apis': [example.api] };
-    const options: LoadOptions = { ...named, fallbacks: { ...usual, ...apis } };
+    const additions = () => {
+      const { agents, mcp } = readSetup(homeFolder(call));
+      return { 'firewall.agents': agents, 'firewall.mcp': mcp };
+    };
+    const options: LoadOptions = { ...named, fallbacks: { ...usual, ...apis }, additions };
     const loaded = loadConfig(options);
     refuseOpen(loaded, mode);
     return { loaded, options, mode, session, example };

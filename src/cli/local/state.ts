@@ -1,13 +1,19 @@
 import { writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import { randomBytes } from '#runtime';
-import { readSecret, removeSecret, replaceSecret } from '../../authority/secret-file.ts';
+import { privateFolder, readSecret, removeSecret, replaceSecret } from '../../authority/secret-file.ts';
 import { toBase64url } from '../../crypto/base64url.ts';
 import { JsonError, readJsonText } from '../../crypto/json.ts';
 import {
   type FirewallState,
   firewallStateSchema,
   type SessionState,
+  type SetupJournal,
+  type SetupState,
   sessionSchema,
+  setupJournalSchema,
+  setupSchema,
 } from '../../schema/local-state.ts';
 import { type Checked, checkerOf } from '../../schema/validate.ts';
 import { CliError } from '../exit.ts';
@@ -19,6 +25,8 @@ import { homeFiles } from './folder.ts';
  */
 
 const checkSession = checkerOf<SessionState>(sessionSchema);
+const checkSetup = checkerOf<SetupState>(setupSchema);
+const checkJournal = checkerOf<SetupJournal>(setupJournalSchema);
 const checkFirewall = checkerOf<FirewallState>(firewallStateSchema);
 
 /** Null: nobody is signed in here. */
@@ -41,6 +49,40 @@ export function readFirewallState(home: string): FirewallState | null {
 
 export function writeFirewallState(home: string, state: FirewallState): void {
   replaceFile(homeFiles(home).firewall, JSON.stringify(state, null, 2));
+}
+
+const NO_SETUP: SetupState = { v: 1, agents: [], mcp: [] };
+
+/** What the setup commands have the local firewall serve. */
+export function readSetup(home: string): SetupState {
+  const mend = 'mend it, or take it away and run the setup commands again';
+  return readState(homeFiles(home).setup, checkSetup, mend) ?? NO_SETUP;
+}
+
+/** Gives whether that changed anything. */
+export function writeSetup(home: string, setup: SetupState): boolean {
+  if (isDeepStrictEqual(setup, readSetup(home))) return false;
+  replaceFile(homeFiles(home).setup, JSON.stringify(setup, null, 2));
+  return true;
+}
+
+/** Null: the setup command of this name changed no file, or undid it. */
+export function readJournal(home: string, name: string): SetupJournal | null {
+  return readState(journalFile(home, name), checkJournal, 'put the backups that it names back by hand');
+}
+
+export function writeJournal(home: string, name: string, journal: SetupJournal): void {
+  const file = journalFile(home, name);
+  if (journal.files.length === 0) {
+    removeSecret(file);
+  } else {
+    privateFolder(dirname(file));
+    replaceFile(file, JSON.stringify(journal, null, 2));
+  }
+}
+
+function journalFile(home: string, name: string): string {
+  return join(home, 'setup', `${name}.json`);
 }
 
 /** Takes away what the firewall left behind; with `instance` only where it is that one's. */

@@ -11,6 +11,8 @@ export interface FirewallStatus extends Omit<FirewallState, 'v' | 'control_chann
   /** How old the state is, and where it comes from. */
   readonly freshness: { readonly age_ms: number; readonly source: 'local' | 'lease'; readonly seq: number };
   readonly apis: readonly StatusApi[];
+  /** Whether it is a forward proxy, too. */
+  readonly proxy: boolean;
   readonly runtimes: readonly {
     readonly runtime_id: string;
     readonly status: string;
@@ -64,6 +66,7 @@ export function statusOf({ state, config, live, counts, refused }: Parts): Firew
       risk: api.risk,
       taint_on_response: api.taint_on_response,
     })),
+    proxy: (config.firewall?.proxy ?? null) !== null,
     runtimes: live
       .runtimes()
       .map(({ runtime_id, status, taint_epoch }) => ({ runtime_id, status, taint_epoch })),

@@ -107,7 +107,7 @@ async function attempt(
 }
 
 /** Records of low risk are written behind their answers. */
-async function decisionIn(channel: ControlChannel, id: string): Promise<RecentDecision> {
+export async function decisionIn(channel: ControlChannel, id: string): Promise<RecentDecision> {
   const until = Date.now() + PATIENCE_MS;
   while (id !== '' && Date.now() < until) {
     const decisions = member(await channel.get('/decisions'), 'decisions');

@@ -74,7 +74,8 @@ export function adviceOn(message: string): string | null {
   return name === undefined ? null : adviceFor(name);
 }
 
-function adviceFor(name: string): string | null {
+/** What to write instead of a built-in; null where nothing is known. */
+export function adviceFor(name: string): string | null {
   const exact = ADVICE.get(name);
   if (exact !== undefined) return exact;
   const group = [...ADVICE.keys()].find((key) => /[._]$/.test(key) && name.startsWith(key));

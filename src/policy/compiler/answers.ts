@@ -148,6 +148,50 @@ export interface Evaluated {
   readonly traceCut: boolean;
 }
 
+export interface ExplainRequest extends Sources, Limits, Pick<EvalRequest, 'input' | 'bounds'> {
+  /** A reference, e.g. `data.lemma.low.decision`. */
+  readonly query: string;
+}
+
+export interface Explained extends Pick<Evaluated, 'value'> {
+  /** In the order in which each was first looked at. */
+  readonly rules: readonly ClauseTold[];
+  /** There were more rules. */
+  readonly cut: boolean;
+}
+
+/** One clause that an answer was looked for in: each `else` is one, and so is each of several rules of one name. */
+export interface ClauseTold {
+  readonly path: string;
+  readonly file: string;
+  readonly line_from: number;
+  readonly line_to: number;
+  readonly source: string;
+  readonly default: boolean;
+  /** How often it was evaluated, and how often it held. */
+  readonly evaluated: number;
+  readonly held: number;
+  /** The first of its values, as OPA writes it; null where it never held. */
+  readonly gives: string | null;
+  /** What failed furthest on; the head where it held. */
+  readonly at: PlaceTold;
+  /** All others of its expressions held, one at least. */
+  readonly only_last: boolean;
+  /** The answer, had what failed held; absent where that cannot be said. */
+  readonly would?: unknown;
+  /** For which `at` is taken to hold, or the rest of the rule as well: that where `at` alone changes nothing. */
+  readonly given?: 'at' | 'rest';
+  /** Null: undefined. */
+  readonly values: readonly (PlaceTold & { readonly value: string | null })[];
+}
+
+/** Line and column from 1, in characters. */
+export interface PlaceTold {
+  readonly line: number;
+  readonly column: number;
+  readonly text: string;
+}
+
 export interface QueryResult {
   readonly expressions: readonly { readonly value: unknown; readonly text: string }[];
   readonly bindings?: { readonly [name: string]: unknown };

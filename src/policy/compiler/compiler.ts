@@ -6,6 +6,8 @@ import type {
   CheckRequest,
   EvalRequest,
   Evaluated,
+  Explained,
+  ExplainRequest,
   FormatRequest,
   Formatted,
   Limits,
@@ -18,7 +20,16 @@ import type {
 import { readCapabilities } from './capabilities.ts';
 import { nativeHost, versionOf } from './native-host.ts';
 import type { Capabilities, OpaHost, RawRequest } from './protocol.ts';
-import { answerOf, builtOf, distinct, evaluatedOf, formattedOf, parsedOf, testedOf } from './read-answer.ts';
+import {
+  answerOf,
+  builtOf,
+  distinct,
+  evaluatedOf,
+  explainedOf,
+  formattedOf,
+  parsedOf,
+  testedOf,
+} from './read-answer.ts';
 import { textOf } from './sources.ts';
 import { ARTEFACT, wasmHost } from './wasm-host.ts';
 
@@ -41,6 +52,8 @@ export interface Compiler {
   /** Runs the rules `test_…`. The answer is `ok` also when some fail. */
   test(request: TestRequest): Promise<Answer<Tested>>;
   eval(request: EvalRequest): Promise<Answer<Evaluated>>;
+  /** An evaluation, and what became of each rule on the way. `compiler_unavailable` from native `opa`. */
+  explain(request: ExplainRequest): Promise<Answer<Explained>>;
   /**
    * A check of policies and one of them with their tests, both strict, each problem once; then what a lint needs to know.
    * Null from native `opa`.
@@ -111,6 +124,17 @@ export async function openCompiler(options: CompilerOptions = {}): Promise<Compi
         strict_builtin_errors: strictBuiltinErrors,
       };
       return answerOf(await ask(raw, request), evaluatedOf);
+    },
+    async explain(request) {
+      const { query, input } = request;
+      const raw: RawRequest = {
+        op: 'explain',
+        ...textOf(request),
+        ...limitsOf(request),
+        query,
+        ...(input === undefined ? {} : { input }),
+      };
+      return answerOf(await ask(raw, request), explainedOf);
     },
     async review(request) {
       const raw: RawRequest = { op: 'review', ...textOf(request), ...limitsOf(await held(request)) };

@@ -82,6 +82,7 @@ async function perform(task: Task): Promise<RawAnswer> {
   for (const [path, text] of Object.entries(files)) await put(task.folder, path, text);
   switch (task.request.op) {
     case 'version':
+    case 'explain':
       return failed(
         'compiler_unavailable',
         `\`opa\` cannot ${task.request.op}: build the compiler with \`npm run compiler\` (needs Go 1.26)`,

@@ -20,7 +20,16 @@ export interface RawRequest {
   readonly strict_builtin_errors?: boolean;
 }
 
-export type Op = 'version' | 'capabilities' | 'check' | 'fmt' | 'build' | 'test' | 'eval' | 'review';
+export type Op =
+  | 'version'
+  | 'capabilities'
+  | 'check'
+  | 'fmt'
+  | 'build'
+  | 'test'
+  | 'eval'
+  | 'explain'
+  | 'review';
 export type TraceMode = 'notes' | 'fails' | 'full' | 'debug';
 
 /** OPA's own document: what a policy may call, and which features of the language it may use. */
@@ -92,12 +101,13 @@ const WORK = {
   build: 'the build',
   test: 'the tests',
   eval: 'evaluation',
+  explain: 'evaluation',
   review: 'the check',
 } as const satisfies Record<Op, string>;
 
 export function timedOut(op: Op, timeLimitMs: number): RawAnswer {
   const cause =
-    op === 'test' || op === 'eval'
+    op === 'test' || op === 'eval' || op === 'explain'
       ? 'look for an endless comprehension, a huge range or a recursion through walk'
       : 'give fewer or smaller files';
   return failed(

@@ -2,8 +2,10 @@ import { adviceOn } from './advice.ts';
 import type {
   Answer,
   Built,
+  ClauseTold,
   Coverage,
   Evaluated,
+  Explained,
   FileCoverage,
   Formatted,
   Parsed,
@@ -90,6 +92,11 @@ export function evaluatedOf(result: unknown): Evaluated {
   const raw = result as { results: QueryResult[]; output: string; trace: string[]; trace_cut?: boolean };
   const { results, output, trace, trace_cut: traceCut = false } = raw;
   return { results, output, trace, traceCut, value: raw.results[0]?.expressions[0]?.value };
+}
+
+export function explainedOf(result: unknown): Explained {
+  const { results, rules, cut } = result as { results: QueryResult[]; rules: ClauseTold[]; cut: boolean };
+  return { rules, cut, value: results[0]?.expressions[0]?.value };
 }
 
 export function parsedOf(result: unknown): Parsed | null {

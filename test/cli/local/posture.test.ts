@@ -34,6 +34,7 @@ const STATUS: FirewallStatus = {
       ...{ risk: 'low', taint_on_response: false },
     },
   ],
+  proxy: false,
   runtimes: [{ runtime_id: ID, status: 'active', taint_epoch: CLAIMS?.taint_epoch ?? 0 }],
   policies: [],
   decisions: { allow: 0, deny: 0 },

@@ -1,0 +1,258 @@
+import type { Permission, Role } from '../../schema/access.ts';
+import type { Profile } from '../../schema/common.ts';
+import type { BundleRef, DecisionRecord, LinkFacts } from '../../schema/decision.ts';
+import type { PolicyResult } from '../../schema/result.ts';
+
+/** What the REST API answers, as far as pages use it (its schemas are at /openapi.json). Times are RFC 3339 unless said. */
+
+export interface Paged {
+  readonly next_cursor: string | null;
+}
+
+export interface Both {
+  readonly allow: number;
+  readonly deny: number;
+}
+
+export interface Activity {
+  readonly at: string;
+  readonly counted_since: string;
+  readonly decisions: {
+    readonly this_minute: Both;
+    readonly last_minute: Both;
+    readonly last_hour: Both;
+    readonly per_minute: readonly (Both & { readonly minute: string })[];
+  };
+  readonly top_reasons: readonly { readonly reason: string; readonly count: number }[];
+  readonly runtimes_active: number;
+}
+
+export interface Alert {
+  readonly kind: string;
+  readonly severity: 'info' | 'warning' | 'critical';
+  readonly since: string;
+  readonly message: string;
+  readonly facts: Readonly<Record<string, string | number | null>>;
+  /** Of the decision feed. */
+  readonly query: string;
+}
+
+export interface AlertSummary {
+  readonly at: string;
+  readonly alerts: readonly Alert[];
+  readonly revocation_lag: {
+    readonly count: number;
+    readonly p50_ms: number | null;
+    readonly p99_ms: number | null;
+    readonly max_ms: number | null;
+    readonly target: { readonly p50_ms: number; readonly p99_ms: number };
+    readonly met: boolean;
+  };
+  readonly baseline_minutes: number;
+}
+
+export interface Node {
+  readonly node: string;
+  readonly instance: string;
+  readonly duplicate: boolean;
+  readonly epoch: number | null;
+  readonly seq: number | null;
+  readonly lag: number | null;
+  readonly lease_age_ms: number | null;
+  readonly leased_for_ms: number;
+  readonly version: string | null;
+}
+
+export interface Runtime {
+  readonly org: string;
+  readonly env: string;
+  readonly runtime_id: string;
+  readonly agent_id: string;
+  readonly workspace_id: string;
+  readonly profile: Profile;
+  readonly subject: string;
+  readonly status: 'active' | 'inactive' | 'killed';
+  readonly registered_at: string;
+  readonly taint_epoch: number;
+  readonly reactivated_at?: string;
+}
+
+export interface ControlEvent {
+  readonly epoch: number;
+  readonly seq: number;
+  readonly type: string;
+  readonly at: string;
+  readonly action?: string;
+  readonly taint_epoch?: number;
+  readonly status?: string;
+  readonly by?: string;
+  readonly reason?: string;
+}
+
+export interface ShownProof {
+  readonly lemma_id: string;
+  readonly kid: string;
+  readonly state: 'current' | 'stale' | 'revoked';
+  readonly profile: Profile;
+  readonly taint_epoch: number;
+  readonly scope: readonly string[];
+  readonly audience: readonly string[];
+  readonly issued_at: string;
+  readonly expires_at: string;
+  readonly renewable_until: string;
+  readonly budget: { readonly operations: number; readonly used: number } | null;
+  readonly intent: string | null;
+  readonly by: string;
+}
+
+export interface Delegation {
+  readonly type: string;
+  readonly id: string;
+  readonly scope?: readonly string[];
+  readonly expires_at: string;
+  readonly below: readonly Delegation[];
+}
+
+export interface RuntimeDetail {
+  readonly runtime: Runtime;
+  readonly subject_revoked: boolean;
+  readonly tainted_by: readonly ControlEvent[];
+  readonly events: readonly ControlEvent[];
+  readonly proofs: readonly ShownProof[];
+  readonly delegations: { readonly subject: string; readonly below: readonly Delegation[] };
+}
+
+export interface Stopped {
+  readonly enforced: boolean;
+  readonly durable: boolean;
+  readonly epoch: number | null;
+  readonly seq: number | null;
+  readonly at: string;
+  readonly nodes: readonly { readonly node: string; readonly instance: string; readonly lag_ms: number }[];
+  readonly enforced_by?: string;
+}
+
+export interface PolicyBundle {
+  readonly name: Profile;
+  readonly revision: string;
+  readonly serial: number;
+  readonly sha256: string;
+  readonly activated_at: string | null;
+  readonly active: boolean;
+}
+
+export interface PolicyAct {
+  readonly act: 'activate' | 'rollback';
+  readonly sha256: string;
+  readonly revision: string;
+  readonly serial: number;
+  readonly by: string | null;
+  readonly reason: string | null;
+  readonly at: string;
+}
+
+export interface PolicyHistory {
+  readonly bundles: readonly PolicyBundle[];
+  readonly acts: Readonly<Record<string, readonly PolicyAct[]>>;
+}
+
+export interface FileDiff {
+  readonly path: string;
+  readonly change: 'added' | 'removed' | 'changed';
+  readonly lines: readonly string[] | null;
+}
+
+export interface PolicyDiff {
+  readonly from: string;
+  readonly to: string;
+  readonly rego: readonly FileDiff[];
+  readonly data: readonly FileDiff[];
+  readonly capabilities: readonly { readonly member: string; readonly from: unknown; readonly to: unknown }[];
+  readonly module_equal: boolean;
+}
+
+export interface OperatorItem {
+  readonly id: string;
+  readonly name: string;
+  readonly subject: string;
+  readonly keys: readonly string[];
+  readonly role: Role;
+  readonly platform: boolean;
+  readonly permissions: readonly Permission[];
+  readonly added_at: string;
+  readonly added_by: string;
+}
+
+export interface ApiKeyItem {
+  readonly id: string;
+  readonly kind: 'api_key' | 'device';
+  readonly name: string;
+  readonly prefix: string;
+  readonly operator_id: string;
+  readonly permissions: readonly Permission[];
+  readonly created_at: string;
+  readonly last_used_at: string | null;
+  readonly expires_at: string;
+}
+
+export interface SessionItem {
+  readonly id: string;
+  readonly operator_id: string;
+  readonly client: { readonly address: string; readonly agent: string };
+  readonly created_at: string;
+  readonly seen_at: string;
+  readonly expires_at: string;
+}
+
+export interface AuditEntry {
+  readonly id: string;
+  readonly who: {
+    readonly operator_id: string;
+    readonly by: { readonly kind: string; readonly id: string | null };
+  };
+  readonly what: string;
+  readonly target: string | null;
+  readonly time: string;
+  readonly request_id: string;
+  readonly outcome: string;
+}
+
+export interface Explanation {
+  readonly decision_id: string;
+  readonly verdict: DecisionRecord['verdict'];
+  readonly reason: string;
+  readonly stage: DecisionRecord['stage'];
+  readonly summary: string;
+  readonly failed: DecisionRecord['failed'];
+  /** Absent in an answer of a service that does not tell them. */
+  readonly rules?: readonly DecidingRule[];
+  readonly evaluated_again: {
+    readonly result: PolicyResult | null;
+    readonly equal: boolean;
+    readonly error: string | null;
+  } | null;
+  readonly chain: readonly (LinkFacts & { readonly failed: boolean })[];
+  readonly bundle: (BundleRef & { readonly rego: Readonly<Record<string, string>> | null }) | null;
+  readonly events: readonly StoredEvent[];
+  readonly record: DecisionRecord;
+  readonly amended: readonly DecisionRecord[];
+}
+
+export interface DecidingRule {
+  readonly code: string;
+  readonly file: string;
+  readonly line: number;
+  readonly rego: string;
+  /** What the rule looked at, with the values that it had. */
+  readonly values?: readonly { readonly path: string; readonly value: unknown }[];
+}
+
+/** `time` in milliseconds. */
+export interface StoredEvent {
+  readonly epoch: number;
+  readonly seq: number;
+  readonly time: number;
+  readonly type: string;
+  readonly runtime_id: string | null;
+  readonly payload: Readonly<Record<string, unknown>>;
+}

@@ -1,0 +1,109 @@
+import { ApiError, open } from './api.ts';
+
+/** One server-sent event (WHATWG HTML, 9.2.6) that has data. */
+export interface StreamEvent {
+  readonly event: string;
+  readonly data: string;
+}
+
+export type StreamState = 'connecting' | 'live' | 'waiting' | 'refused';
+
+export interface StreamOptions {
+  readonly path: string;
+  /** All events of one piece that came from the network: at 500 a second a page cannot draw for each. */
+  readonly onEvents: (events: readonly StreamEvent[]) => void;
+  readonly onState: (state: StreamState, error: ApiError | null) => void;
+}
+
+const RETRY = { first_ms: 500, most_ms: 15_000 } as const;
+
+/**
+ * Follows a stream until it is closed. It comes again with `Last-Event-ID` after a break, so that nothing is lost; a refusal
+ * (401, 403, 400) ends it.
+ */
+export function follow({ path, onEvents, onState }: StreamOptions): () => void {
+  const abort = new AbortController();
+  let lastId = '';
+  let wait: number = RETRY.first_ms;
+
+  async function once(): Promise<void> {
+    const headers = { accept: 'text/event-stream', ...(lastId === '' ? {} : { 'last-event-id': lastId }) };
+    const response = await open(path, headers, abort.signal);
+    if (response.body === null) return;
+    onState('live', null);
+    wait = RETRY.first_ms;
+    const parser = createParser();
+    const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) return;
+      const { events, id } = parser(value);
+      if (id !== null) lastId = id;
+      if (events.length > 0) onEvents(events);
+    }
+  }
+
+  async function run(): Promise<void> {
+    while (!abort.signal.aborted) {
+      let failed: ApiError | null = null;
+      try {
+        await once();
+      } catch (error) {
+        failed = error instanceof ApiError ? error : null;
+        if (failed !== null && failed.status >= 400 && failed.status < 500 && failed.status !== 429) {
+          onState('refused', failed);
+          return;
+        }
+      }
+      if (abort.signal.aborted) return;
+      onState('waiting', failed);
+      await pause(wait, abort.signal);
+      wait = Math.min(wait * 2, RETRY.most_ms);
+    }
+  }
+
+  onState('connecting', null);
+  void run();
+  return () => abort.abort();
+}
+
+/** Takes text in any pieces; gives the events that are whole, and the last id among them. */
+export function createParser(): (text: string) => { events: StreamEvent[]; id: string | null } {
+  let rest = '';
+  let event = 'message';
+  let data: string[] = [];
+  return (text) => {
+    const lines = (rest + text).split('\n');
+    rest = lines.pop() ?? '';
+    const events: StreamEvent[] = [];
+    let id: string | null = null;
+    for (const line of lines) {
+      if (line === '') {
+        if (data.length > 0) events.push({ event, data: data.join('\n') });
+        event = 'message';
+        data = [];
+        continue;
+      }
+      const colon = line.indexOf(':');
+      const field = colon === -1 ? line : line.slice(0, colon);
+      const value = colon === -1 ? '' : line.slice(line[colon + 1] === ' ' ? colon + 2 : colon + 1);
+      if (field === 'id') id = value;
+      else if (field === 'event') event = value;
+      else if (field === 'data') data.push(value);
+    }
+    return { events, id };
+  };
+}
+
+function pause(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const done = () => {
+      clearTimeout(timer);
+      resolve();
+    };
+    const timer = setTimeout(done, ms);
+    signal.addEventListener('abort', done, { once: true });
+    // Online again: no reason to wait any longer.
+    addEventListener('online', done, { once: true });
+  });
+}

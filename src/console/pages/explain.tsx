@@ -1,0 +1,513 @@
+import type { ComponentChildren } from 'preact';
+import type { DecisionRecord, Stage } from '../../schema/decision.ts';
+import type { DecidingRule, Explanation } from '../lib/answers.ts';
+import { get } from '../lib/api.ts';
+import { feedPath } from '../lib/decisions.ts';
+import { msText, shortDigest, shortSubject } from '../lib/format.ts';
+import { markdownOf } from '../lib/markdown.ts';
+import { useQuery } from '../lib/query.ts';
+import { BASE, Link, setParams, usePlace } from '../lib/router.tsx';
+import { Badge } from '../ui/badge.tsx';
+import { Card } from '../ui/card.tsx';
+import { Code, CopyButton } from '../ui/code.tsx';
+import { Facts } from '../ui/facts.tsx';
+import { Icon } from '../ui/icons.tsx';
+import { Page } from '../ui/page.tsx';
+import { Loaded } from '../ui/states.tsx';
+import { Tabs } from '../ui/tabs.tsx';
+import { Time } from '../ui/time.tsx';
+
+export function ExplainPage({ id }: { readonly id: string }) {
+  const asked = useQuery(id, async (signal) => {
+    const path = `/api/wallet/runtimes/decisions/${encodeURIComponent(id)}/explain`;
+    return (await get<{ readonly explanation: Explanation }>(path, {}, signal)).explanation;
+  });
+  const { data } = asked;
+  return (
+    <Page
+      title={data === null ? 'Decision' : data.verdict === 'allow' ? 'Allowed' : 'Denied'}
+      crumb={<Link to="/decisions">Decisions</Link>}
+      badge={data === null ? null : <code class="reason">{data.reason}</code>}
+      about={<code class="break">{id}</code>}
+      actions={
+        data === null ? null : (
+          <>
+            <CopyButton text={() => `${location.origin}${BASE}/decisions/${id}`}>Copy link</CopyButton>
+            <CopyButton text={() => markdownOf(data, `${location.origin}${BASE}/decisions/${id}`)}>
+              Copy as Markdown
+            </CopyButton>
+          </>
+        )
+      }
+    >
+      <Loaded asked={asked} lines={10}>
+        {(explanation) => <Explained explanation={explanation} />}
+      </Loaded>
+    </Page>
+  );
+}
+
+function Explained({ explanation }: { readonly explanation: Explanation }) {
+  const { record, chain, amended } = explanation;
+  return (
+    <div class="explain">
+      <div class="stack loose">
+        <Verdict explanation={explanation} />
+        {chain.length > 0 ? <Chain explanation={explanation} /> : null}
+        <Policy explanation={explanation} />
+      </div>
+      <div class="stack loose">
+        <RequestCard record={record} />
+        <LiveState explanation={explanation} />
+        {amended.length > 0 ? (
+          <Card title="Amended">
+            <p class="small">
+              The answer had been {amended.map(({ verdict }) => verdict).join(', ')}; a stop that came before
+              it left turned it.
+            </p>
+          </Card>
+        ) : null}
+      </div>
+    </div>
+  );
+}
+
+const STAGES: readonly (readonly [stage: Stage, name: string])[] = [
+  ['request', 'Request'],
+  ['proof', 'Proof'],
+  ['gate', 'Live state'],
+  ['policy', 'Policy'],
+  ['log', 'Log'],
+  ['answer', 'Answer'],
+];
+
+function Verdict({ explanation }: { readonly explanation: Explanation }) {
+  const { verdict, summary, stage, record, evaluated_again: again, failed } = explanation;
+  const at = STAGES.findIndex(([one]) => one === stage);
+  return (
+    <section class={`card verdict ${verdict}`} aria-label="Verdict">
+      <div class="body stack">
+        <p class="summary">{summary}</p>
+        <ol class="stages" aria-label="How far it came">
+          {STAGES.map(([one, name], n) => {
+            const took = one === 'answer' ? undefined : record.took_us[one];
+            const state =
+              n < at ? 'passed' : n > at ? 'not reached' : verdict === 'deny' ? 'denied here' : 'passed';
+            return (
+              <li key={one} class={state.replace(' ', '-')}>
+                <span class="dot">
+                  {state === 'passed' ? <Icon name="check" size={12} /> : null}
+                  {state === 'denied here' ? <Icon name="cross" size={12} /> : null}
+                </span>
+                <span class="name">{name}</span>
+                <span class="soft small num">
+                  {state === 'not reached' ? 'not reached' : took === undefined ? '' : msText(took / 1000)}
+                  <span class="sr">{state === 'denied here' ? ' denied here' : ''}</span>
+                </span>
+              </li>
+            );
+          })}
+        </ol>
+        {failed === null ? null : (
+          <Facts
+            rows={Object.entries(failed.facts).map(([name, value]) => [
+              name.replaceAll('_', ' '),
+              <code key={name}>{textOf(value)}</code>,
+            ])}
+          />
+        )}
+        <Again again={again} />
+      </div>
+    </section>
+  );
+}
+
+function Again({ again }: { readonly again: Explanation['evaluated_again'] }) {
+  if (again === null)
+    return <p class="soft small">A check came before any policy: there was nothing to evaluate again.</p>;
+  return (
+    <p class={`again ${again.equal ? 'equal' : 'differs'}`}>
+      <Icon name={again.equal ? 'check' : 'alerts'} />
+      <span>
+        <strong>{again.equal ? 'Evaluated again: equal' : 'Evaluated again: not equal'}</strong>{' '}
+        <span class="soft">
+          {again.error ??
+            (again.equal
+              ? 'The recorded input and the recorded revision gave the recorded result, byte for byte.'
+              : 'The recorded input gave another result now.')}
+        </span>
+      </span>
+    </p>
+  );
+}
+
+function Chain({ explanation }: { readonly explanation: Explanation }) {
+  const { chain, record } = explanation;
+  return (
+    <Card title="Chain of proofs" side={<span class="soft small">from the root to the one that acts</span>}>
+      <ol class="chain">
+        {chain.map((link, n) => {
+          const above = chain[n - 1];
+          const gone = above === undefined ? [] : above.scope.filter((one) => !link.scope.includes(one));
+          return (
+            <li key={link.id} class={link.failed ? 'failed' : ''}>
+              <span class="knot" aria-hidden="true">
+                {link.failed ? <Icon name="cross" size={13} /> : n + 1}
+              </span>
+              <div class="stack tight">
+                <div class="row between">
+                  <h3>
+                    {LINKS[link.type] ?? link.type}{' '}
+                    {link.failed ? <Badge tone="deny">failed here</Badge> : null}
+                  </h3>
+                  <Validity from={link.not_before} to={link.expires_at} at={record.time / 1000} />
+                </div>
+                <code class="small soft break">{link.id}</code>
+                <Scopes kept={link.scope} gone={gone} />
+                <div class="small soft break">
+                  for {link.audience.length === 0 ? 'no audience' : link.audience.join(', ')} · signed by{' '}
+                  {shortSubject(link.issuer)}
+                </div>
+              </div>
+            </li>
+          );
+        })}
+      </ol>
+    </Card>
+  );
+}
+
+const LINKS: Readonly<Record<string, string>> = {
+  root: 'Root identity',
+  delegation: 'Delegation',
+  runtime: 'Runtime binding',
+  run: 'Run',
+};
+
+function Scopes({ kept, gone }: { readonly kept: readonly string[]; readonly gone: readonly string[] }) {
+  return (
+    <ul class="chips" aria-label="Scope">
+      {kept.length === 0 ? <li class="soft small">no scope of its own</li> : null}
+      {kept.map((one) => (
+        <li key={one} class="chip">
+          {one}
+        </li>
+      ))}
+      {gone.map((one) => (
+        <li key={one} class="chip gone" title="The link above has it">
+          {one}
+          <span class="sr"> (given up here)</span>
+        </li>
+      ))}
+    </ul>
+  );
+}
+
+/** Seconds. A bar with the moment of the decision in it. */
+function Validity({ from, to, at }: { readonly from: number; readonly to: number; readonly at: number }) {
+  const part = Math.max(0, Math.min(1, (at - from) / Math.max(1, to - from)));
+  const past = at >= to;
+  const early = at < from;
+  return (
+    <span
+      class="validity"
+      title={`${new Date(from * 1000).toISOString()} to ${new Date(to * 1000).toISOString()}`}
+    >
+      <span class={`bar ${past || early ? 'out' : ''}`} aria-hidden="true">
+        <i style={{ width: `${part * 100}%` }} />
+      </span>
+      <span class="small soft">
+        {past ? 'had expired' : early ? 'not yet valid' : `${leftText(to - at)} left`}
+      </span>
+    </span>
+  );
+}
+
+function leftText(seconds: number): string {
+  if (seconds < 90) return `${Math.round(seconds)} s`;
+  if (seconds < 5400) return `${Math.round(seconds / 60)} min`;
+  if (seconds < 172_800) return `${Math.round(seconds / 3600)} h`;
+  return `${Math.round(seconds / 86_400)} days`;
+}
+
+type View = 'rules' | 'rego' | 'input' | 'result';
+
+function Policy({ explanation }: { readonly explanation: Explanation }) {
+  const { bundle, record, rules = [] } = explanation;
+  const { params } = usePlace();
+  if (bundle === null)
+    return (
+      <Card title="Policy">
+        <p class="soft small">No policy was asked: a hard stop came first, and no policy can lift it.</p>
+      </Card>
+    );
+  const views: readonly (readonly [View, string])[] = [
+    ['rules', 'What decided'],
+    ['rego', 'Rego'],
+    ['input', 'Input'],
+    ['result', 'Result'],
+  ];
+  const asked = params.get('view');
+  const view = views.find(([one]) => one === asked)?.[0] ?? 'rules';
+  return (
+    <Card
+      title="Policy snapshot"
+      side={
+        <>
+          <Badge tone="accent" bare>
+            {bundle.name}
+          </Badge>
+          <code class="small">{bundle.revision}</code>
+          <code class="small soft" title={bundle.sha256}>
+            {shortDigest(bundle.sha256)}
+          </code>
+        </>
+      }
+    >
+      <Tabs
+        label="Policy snapshot"
+        tabs={views.map(([id, name]) => ({ id, name }))}
+        chosen={view}
+        onChoose={(id) => setParams({ view: id === 'rules' ? null : id })}
+      >
+        {view === 'rules' ? <Rules rules={rules} record={record} /> : null}
+        {view === 'rego' ? <Rego rego={bundle.rego} rules={rules} /> : null}
+        {view === 'input' ? <Code label="input" text={JSON.stringify(record.input, null, 2)} /> : null}
+        {view === 'result' ? <Code label="result" text={JSON.stringify(record.result, null, 2)} /> : null}
+      </Tabs>
+    </Card>
+  );
+}
+
+function Rules({
+  rules,
+  record,
+}: {
+  readonly rules: readonly DecidingRule[];
+  readonly record: DecisionRecord;
+}) {
+  if (rules.length === 0)
+    return (
+      <p class="soft small">
+        {record.verdict === 'allow'
+          ? 'No rule of this revision gave a reason to deny.'
+          : 'The policy gave no rule of its own as the reason.'}
+      </p>
+    );
+  return (
+    <ul class="stack">
+      {rules.map((rule) => (
+        <li key={`${rule.code} ${rule.file} ${rule.line}`} class="stack tight">
+          <div class="row between">
+            <code class="reason">{rule.code}</code>
+            <code class="small soft break">
+              {rule.file}:{rule.line}
+            </code>
+          </div>
+          <Lines
+            text={rule.rego}
+            from={rule.line}
+            hits={new Set([rule.line])}
+            label={`rule of ${rule.code}`}
+          />
+          <Values rule={rule} record={record} />
+        </li>
+      ))}
+    </ul>
+  );
+}
+
+/** What a rule names of its input, with the value that it had. */
+function Values({ rule, record }: { readonly rule: DecidingRule; readonly record: DecisionRecord }) {
+  const named = [...new Set(rule.rego.match(/\binput(?:\.[a-z_]\w*)+/g) ?? [])];
+  const values =
+    rule.values ?? named.map((path) => ({ path, value: valueAt(record.input, path.split('.').slice(1)) }));
+  if (values.length === 0) return null;
+  return (
+    <Facts
+      rows={values.map(({ path, value }) => [
+        <code key={path}>{path}</code>,
+        <code key={path}>{textOf(value)}</code>,
+      ])}
+    />
+  );
+}
+
+function valueAt(from: unknown, path: readonly string[]): unknown {
+  return path.reduce<unknown>(
+    (value, name) =>
+      typeof value === 'object' && value !== null && Object.hasOwn(value, name)
+        ? (value as Record<string, unknown>)[name]
+        : undefined,
+    from,
+  );
+}
+
+function Rego({
+  rego,
+  rules,
+}: {
+  readonly rego: Readonly<Record<string, string>> | null;
+  readonly rules: readonly DecidingRule[];
+}) {
+  if (rego === null) return <p class="soft small">This node never had that revision.</p>;
+  const hit = (path: string) =>
+    new Set(rules.filter(({ file }) => path.endsWith(file) || file.endsWith(path)).map(({ line }) => line));
+  const files = Object.entries(rego).sort(([a], [b]) => hit(b).size - hit(a).size || a.localeCompare(b));
+  return (
+    <div class="stack tight">
+      {files.map(([path, text]) => (
+        <details key={path} open={hit(path).size > 0} class="file">
+          <summary>
+            <code>{path}</code>
+          </summary>
+          <Lines text={text} from={1} hits={hit(path)} label={path} />
+        </details>
+      ))}
+    </div>
+  );
+}
+
+function Lines({
+  text,
+  from,
+  hits,
+  label,
+}: {
+  readonly text: string;
+  readonly from: number;
+  readonly hits: ReadonlySet<number>;
+  readonly label: string;
+}) {
+  return (
+    <div class="code">
+      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reached by the keyboard */}
+      <section class="pane" tabIndex={0} aria-label={label}>
+        <pre>
+          {text
+            .replace(/\n$/, '')
+            .split('\n')
+            .map((line, n) => (
+              <span key={from + n} class={hits.has(from + n) ? 'line hit' : 'line'}>
+                <span class="ln" aria-hidden="true">
+                  {from + n}
+                </span>
+                {line}
+                {'\n'}
+              </span>
+            ))}
+        </pre>
+      </section>
+    </div>
+  );
+}
+
+function RequestCard({ record }: { readonly record: DecisionRecord }) {
+  const { request, actor, route, border, node, time, observed } = record;
+  return (
+    <Card title="Request">
+      <Facts
+        rows={[
+          ['When', <Time key="time" at={time} />],
+          [
+            'Request',
+            request === null ? null : <code key="request">{`${request.method} ${request.path}`}</code>,
+          ],
+          ['Host', request === null ? null : <code key="host">{request.host}</code>],
+          [
+            'Runtime',
+            actor === null ? (
+              'nobody known'
+            ) : (
+              <Link key="runtime" to={`/runtimes/${actor.runtime_id}`}>
+                {actor.runtime_id}
+              </Link>
+            ),
+          ],
+          ['Agent', actor === null ? null : `${actor.agent_id} in ${actor.workspace_id}`],
+          ['Run', actor?.run_id ?? null],
+          ['Delegator', actor === null ? null : <code key="subject">{shortSubject(actor.subject)}</code>],
+          ['Route', route === null ? 'none matched' : <code key="route">{route.id}</code>],
+          ['Border', border],
+          ['Enforced by', record.enforcement_point ?? null],
+          ['Node', node],
+          ['Observed', observed ? 'The route only observes: the request went on' : null],
+          ['Trace', record.trace_id === null ? null : <code key="trace">{record.trace_id}</code>],
+        ]}
+      />
+      {actor === null ? null : (
+        <p class="small more">
+          <Link to={feedPath({ runtime: actor.runtime_id })}>All decisions of this runtime</Link>
+        </p>
+      )}
+    </Card>
+  );
+}
+
+function LiveState({ explanation }: { readonly explanation: Explanation }) {
+  const { record, events } = explanation;
+  const { input } = record;
+  if (input === null && events.length === 0) return null;
+  const { runtime, proof, freshness, budget } = input ?? {};
+  const stale =
+    runtime !== null && runtime !== undefined && proof !== null && proof !== undefined
+      ? proof.taint_epoch < runtime.taint_epoch
+      : false;
+  const rows: (readonly [ComponentChildren, ComponentChildren])[] = [
+    [
+      'Runtime',
+      runtime === undefined || runtime === null ? null : <Status key="status" status={runtime.status} />,
+    ],
+    [
+      'Taint epoch',
+      runtime === undefined || runtime === null
+        ? null
+        : `${runtime.taint_epoch}${proof === null || proof === undefined ? '' : `, the proof's is ${proof.taint_epoch}${stale ? ' (stale)' : ''}`}`,
+    ],
+    [
+      'Knew of stops',
+      freshness === undefined
+        ? null
+        : freshness.confirmed
+          ? 'at that very moment'
+          : `as of ${msText(freshness.age_ms)} before (${freshness.source})`,
+    ],
+    ['Budget', budget === null || budget === undefined ? null : `${budget.used} of ${budget.limit} used`],
+    [
+      'Request signed',
+      proof === null || proof === undefined
+        ? null
+        : proof.pop.present
+          ? `yes${proof.pop.body_covered ? ', with its body' : ''}`
+          : 'no, by the credential alone',
+    ],
+  ];
+  return (
+    <Card title="Live state then">
+      <Facts rows={rows} />
+      {events.length === 0 ? null : (
+        <ol class="events" aria-label="Events around it">
+          {events.map((event) => (
+            <li key={`${event.epoch} ${event.seq}`} class={event.time > record.time ? 'after' : ''}>
+              <span class="num soft small">#{event.seq}</span>
+              <span>{event.type.replaceAll('_', ' ')}</span>
+              <span class="small soft push">
+                <Time at={event.time} form="clock" />
+                {event.time > record.time ? ' after' : ''}
+              </span>
+            </li>
+          ))}
+        </ol>
+      )}
+    </Card>
+  );
+}
+
+function Status({ status }: { readonly status: string }) {
+  return <Badge tone={status === 'active' ? 'allow' : 'deny'}>{status}</Badge>;
+}
+
+function textOf(value: unknown): string {
+  if (value === undefined) return 'undefined';
+  return typeof value === 'string' ? value : JSON.stringify(value);
+}

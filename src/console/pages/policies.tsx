@@ -1,0 +1,227 @@
+import { useState } from 'preact/hooks';
+import { PROFILES, type Profile } from '../../schema/common.ts';
+import type { PolicyAct, PolicyBundle, PolicyHistory } from '../lib/answers.ts';
+import { get, post } from '../lib/api.ts';
+import { shortDigest } from '../lib/format.ts';
+import { useDoing, useQuery } from '../lib/query.ts';
+import { Link, setParams, usePlace } from '../lib/router.tsx';
+import { useMe } from '../lib/session.ts';
+import { Badge } from '../ui/badge.tsx';
+import { Button } from '../ui/button.tsx';
+import { Card } from '../ui/card.tsx';
+import { Dialog } from '../ui/dialog.tsx';
+import { TextField } from '../ui/field.tsx';
+import { Page } from '../ui/page.tsx';
+import { Empty, Loaded, Problem } from '../ui/states.tsx';
+import { Table } from '../ui/table.tsx';
+import { Tabs } from '../ui/tabs.tsx';
+import { Time } from '../ui/time.tsx';
+import { toast } from '../ui/toasts.tsx';
+
+export function PoliciesPage() {
+  const { params } = usePlace();
+  const asked = params.get('profile');
+  const profile = PROFILES.find((one) => one === asked) ?? PROFILES[0];
+  const history = useQuery('history', (signal) =>
+    get<PolicyHistory>('/api/wallet/policies/history', {}, signal),
+  );
+  return (
+    <Page
+      title="Policies"
+      about="Signed bundles of Rego, one in force for each profile. Every decision names the revision that made it."
+    >
+      <Tabs
+        label="Profile"
+        tabs={PROFILES.map((id) => ({ id, name: id }))}
+        chosen={profile}
+        onChoose={(id) => setParams({ profile: id === PROFILES[0] ? null : id })}
+      >
+        <Loaded asked={history}>
+          {({ bundles, acts }) => (
+            <Revisions
+              profile={profile}
+              bundles={bundles.filter(({ name }) => name === profile)}
+              acts={acts[profile] ?? []}
+              onChanged={history.reload}
+            />
+          )}
+        </Loaded>
+      </Tabs>
+    </Page>
+  );
+}
+
+interface RevisionsProps {
+  readonly profile: Profile;
+  readonly bundles: readonly PolicyBundle[];
+  readonly acts: readonly PolicyAct[];
+  readonly onChanged: () => void;
+}
+
+function Revisions({ profile, bundles, acts, onChanged }: RevisionsProps) {
+  const { may } = useMe();
+  const [chosen, setChosen] = useState<PolicyBundle | null>(null);
+  const active = bundles.find((one) => one.active);
+  const sorted = [...bundles].sort((a, b) => b.serial - a.serial);
+  const author = (sha256: string) => acts.find((act) => act.sha256 === sha256)?.by ?? null;
+  if (bundles.length === 0)
+    return (
+      <section class="card" aria-label="Revisions">
+        <Empty title={`No revision of ${profile}`} icon="policies">
+          <p>
+            Publish one: <code>lemma policy publish</code>
+          </p>
+        </Empty>
+      </section>
+    );
+  return (
+    <div class="stack loose">
+      <Card title="Revisions" flush>
+        <Table
+          label="Revisions"
+          rows={sorted}
+          keyOf={({ sha256 }) => sha256}
+          columns={[
+            {
+              name: 'Revision',
+              cell: ({ revision, active: inForce }) => (
+                <span class="row">
+                  <strong class="break">{revision}</strong>
+                  {inForce ? <Badge tone="allow">in force</Badge> : null}
+                </span>
+              ),
+            },
+            { name: 'Serial', right: true, cell: ({ serial }) => <span class="num">{serial}</span> },
+            {
+              name: 'Digest',
+              cell: ({ sha256 }) => <code title={sha256}>{shortDigest(sha256)}</code>,
+            },
+            {
+              name: 'Put into force',
+              cell: ({ activated_at }) =>
+                activated_at === null ? <span class="soft">never</span> : <Time at={activated_at} />,
+            },
+            { name: 'By', cell: ({ sha256 }) => author(sha256) ?? <span class="soft">–</span> },
+            {
+              name: '',
+              right: true,
+              cell: (bundle) =>
+                bundle.active || active === undefined ? null : (
+                  <span class="row end">
+                    <Link to={`/policies/diff?from=${active.sha256}&to=${bundle.sha256}`} class="button">
+                      Diff
+                    </Link>
+                    {may('platform.policies') ? (
+                      <Button
+                        kind={bundle.serial > active.serial ? 'primary' : 'danger'}
+                        onClick={() => setChosen(bundle)}
+                      >
+                        {bundle.serial > active.serial ? 'Activate' : 'Roll back'}
+                      </Button>
+                    ) : null}
+                  </span>
+                ),
+            },
+          ]}
+        />
+      </Card>
+      <Card title="What operators did" flush>
+        {acts.length === 0 ? (
+          <Empty title="Nothing yet" icon="audit">
+            <p>The revision in force came with the service.</p>
+          </Empty>
+        ) : (
+          <Table
+            label="What operators did"
+            rows={acts}
+            keyOf={({ at, sha256 }) => `${at} ${sha256}`}
+            columns={[
+              { name: 'When', cell: ({ at }) => <Time at={at} /> },
+              {
+                name: 'What',
+                cell: ({ act, revision }) => (
+                  <span>
+                    <strong>{act === 'activate' ? 'activated' : 'rolled back to'}</strong> {revision}
+                  </span>
+                ),
+              },
+              { name: 'By', cell: ({ by }) => by ?? <span class="soft">–</span> },
+              {
+                name: 'Why',
+                cell: ({ reason }) => <span class="break">{reason ?? <span class="soft">–</span>}</span>,
+              },
+            ]}
+          />
+        )}
+      </Card>
+      {chosen === null || active === undefined ? null : (
+        <ForceDialog
+          bundle={chosen}
+          active={active}
+          onClose={() => setChosen(null)}
+          onDone={() => {
+            setChosen(null);
+            onChanged();
+          }}
+        />
+      )}
+    </div>
+  );
+}
+
+interface ForceDialogProps {
+  readonly bundle: PolicyBundle;
+  readonly active: PolicyBundle;
+  readonly onClose: () => void;
+  readonly onDone: () => void;
+}
+
+/** Activation or, to a lower serial, rollback. */
+function ForceDialog({ bundle, active, onClose, onDone }: ForceDialogProps) {
+  const { busy, error, run } = useDoing();
+  const [reason, setReason] = useState('');
+  const back = bundle.serial < active.serial;
+  const submit = async () => {
+    const why = reason.trim() === '' ? {} : { reason: reason.trim() };
+    const done = await run(async () => {
+      if (back)
+        await post('/api/wallet/policies/rollback', { profile: bundle.name, to: bundle.sha256, ...why });
+      else await post('/api/wallet/policies/activate', { bundles: [bundle.sha256], ...why });
+    });
+    if (!done) return;
+    toast(`${bundle.revision} is in force for ${bundle.name}`);
+    onDone();
+  };
+  return (
+    <Dialog
+      title={`${back ? 'Roll back to' : 'Activate'} ${bundle.revision}?`}
+      onClose={onClose}
+      onSubmit={() => void submit()}
+      foot={
+        <>
+          <Button onClick={onClose}>Cancel</Button>
+          <Button kind={back ? 'danger solid' : 'primary'} type="submit" disabled={busy}>
+            {back ? 'Roll back' : 'Activate'}
+          </Button>
+        </>
+      }
+    >
+      <p>
+        From the next request on, <strong>{bundle.name}</strong> is decided by {bundle.revision} (serial{' '}
+        {bundle.serial}) in place of {active.revision} (serial {active.serial}).
+      </p>
+      <p class="small">
+        <Link to={`/policies/diff?from=${active.sha256}&to=${bundle.sha256}`}>See what changes first</Link>
+      </p>
+      <TextField
+        label="Reason"
+        hint="Kept with the event"
+        value={reason}
+        onInput={setReason}
+        maxLength={500}
+        autofocus
+      />
+      <Problem error={error} />
+    </Dialog>
+  );
+}

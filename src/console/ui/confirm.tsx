@@ -1,0 +1,43 @@
+import type { ComponentChildren } from 'preact';
+import { useDoing } from '../lib/query.ts';
+import { Button } from './button.tsx';
+import { Dialog } from './dialog.tsx';
+import { Problem } from './states.tsx';
+import { toast } from './toasts.tsx';
+
+export interface ConfirmProps {
+  readonly title: string;
+  readonly act: string;
+  readonly done: string;
+  readonly onClose: () => void;
+  readonly run: () => Promise<unknown>;
+  readonly children: ComponentChildren;
+}
+
+/** Before something that is not undone. */
+export function Confirm({ title, act, done, onClose, run, children }: ConfirmProps) {
+  const doing = useDoing();
+  const submit = async () => {
+    if (!(await doing.run(async () => void (await run())))) return;
+    toast(done);
+    onClose();
+  };
+  return (
+    <Dialog
+      title={title}
+      onClose={onClose}
+      onSubmit={() => void submit()}
+      foot={
+        <>
+          <Button onClick={onClose}>Cancel</Button>
+          <Button kind="danger solid" type="submit" disabled={doing.busy} autofocus>
+            {act}
+          </Button>
+        </>
+      }
+    >
+      {children}
+      <Problem error={doing.error} />
+    </Dialog>
+  );
+}

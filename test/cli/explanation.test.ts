@@ -1,0 +1,156 @@
+import assert from 'node:assert/strict';
+import { explanationLines } from '../../src/cli/explanation.ts';
+import type { Explanation, Trace } from '../../src/pdp/explain.ts';
+import type { TracedRule } from '../../src/schema/api-explain.ts';
+import type { DecisionRecord } from '../../src/schema/decision.ts';
+import { allowedInput, merged } from '../policy/support.ts';
+
+const RESULT = { allow: false, reason: 'x_a', reasons: ['x_a'] };
+const BUNDLE = { name: 'low', revision: 'low-3', sha256: 'ab'.repeat(32) };
+const OTHER = { ...BUNDLE, revision: 'low-4', sha256: 'cd'.repeat(32) };
+
+const RULE: TracedRule = {
+  path: 'data.lemma.low.deny',
+  outcome: 'fired',
+  file: 'lemma/low/own.rego',
+  line_from: 7,
+  line_to: 7,
+  source: 'deny contains "x_a" if input.a == 1',
+  default: false,
+  evaluated: 1,
+  held: 1,
+  gives: '"x_a"',
+  at: { line: 7, column: 1, text: 'deny' },
+  would: null,
+  values: [],
+};
+const TRACE: Trace = {
+  mode: 'rules',
+  evaluator: 'OPA 1',
+  decision: 'data.lemma.low.decision',
+  lines: [],
+  rules: [RULE],
+  cut: false,
+  equal: true,
+  traced: 'equal',
+  error: null,
+};
+
+function explanation(some: Partial<Explanation> = {}, input: object = allowedInput('low')): Explanation {
+  return {
+    decision_id: 'dec_1',
+    verdict: 'deny',
+    reason: 'x_a',
+    stage: 'policy',
+    summary: 'Denied.',
+    failed: null,
+    rules: [{ code: 'x_a', file: 'lemma/low/own.rego', line: 7, rego: RULE.source }],
+    evaluated_again: { result: RESULT, equal: true, error: null },
+    policy_today: { bundle: BUNDLE, result: RESULT, equal: true, error: null },
+    trace: TRACE,
+    chain: [],
+    bundle: { ...BUNDLE, rego: null },
+    events: [],
+    record: { bundle: BUNDLE, result: RESULT, input } as unknown as DecisionRecord,
+    amended: [],
+    ...some,
+  };
+}
+
+const terminal = {
+  line: () => undefined,
+  note: () => undefined,
+  write: async () => undefined,
+  style: (_: unknown, text: string) => text,
+  styleNote: (_: unknown, text: string) => text,
+  interactive: false,
+  width: null,
+};
+const linesOf = (one: Explanation, all = false) => explanationLines({ terminal }, one, all);
+const rowOf = (label: string, one: Explanation) =>
+  linesOf(one).find((line) => line.startsWith(`  ${label.padEnd(8)} `));
+
+describe('an explanation for a person', () => {
+  it('shows the rules of a trace in the place of those that the manifest names', () => {
+    const lines = linesOf(explanation());
+    assert.deepEqual(lines.slice(2, 6), [
+      '',
+      '  fired   data.lemma.low.deny gives "x_a"',
+      '   ┌─ lemma/low/own.rego:7:1',
+      '  7 │ deny contains "x_a" if input.a == 1',
+    ]);
+    assert.equal(rowOf('rule', explanation()), undefined);
+  });
+
+  it('shows those of the manifest where there is no trace, with nothing hidden in them', () => {
+    const rules = [{ code: 'x_a', file: 'a.rego', line: 1, rego: 'x := "\u001b[8m\u202e"' }] as const;
+    const lines = linesOf(explanation({ trace: { ...TRACE, rules: null, error: 'no compiler' }, rules }));
+    assert.ok(lines.includes('           x := "\\u{1b}[8m\\u{202e}"'));
+    assert.ok(lines.includes('  trace    no compiler'));
+  });
+
+  it('says loudly that a trace is of another result', () => {
+    const trace: Trace = { ...TRACE, equal: false, traced: 'different' };
+    assert.match(linesOf(explanation({ trace }))[2] ?? '', /^ {2}traced: different: /);
+  });
+
+  it('shows other rules on a line each, and all of them with theirs where that is asked for', () => {
+    const failed: TracedRule = { ...RULE, outcome: 'failed', held: 0, gives: null, line_from: 9, line_to: 9 };
+    const one = explanation({
+      trace: { ...TRACE, rules: [RULE, { ...failed, at: { line: 9, column: 1, text: 'no' } }] },
+    });
+    assert.ok(linesOf(one).includes('  failed  lemma/low/own.rego:9 no'));
+    assert.ok(linesOf(one, true).includes('   ┌─ lemma/low/own.rego:9:1'));
+  });
+
+  it('says once that a check decided', () => {
+    const trace = { ...TRACE, rules: null, error: 'a check decided' };
+    const one = explanation({ trace, bundle: null, evaluated_again: null, rules: [] });
+    assert.equal(rowOf('again', one), '  again    a check decided, before any policy');
+    assert.equal(rowOf('trace', one), undefined);
+  });
+
+  it('says that there are more', () => {
+    assert.ok(linesOf(explanation({ trace: { ...TRACE, cut: true } })).includes('  … and more'));
+  });
+
+  it('shows the state that was known', () => {
+    const input = merged(allowedInput('low'), {
+      budget: { limit: 5, used: 4 },
+      freshness: { age_ms: 12, source: 'lease', confirmed: false },
+    });
+    const lines = linesOf(explanation({}, input));
+    const at = lines.findIndex((line) => line.startsWith('  state '));
+    assert.deepEqual(lines.slice(at, at + 3), [
+      '  state    runtime bot-1 is active; taint epoch 3, of the proof 3',
+      '           kills and taints known up to 12 ms before (lease)',
+      '           budget: 4 of 5',
+    ]);
+  });
+
+  for (const [what, today, said] of [
+    ['the same revision', { bundle: BUNDLE, result: RESULT, error: null }, 'the same revision is active'],
+    [
+      'another',
+      { bundle: OTHER, result: { allow: true, reason: 'allowed', reasons: [] }, error: null },
+      'revision low-4, which is active now (the policy alone, on the input of then) allows',
+    ],
+    [
+      'one that fails',
+      { bundle: OTHER, result: null, error: 'it broke' },
+      'revision low-4, which is active now (the policy alone, on the input of then): it broke',
+    ],
+    [
+      'none',
+      { bundle: null, result: null, error: 'no policy is loaded' },
+      'no policy is active: no policy is loaded',
+    ],
+  ] as const) {
+    it(`says what the policy would say today: ${what}`, () => {
+      const one = explanation({
+        policy_today: { ...structuredClone(today), equal: false } as Explanation['policy_today'],
+      });
+      assert.equal(rowOf('today', one), `  today    ${said}`);
+    });
+  }
+});
