@@ -18,7 +18,7 @@ import { type Gateway, type Plan, planGateway, startGateway } from './local/gate
 import { DEFAULT_BASE } from './local/place.ts';
 import { rememberDecisions } from './local/recent.ts';
 import { removeFirewallState, writeFirewallState } from './local/state.ts';
-import { statusOf } from './local/status.ts';
+import { type Refused, statusOf } from './local/status.ts';
 import { shown } from './next-steps.ts';
 import { reloads } from './reloads.ts';
 import { firstSignal, SIGNALS } from './signals.ts';
@@ -143,15 +143,19 @@ function openChannel(
   const state = stateOf(channel.path, plan, gateway);
   const { promise: asked, resolve: stop } = Promise.withResolvers<'asked'>();
   let { config } = plan.loaded;
+  let refused: Refused = { configuration: null, bundles: null };
   const reload = async (loaded: LoadedConfig) => {
     await gateway.reload(loaded);
     ({ config } = loaded);
+    refused = { ...refused, configuration: null };
   };
-  const watch = reloads(call, { ...gateway, reload }, plan.loaded, plan.options);
+  const watch = reloads(call, { ...gateway, reload }, plan.loaded, plan.options, (what, why) => {
+    refused = { ...refused, [what]: why };
+  });
   ends.push(() => watch.close());
   const recent = rememberDecisions(gateway.live);
   channel.serve({
-    status: () => statusOf({ state, config, live: gateway.live, counts: recent.counts() }),
+    status: () => statusOf({ state, config, live: gateway.live, counts: recent.counts(), refused }),
     stop: () => stop('asked'),
     async reload() {
       const loaded = loadConfig(plan.options);
