@@ -83,12 +83,14 @@ export async function containRuntime(
       `no local firewall is running that follows this control plane: \`${call.program} start\` first`,
     );
   }
-  const low = firewall.status.apis.filter(({ risk }) => risk === 'low');
-  const reach = {
-    scope: [...new Set([...wanted.scope, ...low.flatMap(({ scope }) => scope)])],
-    audience: [...new Set([...wanted.audience, ...low.map(({ audience }) => audience)])],
-  };
   const files = filesOf(call, identity);
+  const low = firewall.status.apis.filter(({ risk }) => risk === 'low');
+  const reach = unionOf([
+    wanted,
+    { scope: low.flatMap(({ scope }) => scope), audience: low.map(({ audience }) => audience) },
+    // Another setup command may have gone before.
+    reachIn(files),
+  ]);
   const issued = !(await isGood(call, files, firewall.status, reach));
   if (issued) {
     const { runtime_id: runtimeId, agent_id: agentId, workspace_id: workspaceId } = identity;
@@ -96,6 +98,19 @@ export async function containRuntime(
     await connect({ ...call, options: asked });
   }
   return { identity, files, firewall, reach, issued };
+}
+
+function unionOf(all: readonly Reach[]): Reach {
+  const scope = new Set(all.flatMap((one) => one.scope));
+  return { scope: [...scope], audience: [...new Set(all.flatMap((one) => one.audience))] };
+}
+
+/** Of the proof that lies there, whether it has ended or not. */
+function reachIn(files: RuntimeFiles): Reach {
+  const proof = readProof(files);
+  const texts = (value: unknown) => (Array.isArray(value) ? value.map(String) : []);
+  const { scope, audience } = proof?.credential ?? {};
+  return { scope: texts(scope), audience: texts(audience) };
 }
 
 /** Takes back what was added to the firewall; a running one hears of it. Gives whether there was any of it. */

@@ -4,7 +4,7 @@ import type { Call } from '../../../command.ts';
 import { controlApi } from '../../../control-api.ts';
 import type { ControlChannel } from '../../control-channel.ts';
 import { given } from '../../folder.ts';
-import type { RecentDecision } from '../../recent.ts';
+import { decisionsAfter } from '../../verify.ts';
 import type { ContainedRuntime } from '../contain.ts';
 import { readAt } from '../edit.ts';
 import type { ToolClass } from '../prove.ts';
@@ -93,11 +93,6 @@ async function allowedBy(channel: ControlChannel, act: () => Promise<unknown>): 
     await wait(AGAIN_MS);
   } while (Date.now() < until);
   return null;
-}
-
-async function decisionsAfter(channel: ControlChannel, position: number): Promise<RecentDecision[]> {
-  const list = member(await channel.get(`/decisions?after=${position}`), 'decisions');
-  return Array.isArray(list) ? (list as RecentDecision[]) : [];
 }
 
 interface Invoked {
