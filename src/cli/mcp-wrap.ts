@@ -2,12 +2,19 @@ import { StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
 import { isInitializeRequest, type JSONRPCMessage } from '@modelcontextprotocol/server';
 import { StdioServerTransport } from '@modelcontextprotocol/server/stdio';
 import type { Command } from 'commander';
+import type { Credential } from '../client/credential.ts';
 import { createLemmaFetch } from '../client/fetch.ts';
 import { keyFromSeed } from '../client/key.ts';
 import { type Call, textOption } from './command.ts';
 import { CliError } from './exit.ts';
 import { homeFolder } from './local/folder.ts';
-import { chosenRuntime, readProof, readRuntimeKey } from './local/runtime-files.ts';
+import {
+  chosenRuntime,
+  type RuntimeFiles,
+  readProof,
+  readRuntimeKey,
+  replaceProof,
+} from './local/runtime-files.ts';
 import { readFirewallState } from './local/state.ts';
 import { firstSignal } from './signals.ts';
 
@@ -41,10 +48,13 @@ export async function run(call: Call): Promise<null> {
       `no proof to show: run \`${call.program} firewall-connect\` first, or set LEMMA_PROOF_FILE`,
     );
   const seed = await readRuntimeKey(files, call);
-  const origin = `http://${textOption(call.options, 'firewall') ?? readFirewallState(homeFolder(call))?.listen ?? DEFAULT_FIREWALL}`;
+  const state = readFirewallState(homeFolder(call));
+  const origin = `http://${textOption(call.options, 'firewall') ?? state?.listen ?? DEFAULT_FIREWALL}`;
   const lemmaFetch = createLemmaFetch({
     credential: proof.credential,
     ...(seed === null ? {} : { key: await keyFromSeed(seed) }),
+    ...(seed === null || state === null ? {} : { renew: { control: state.control_plane } }),
+    onEvent: (event) => event.type === 'renewed' && keep(files, event.credential),
     gateways: [origin],
     denials: 'return',
   });
@@ -65,6 +75,11 @@ export async function run(call: Call): Promise<null> {
   await here.close();
   lemmaFetch.close();
   return null;
+}
+
+/** The next proof in the place of the one that it renews; what another command wrote meanwhile for another key stays. */
+function keep(files: RuntimeFiles, credential: Credential): void {
+  if (readProof(files)?.credential.key === credential.key) replaceProof(files, credential);
 }
 
 /** Messages both ways. One that did not get through is answered, so that nobody waits for ever. */
