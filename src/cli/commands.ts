@@ -35,6 +35,11 @@ export const COMMANDS: readonly (Entry | Group)[] = [
     summary: 'Have Claude Code ask the local firewall before each call of a tool',
     load: () => import('./setup-claude-code.ts'),
   },
+  {
+    name: 'setup-mcp',
+    summary: 'Put the MCP servers of a client behind the local firewall',
+    load: () => import('./setup-mcp.ts'),
+  },
   { name: 'start', summary: 'Run the local firewall for agents here', load: () => import('./start.ts') },
   { name: 'stop', summary: 'Stop the local firewall', load: () => import('./stop.ts') },
   {

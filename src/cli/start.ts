@@ -17,7 +17,9 @@ import { controlChannelPath, homeFiles, openHome } from './local/folder.ts';
 import { type Gateway, type Plan, planGateway, startGateway } from './local/gateway.ts';
 import { DEFAULT_BASE } from './local/place.ts';
 import { rememberDecisions } from './local/recent.ts';
-import { removeFirewallState, writeFirewallState } from './local/state.ts';
+import { keepProofs } from './local/renew-proofs.ts';
+import { type RuntimeFiles, runtimeFiles } from './local/runtime-files.ts';
+import { readSetup, removeFirewallState, writeFirewallState } from './local/state.ts';
 import { type Refused, statusOf } from './local/status.ts';
 import { shown } from './next-steps.ts';
 import { reloads } from './reloads.ts';
@@ -153,6 +155,12 @@ function openChannel(
     refused = { ...refused, [what]: why };
   });
   ends.push(() => watch.close());
+  const proofs = keepProofs(
+    () => setUpRuntimes(home),
+    gateway.controlPlane,
+    (line) => call.terminal.note(line),
+  );
+  ends.push(() => proofs.close());
   const recent = rememberDecisions(gateway.live);
   channel.serve({
     status: () => statusOf({ state, config, live: gateway.live, counts: recent.counts(), refused }),
@@ -175,6 +183,18 @@ function openChannel(
   writeFirewallState(home, state);
   call.report(announcement(call, state, plan));
   return { asked };
+}
+
+/** The runtimes of set-up agents. What is wrong with the file is said where it is loaded. */
+function setUpRuntimes(home: string): RuntimeFiles[] {
+  try {
+    return readSetup(home).agents.flatMap(({ credential_file }) => {
+      const [, folder, runtime] = /^(.*)[\\/]([^\\/]+)\.credential$/.exec(credential_file ?? '') ?? [];
+      return folder === undefined || runtime === undefined ? [] : [runtimeFiles(folder, runtime)];
+    });
+  } catch {
+    return [];
+  }
 }
 
 async function askControlPlane(
