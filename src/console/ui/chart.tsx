@@ -91,7 +91,7 @@ function optionsOf(
     cursor: { points: { size: 7 }, drag: { x: false, y: false }, y: false },
     scales: { y: { range: (_plot, _low, high) => [0, Math.max(4, high * 1.15)] } },
     axes: [
-      { ...axis, space: 70 },
+      { ...axis, space: 90, values: (_plot, times) => times.map(clockOf) },
       { ...axis, size: 40, space: 36 },
     ],
     series: [
@@ -105,4 +105,12 @@ function optionsOf(
       })),
     ],
   };
+}
+
+/** The reader's own time, to the second where a second counts. */
+function clockOf(seconds: number): string {
+  const at = new Date(seconds * 1000);
+  const two = (n: number) => String(n).padStart(2, '0');
+  const minute = `${two(at.getHours())}:${two(at.getMinutes())}`;
+  return at.getSeconds() === 0 ? minute : `${minute}:${two(at.getSeconds())}`;
 }
