@@ -46,7 +46,7 @@ describe('who sees what in the console', function () {
   const open = async (page: Page, path: string) => {
     await page.goto(`${scene.origin}${BASE}${path}`);
     await page.locator('main h1').waitFor();
-    await page.waitForFunction("document.querySelector('.skeleton') === null");
+    await page.locator('main .skeleton').first().waitFor({ state: 'detached' });
   };
   const verbsOn = async (page: Page) =>
     (await page.locator('main').getByRole('button').allInnerTexts()).filter((text) =>
