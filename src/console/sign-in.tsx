@@ -1,6 +1,7 @@
 import { useState } from 'preact/hooks';
 import { keyFileSigner } from './lib/key-file.ts';
 import { useDoing } from './lib/query.ts';
+import { WALLET } from './lib/router.tsx';
 import { type Me, signIn } from './lib/session.ts';
 import type { Signer } from './lib/signer.ts';
 import { Button } from './ui/button.tsx';
@@ -103,7 +104,11 @@ export function SignInPage({ onSignedIn }: SignInProps) {
               <Button kind="primary" type="submit" big disabled={busy || text.trim() === ''}>
                 {busy ? 'Signing in…' : 'Sign in'}
               </Button>
-              <a href="/wallet">Sign in with your wallet</a>
+              <a
+                href={`${WALLET}/sign-in?${new URLSearchParams({ next: `${location.pathname}${location.search}` })}`}
+              >
+                Sign in with your wallet
+              </a>
             </div>
           </form>
         </div>

@@ -2,20 +2,13 @@ import './styles/tokens.css';
 import './styles/base.css';
 import './styles/components.css';
 import './styles/shell.css';
+import './styles/wallet.css';
 import { render } from 'preact';
 import { applyTheme } from './lib/theme.ts';
-import { Mark } from './ui/icons.tsx';
+import { watchOver } from './wallet/held.ts';
+import { WalletApp } from './wallet/wallet-app.tsx';
 
 applyTheme();
+watchOver();
 const root = document.getElementById('app');
-if (root !== null)
-  render(
-    <main class="state" id="content">
-      <Mark size={40} />
-      <h1>Wallet</h1>
-      <p>
-        Sign in at <a href="/admin/agent-ops">Agent Ops</a> with your key file.
-      </p>
-    </main>,
-    root,
-  );
+if (root !== null) render(<WalletApp />, root);

@@ -18,6 +18,7 @@ import {
   deviceTokenSchema,
 } from '../schema/api-access.ts';
 import { ACCESS_OPERATIONS } from './access-operations.ts';
+import { WALLET_PATH } from './console-api.ts';
 import { createFlood, type Flood, type FloodLimits, sourceOf } from './flood.ts';
 import type { OperatorHandler } from './guard.ts';
 import { reader } from './read.ts';
@@ -38,8 +39,8 @@ const POLLS: FloodLimits = { burst: 60, perSecond: 2, everyone: { burst: 1000, p
 /** User codes that are none, of one operator: 34 bits must not be searched through. */
 const GUESSES: FloodLimits = { burst: 10, perSecond: 0.1, everyone: { burst: 100, perSecond: 1 } };
 const HOUR_MS = 3_600_000;
-/** Where a person enters the code. */
-const PAGE = '/device';
+/** Where a person enters the code: a page of the wallet. */
+const PAGE = `${WALLET_PATH}/device`;
 
 /**
  * The program's half (RFC 8628). Its errors have our one shape, which has RFC 6749's `error` under the same name; what is

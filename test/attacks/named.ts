@@ -9,7 +9,6 @@ export type Where =
 
 const here = (...names: string[]): Where => ({ kind: 'case', names });
 const there = (file: string, title: string): Where => ({ kind: 'test', file: `${file}.test.ts`, title });
-const later = (part: string): Where => ({ kind: 'later', part });
 
 type Named = readonly (readonly [attack: string, ...where: Where[]])[];
 
@@ -192,7 +191,22 @@ const POLICY_AND_LOG: Named = [
 
 const SERVICE: Named = [
   ["routes with another organisation's ids", there('server/control-api', "another organisation's runtime")],
-  ['stored XSS, CSRF, session fixation, framing', later('the console')],
+  [
+    'stored XSS',
+    there('console/attacks', 'is text where a decision is explained'),
+    there('console/attacks', 'is tried in each field that takes words'),
+  ],
+  [
+    'CSRF',
+    there('console/attacks', 'by forms is refused by each operation'),
+    there('console/attacks', 'by fetch is refused, or never leaves'),
+  ],
+  [
+    'session fixation',
+    there('console/attacks', 'by a cookie that somebody made up'),
+    there('console/attacks', "it never becomes the victim's"),
+  ],
+  ['framing', there('console/attacks', 'in no frame')],
   ['API keys by enumeration', there('authority/keys', 'are not known by')],
   ['proof files that others can read', there('cli/operator', 'lets nobody else read what it writes')],
   ['keys that others can read', there('authority/keys', 'are refused where others may read one')],

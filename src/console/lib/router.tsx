@@ -1,9 +1,12 @@
 import type { ComponentChildren } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
 
-/** Where the console is: its path below the base, and the filters of its query. */
+/** Where the application is: its path below the base, and the filters of its query. */
 
-export const BASE = '/admin/agent-ops';
+export const AGENT_OPS = '/admin/agent-ops';
+export const WALLET = '/wallet';
+/** Of the page that was loaded: each of the two is an application of its own. */
+export const BASE = `${location.pathname}/`.startsWith(`${WALLET}/`) ? WALLET : AGENT_OPS;
 
 export interface Place {
   /** `/` or `/decisions/dec_…` */

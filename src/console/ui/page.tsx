@@ -3,6 +3,8 @@ import { useEffect } from 'preact/hooks';
 
 export interface PageProps {
   readonly title: string;
+  /** What it is a page of. */
+  readonly of?: string;
   readonly about?: ComponentChildren;
   readonly crumb?: ComponentChildren;
   readonly badge?: ComponentChildren;
@@ -10,10 +12,10 @@ export interface PageProps {
   readonly children: ComponentChildren;
 }
 
-export function Page({ title, about, crumb, badge, actions, children }: PageProps) {
+export function Page({ title, of = 'Agent Ops', about, crumb, badge, actions, children }: PageProps) {
   useEffect(() => {
-    document.title = `${title} · Agent Ops`;
-  }, [title]);
+    document.title = `${title} · ${of}`;
+  }, [title, of]);
   return (
     <>
       <header class="page-head">

@@ -81,7 +81,7 @@ describe('who commands act for', () => {
       const { token, ...session } = stored();
       assert.match(
         said,
-        new RegExp(`${service.controlBase.replace('127.0.0.1', '(?:127.0.0.1|localhost)')}/device`),
+        new RegExp(`${service.controlBase.replace('127.0.0.1', '(?:127.0.0.1|localhost)')}/wallet/device`),
       );
       assert.match(token, /^lm_cs_/);
       assert.deepEqual(

@@ -1,0 +1,64 @@
+import { isSealed, type Sealed } from './seal.ts';
+
+/** The browser's own store of this origin: the sealed secret, and the names of sites that were looked up. */
+
+const NAME = 'lemma-wallet';
+const STORE = 'wallet';
+const SEALED = 'sealed';
+const SITES = 'sites';
+
+/** Null: there is no wallet here. Throws where the store cannot be read, or holds something else. */
+export async function readSealed(): Promise<Sealed | null> {
+  const found = await within('readonly', (store) => store.get(SEALED));
+  if (found === undefined) return null;
+  if (!isSealed(found))
+    throw new Error('What this browser has of the wallet is damaged. Wipe it, then restore it by its words.');
+  return found;
+}
+
+export async function writeSealed(sealed: Sealed): Promise<void> {
+  await within('readwrite', (store) => store.put(sealed, SEALED));
+  // So that the browser does not drop it when space is short. It may say no: the words are the backup.
+  await navigator.storage?.persist?.().catch(() => false);
+}
+
+export async function readSites(): Promise<string[]> {
+  const found = await within('readonly', (store) => store.get(SITES));
+  return Array.isArray(found) ? found.filter((one): one is string => typeof one === 'string') : [];
+}
+
+export async function writeSites(hosts: readonly string[]): Promise<void> {
+  await within('readwrite', (store) => store.put([...hosts], SITES));
+}
+
+/** Nothing of it is left in this browser. */
+export async function wipe(): Promise<void> {
+  await within('readwrite', (store) => store.clear());
+}
+
+async function within(
+  mode: IDBTransactionMode,
+  act: (store: IDBObjectStore) => IDBRequest,
+): Promise<unknown> {
+  const database = await opened();
+  try {
+    return await new Promise((resolve, reject) => {
+      const transaction = database.transaction(STORE, mode, { durability: 'strict' });
+      const request = act(transaction.objectStore(STORE));
+      transaction.oncomplete = () => resolve(request.result);
+      transaction.onabort = () => reject(transaction.error);
+      transaction.onerror = () => reject(transaction.error);
+    });
+  } finally {
+    database.close();
+  }
+}
+
+function opened(): Promise<IDBDatabase> {
+  return new Promise((resolve, reject) => {
+    const request = indexedDB.open(NAME, 1);
+    request.onupgradeneeded = () => request.result.createObjectStore(STORE);
+    request.onsuccess = () => resolve(request.result);
+    request.onerror = () => reject(request.error);
+  });
+}
