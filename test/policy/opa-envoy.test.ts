@@ -2,13 +2,17 @@ import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { publicKeyOf } from '#runtime';
+import { runImpact } from '../../src/pdp/impact/run.ts';
 import { judged } from '../../src/pdp/replay.ts';
 import { type Bundle, bundleOf } from '../../src/policy/bundle.ts';
+import { loadEmbedded } from '../../src/policy/embedded.ts';
 import { compileEngine, type Engine } from '../../src/policy/engine.ts';
 import { EMBEDDED_PINS } from '../../src/policy/pins.ts';
 import { checkTrust, memoryArchive, PolicyRegistry, type Trust } from '../../src/policy/registry.ts';
 import { signBundle } from '../../src/policy/signature.ts';
+import type { PolicyInput } from '../../src/schema/input.ts';
 import { opaEnvoyInputSchema } from '../../src/schema/opa-envoy-input.ts';
+import { inChunks, recordedLine } from '../pdp/impact/recorded.ts';
 import { opaFolder } from '../support/opa.ts';
 import { PATIENT_MS } from './compiler/support.ts';
 import { ENTRYPOINT, manifest, OBJECT, PEOPLE } from './opa-envoy-policies.ts';
@@ -311,6 +315,28 @@ describe("a policy of opa-envoy-plugin's", function () {
     const { now, why } = await judged(engine, allowedInput('low'));
     assert.deepEqual([now, /lacks opa-envoy-plugin's input/.test(why ?? '')], [null, true]);
     assert.equal((await judged(engine, input())).now?.verdict, 'allow');
+  });
+
+  it("has its impact told as it decides: with the profile's own before it", async () => {
+    const [low] = (await loadEmbedded()).filter(({ name }) => name === 'low');
+    const yes = await build('package envoy.authz\n\nallow := yes\n\nyes := true\n');
+    const people = await build(PEOPLE);
+    const engine = await compileEngine(people);
+    const recorded = [
+      input(),
+      input({ proof: { scope: [] } }),
+      input({ freshness: { age_ms: 60_000 } }),
+    ] as unknown as PolicyInput[];
+    const { counts, reproduced, changes } = await runImpact({
+      lines: inChunks(recorded.map((one, i) => recordedLine(i + 1, engine, one))),
+      candidates: [yes],
+      bundleOf: async (sha256) => [people, low].find((one) => one?.sha256 === sha256) ?? null,
+      threads: 1,
+    });
+    assert.deepEqual(
+      [reproduced.equal, counts.same, changes.map(({ kind, decision_id }) => [kind, decision_id.at(-1)])],
+      [3, 2, [['newly_allowed', '2']]],
+    );
   });
 
   it("is asked only what the profile's own policy allows", async () => {
