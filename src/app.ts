@@ -15,7 +15,7 @@ import { openNodes } from './authority/nodes.ts';
 import { opaKeyOf } from './authority/opa-key.ts';
 import { createOperators } from './authority/operators.ts';
 import { createPolicies, type Trusted } from './authority/policies.ts';
-import { createPolicySource, type GitSetting, type SourceStatus } from './authority/policy-source.ts';
+import { createPolicySource, type RegoSetting, type SourceStatus } from './authority/policy-source.ts';
 import { createTokens } from './authority/tokens.ts';
 import { environment, gitEnvironment } from './config/environment.ts';
 import type { LoadedConfig } from './config/load.ts';
@@ -44,14 +44,17 @@ import { createAdmission } from './pdp/admission.ts';
 import { decide, type Pdp, type Settings } from './pdp/decide.ts';
 import { exchange } from './pdp/exchange.ts';
 import { explain } from './pdp/explain.ts';
+import { createImpactJobs } from './pdp/impact/jobs.ts';
 import { createReplays } from './pdp/replays.ts';
 import { settingsOf } from './pdp/settings.ts';
+import { createShadow } from './pdp/shadow.ts';
 import { storeArchive } from './policy/archive.ts';
 import { type Bundle, readProfileBundle } from './policy/bundle.ts';
 import type { CompilerOptions } from './policy/compiler/compiler.ts';
 import { EMBEDDED_TRUST, loadEmbedded } from './policy/embedded.ts';
 import { createEvaluationThread } from './policy/evaluation-thread.ts';
-import { openMirror } from './policy/git.ts';
+import { folderOrigin } from './policy/folder-origin.ts';
+import { gitOrigin } from './policy/git.ts';
 import { type Mark, PolicyRegistry } from './policy/registry.ts';
 import { createServedBundles } from './policy/served.ts';
 import { createTracer } from './policy/tracer.ts';
@@ -240,13 +243,16 @@ async function compose(
     registry: policies,
     archive,
     store,
-    mirror: openMirror(join(config.data, MIRROR), gitEnvironment(environment())),
+    originOf: ({ rego }) =>
+      rego.kind === 'folder'
+        ? folderOrigin(rego.path)
+        : gitOrigin(join(config.data, MIRROR), rego, gitEnvironment(environment())),
     home,
     clock,
     seed: ring.bundleSeed,
     onBehind: (message) => logger.error({ source: config.bundles.source }, message),
   });
-  await (isGit(config.bundles)
+  await (isRego(config.bundles)
     ? source.begin(config.bundles)
     : policyVerbs.take(await configuredBundles(config, ring, clock))
   ).catch((error) => {
@@ -391,7 +397,19 @@ async function compose(
     onError: (error, decision_id) =>
       logger.error({ err: error, decision_id }, 'a decision failed, and was denied'),
   };
+  const tried = {
+    store,
+    archive,
+    clock,
+    onError: (error: unknown, doing: string) => logger.error({ err: error }, doing),
+  };
+  const impacts = createImpactJobs(tried);
+  stops.push(() => impacts.close());
+  const shadow = createShadow({ ...tried, home });
+  stops.push(() => shadow.close());
+  await shadow.resume().catch((error) => tried.onError(error, 'the shadow of a policy did not begin again'));
   const metrics = createMetrics({
+    shadow: () => ({ bundles: shadow.bundles(), counts: shadow.counts() }),
     admission: () => admission.stats(),
     log: () => log.stats(),
     gate: () => ({ ready: gate.ready, runtimes: [...gate.runtimes()].length, nonces: gate.nonces }),
@@ -517,6 +535,8 @@ async function compose(
       taint: authority.taint,
     },
     policies: policyVerbs,
+    impacts,
+    shadow,
     policySource: source.status,
     backup:
       config.store === null
@@ -571,12 +591,12 @@ async function compose(
       // What can refuse comes first, so that a refused reload leaves all as it was.
       settingsFrom(next, ring);
       const setting = next.config.bundles;
-      const bundles = isGit(setting) ? null : await configuredBundles(next.config, ring, clock);
+      const bundles = isRego(setting) ? null : await configuredBundles(next.config, ring, clock);
       await store.limit(next.config.log.max_bytes);
       await firewall?.replace(next.config.firewall ?? NOTHING);
       try {
         authority.registerFromFile(next.config.runtimes);
-        if (isGit(setting)) await source.begin(setting);
+        if (isRego(setting)) await source.begin(setting);
         if (bundles !== null) await policyVerbs.take(bundles);
       } catch (error) {
         await firewall?.replace(running.config.firewall ?? NOTHING);
@@ -594,7 +614,7 @@ async function compose(
     },
     reloadBundles: async () => {
       const before = activeOf(policies);
-      await (isGit(running.config.bundles)
+      await (isRego(running.config.bundles)
         ? source.look()
         : policyVerbs.take(await configuredBundles(running.config, ring, clock))
       ).catch((error) => {
@@ -895,11 +915,9 @@ async function configuredBundles(config: Config, ring: KeyRing, clock: () => num
   return { bundles, trust: { kind: 'signed', keys, opaKeys: opaKeys(config), now } };
 }
 
-/** Read anew each time, as the files that they may be in. */
+/** What was wrong with them kept the configuration from being loaded. One whose file is gone since then is trusted no more. */
 function opaKeys(config: Config): ReadonlyMap<string, OpaKeyRead> {
-  const { keys, problems } = readOpaKeys(config);
-  if (problems.length > 0) throw new InputError(problems);
-  return keys;
+  return readOpaKeys(config).keys;
 }
 
 function sourceTrouble(status: SourceStatus | null): PolicySourceTrouble | null {
@@ -912,8 +930,8 @@ function sourceTrouble(status: SourceStatus | null): PolicySourceTrouble | null 
   return failing === null ? null : { ...failing, commit: null };
 }
 
-function isGit(setting: BundleSetting): setting is GitSetting {
-  return setting.git !== null;
+function isRego(setting: BundleSetting): setting is RegoSetting {
+  return setting.rego !== null;
 }
 
 function bundleKeys({ bundles }: Config, ring: KeyRing): Uint8Array[] {

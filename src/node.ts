@@ -37,6 +37,7 @@ import { createFollower, fetchSnapshot } from './pdp/follower.ts';
 import { settingsOf } from './pdp/settings.ts';
 import { type Bundle, readBundleTar } from './policy/bundle.ts';
 import { createEvaluationThread } from './policy/evaluation-thread.ts';
+import { createBundleFollower } from './policy/follow.ts';
 import { PolicyRegistry } from './policy/registry.ts';
 import { createChainCache } from './proof/cache.ts';
 import { InputError } from './reason.ts';
@@ -142,22 +143,24 @@ async function compose(
   const thread = createEvaluationThread();
   stops.push(() => thread.close());
   const policies = new PolicyRegistry(archiveAt(client), new Map(), thread);
-  const activate = async (digests: readonly string[]) => {
-    const bundles = await Promise.all(digests.map((sha256) => bundleAt(client, sha256)));
+  const activate = async (bundles: readonly Bundle[], digests: readonly string[]) => {
     // Named by the authority under its signature; the digest is made of what came.
     // Also an older one: the authority has gone back to it.
     const named = new Set(digests);
     await policies.activate(bundles, { kind: 'pinned', digests: named }, named);
   };
+  const bundleOf = (sha256: string) => bundleAt(client, sha256);
+  const following = createBundleFollower(bundleOf, (bundle, named) => activate([bundle], [named]));
   let closing = false;
   /** Until it succeeds: a kill must not wait behind it, so that the log goes on being followed. */
-  const activateSoon = (sha256: string) => {
-    activate([sha256]).catch((error: unknown) => {
+  const activateSoon = (sha256: string, turn = following.turn()) => {
+    following.take(sha256, turn).catch((error: unknown) => {
       onError(error, `bundle ${sha256} is not in force here yet`);
-      if (!closing && error instanceof ControlError) setTimeout(activateSoon, RETRY_MS, sha256).unref();
+      if (!closing && error instanceof ControlError) setTimeout(activateSoon, RETRY_MS, sha256, turn).unref();
     });
   };
-  await activate(first.bundles.map(({ sha256 }) => sha256));
+  const digests = first.bundles.map(({ sha256 }) => sha256);
+  await activate(await Promise.all(digests.map(bundleOf)), digests);
 
   // The control plane vouches for what it has taken (its own checkpoints); the key here lives as long as the process.
   const seed = randomBytes(32);
@@ -180,7 +183,7 @@ async function compose(
     lease,
     keys,
     effects: {
-      bundle: activateSoon,
+      bundle: (sha256) => activateSoon(sha256),
       key({ kid, x, to }) {
         const others = roots.filter((root) => root.kid !== kid);
         roots = to === 'retired' ? others : [{ kid, x }, ...others];

@@ -1,20 +1,19 @@
 import { publicKeyOf } from '#runtime';
 import type { Bundle } from '../policy/bundle.ts';
 import { CompilerUnavailable, openCompiler } from '../policy/compiler/compiler.ts';
-import { GitFailed, type GitMirror, type GitTree, TreeRefused } from '../policy/git.ts';
 import { lineOf, PolicyRefused } from '../policy/make.ts';
-import { isOfBundles } from '../policy/policy-files.ts';
+import { OriginFailed, type PolicyOrigin, type PolicyTree, TreeRefused } from '../policy/origin.ts';
 import type { BundleArchive, PolicyRegistry } from '../policy/registry.ts';
 import { signBundle } from '../policy/signature.ts';
 import { buildTested, TestsFailed } from '../policy/tested.ts';
 import { Denial, InputError } from '../reason.ts';
-import type { BundleSetting, GitSource } from '../schema/config.ts';
+import type { BundleSetting } from '../schema/config.ts';
 import type { Tenant } from '../store/model.ts';
 import type { Store } from '../store/store.ts';
 import type { Policies } from './policies.ts';
 
-/** Of which `git` is the source. */
-export type GitSetting = BundleSetting & { readonly git: GitSource };
+/** Policies that are built here. */
+export type RegoSetting = BundleSetting & { readonly rego: NonNullable<BundleSetting['rego']> };
 
 /** A commit as it was looked at. `at` in milliseconds; `author` and `subject` are what whoever pushed it wrote. */
 interface Looked {
@@ -58,7 +57,7 @@ export interface SourceStatus {
 }
 
 /**
- * A branch of a repository as the source of policies. Each commit that it comes to is checked, tested, built and signed here;
+ * A branch of a repository, or a folder, as the source of policies; what a folder holds is a commit here, which may follow any. Each commit that it comes to is checked, tested, built and signed here;
  * one that fails never comes into force, and is remembered with its reason. A commit must follow the one in force: a branch
  * that was moved back, or made anew, is refused unless `rewind_to` names its commit. Serials are given here, each over all that
  * were, so that the branch wins over what was published before it moved.
@@ -68,7 +67,7 @@ export interface PolicySource {
    * Puts into force what the branch is at or, where that is rejected or cannot be read, what was in force of it before.
    * InputError (`bundles.source`): there is neither.
    */
-  begin(setting: GitSetting): Promise<void>;
+  begin(setting: RegoSetting): Promise<void>;
   /** Looks again. InputError, once for each commit and each failure: why what is there is not in force. */
   look(): Promise<void>;
   /** Null: policies come from elsewhere. */
@@ -82,7 +81,7 @@ export interface PolicySourceOptions {
   readonly registry: Pick<PolicyRegistry, 'marks'>;
   readonly archive: Pick<BundleArchive, 'get'>;
   readonly store: Pick<Store, 'getDocument' | 'putDocument'>;
-  readonly mirror: GitMirror;
+  readonly originOf: (setting: RegoSetting) => PolicyOrigin;
   readonly home: Tenant;
   readonly clock: () => number;
   /** Of the key that signs bundles now. */
@@ -92,7 +91,8 @@ export interface PolicySourceOptions {
 }
 
 interface State {
-  readonly setting: GitSetting;
+  readonly setting: RegoSetting;
+  readonly origin: PolicyOrigin;
   readonly accepted: AcceptedCommit | null;
   readonly rejected: readonly RejectedCommit[];
   /** Of the document. */
@@ -103,25 +103,26 @@ interface State {
 type Kept = Pick<State, 'accepted' | 'rejected'> & { readonly source: string };
 
 const KIND = 'policy-source';
-const ID = 'git';
+const ID = 'source';
 const REJECTED_AT_MOST = 20;
 const LINES_AT_MOST = 20;
 
 export function createPolicySource(options: PolicySourceOptions): PolicySource {
-  const { policies, registry, archive, store, mirror, home, clock } = options;
+  const { policies, registry, archive, store, originOf, home, clock } = options;
   let state: State | null = null;
   let head: string | null = null;
   let failing: SourceStatus['failing'] = null;
   /** Looked at with this setting: what is in them stays as bad as it was. */
   let known = new Set<string>();
 
-  async function opened(setting: GitSetting): Promise<State> {
+  async function opened(setting: RegoSetting): Promise<State> {
     const found = await store.getDocument(KIND, ID);
     const kept = found === null ? null : (found.body as Kept);
     const version = found?.version ?? 0;
+    const origin = originOf(setting);
     return kept?.source === setting.source
-      ? { setting, version, accepted: kept.accepted, rejected: kept.rejected }
-      : { setting, version, accepted: null, rejected: [] };
+      ? { setting, origin, version, accepted: kept.accepted, rejected: kept.rejected }
+      : { setting, origin, version, accepted: null, rejected: [] };
   }
 
   async function saved(next: State): Promise<State> {
@@ -151,14 +152,14 @@ export function createPolicySource(options: PolicySourceOptions): PolicySource {
 
   /** Throws Rejected. */
   async function take(from: State, commit: string, anew: boolean): Promise<State> {
-    const { accepted, setting } = from;
-    const about: Looked = { commit, ...(await mirror.about(commit)), at: clock() };
+    const { accepted, origin } = from;
+    const about: Looked = { commit, ...(await origin.about(commit)), at: clock() };
     try {
       await checkFollows(from, commit);
-      const tree = await mirror.tree(commit, setting.git.path, isOfBundles);
+      const tree = await origin.tree(commit);
       const bundles =
         accepted?.tree === tree.id && !anew ? accepted.bundles : await builtAndTaken(commit, tree);
-      await mirror.keep(commit);
+      await origin.keep(commit);
       return await saved({ ...from, accepted: { ...about, tree: tree.id, bundles } });
     } catch (error) {
       const why = reasonOf(error);
@@ -167,17 +168,17 @@ export function createPolicySource(options: PolicySourceOptions): PolicySource {
     }
   }
 
-  async function checkFollows({ accepted, setting }: State, commit: string): Promise<void> {
+  async function checkFollows({ accepted, origin, setting }: State, commit: string): Promise<void> {
     if (accepted === null || setting.rewind_to === commit) return;
-    if (await mirror.follows(commit, accepted.commit)) return;
-    const older = await mirror.follows(accepted.commit, commit);
+    if (await origin.follows(commit, accepted.commit)) return;
+    const older = await origin.follows(accepted.commit, commit);
     const what = older ? 'is older than' : 'does not follow';
     throw new Rewound(
       `${commit} ${what} ${accepted.commit}, which is in force: undo a change by \`git revert\`; or name ${commit} as bundles.rewind_to`,
     );
   }
 
-  async function builtAndTaken(commit: string, { files }: GitTree): Promise<string[]> {
+  async function builtAndTaken(commit: string, { files }: PolicyTree): Promise<string[]> {
     const serial = Math.max(0, ...[...registry.marks().values()].map((mark) => mark.serial)) + 1;
     const compiler = await openCompiler();
     const seed = options.seed();
@@ -195,13 +196,13 @@ export function createPolicySource(options: PolicySourceOptions): PolicySource {
     return bundles.map(({ sha256 }) => sha256);
   }
 
-  async function fetched({ setting }: State): Promise<string> {
-    const commit = await mirror.fetch(setting.git);
+  async function fetched({ origin }: State): Promise<string> {
+    const commit = await origin.latest();
     failing = null;
     return commit;
   }
 
-  async function begin(setting: GitSetting): Promise<void> {
+  async function begin(setting: RegoSetting): Promise<void> {
     if (state?.setting.source === setting.source) {
       known = new Set();
       state = { ...state, setting };
@@ -315,7 +316,7 @@ function reasonOf(error: unknown): Pick<RejectedCommit, 'code' | 'message'> | nu
 /** As the configuration's own problem; null for what is the service's. */
 function complaintOf(error: unknown): InputError | null {
   const known =
-    error instanceof Rejected || error instanceof GitFailed || error instanceof CompilerUnavailable;
+    error instanceof Rejected || error instanceof OriginFailed || error instanceof CompilerUnavailable;
   return known ? new InputError([{ field: 'bundles.source', message: error.message }]) : null;
 }
 

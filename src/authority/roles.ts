@@ -11,6 +11,7 @@ const HOLDERS = {
   'decisions.read': ['owner', 'operator', 'policy_author', 'auditor'],
   'decisions.export': ['owner', 'operator', 'auditor'],
   'policies.read': ['owner', 'operator', 'policy_author', 'auditor', 'platform'],
+  'policies.impact': ['owner', 'policy_author'],
   'platform.policies': ['platform'],
   'platform.keys': ['platform'],
   'platform.backup': ['platform'],

@@ -35,6 +35,11 @@ export const COMMANDS: readonly (Entry | Group)[] = [
     summary: 'Have Claude Code ask the local firewall before each call of a tool',
     load: () => import('./setup-claude-code.ts'),
   },
+  {
+    name: 'setup-mcp',
+    summary: 'Put the MCP servers of a client behind the local firewall',
+    load: () => import('./setup-mcp.ts'),
+  },
   { name: 'start', summary: 'Run the local firewall for agents here', load: () => import('./start.ts') },
   { name: 'stop', summary: 'Stop the local firewall', load: () => import('./stop.ts') },
   {
@@ -246,6 +251,11 @@ export const COMMANDS: readonly (Entry | Group)[] = [
         load: () => import('./policy-eval.ts'),
       },
       {
+        name: 'impact',
+        summary: 'Say which recorded decisions would come out otherwise',
+        load: () => import('./policy-impact.ts'),
+      },
+      {
         name: 'inspect',
         summary: 'Say what a bundle is, and who signed it',
         load: () => import('./policy-inspect.ts'),
@@ -265,6 +275,11 @@ export const COMMANDS: readonly (Entry | Group)[] = [
         name: 'activate',
         summary: 'Put published bundles into force',
         load: () => import('./policy-activate.ts'),
+      },
+      {
+        name: 'shadow',
+        summary: 'Evaluate published bundles beside the active ones, and say what differs',
+        load: () => import('./policy-shadow.ts'),
       },
       {
         name: 'rollback',

@@ -1,7 +1,6 @@
 import type { Explanation } from '../pdp/explain.ts';
 import type { Reason } from '../reason.ts';
 import type { Answered, World } from './demo-world.ts';
-import { explanationOf } from './explanation.ts';
 
 /** One containment test: what was sent, what came back, and why. */
 export interface TestOutcome {
@@ -91,8 +90,7 @@ export async function runTests(
   const explanations = new Map<string, Explanation>();
   for (const plan of plans(proof)) {
     const answered = await plan.act(world);
-    const explained =
-      answered.reason === 'allowed' ? null : await explanationOf(world.control, answered.decision_id);
+    const explained = answered.reason === 'allowed' ? null : await world.explain(answered.decision_id);
     if (explained !== null) explanations.set(plan.id, explained);
     const problem = problemOf(plan.expected, answered);
     outcomes.push({

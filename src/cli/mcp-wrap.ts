@@ -2,12 +2,13 @@ import { StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
 import { isInitializeRequest, type JSONRPCMessage } from '@modelcontextprotocol/server';
 import { StdioServerTransport } from '@modelcontextprotocol/server/stdio';
 import type { Command } from 'commander';
+import type { Credential } from '../client/credential.ts';
 import { createLemmaFetch } from '../client/fetch.ts';
 import { keyFromSeed } from '../client/key.ts';
 import { DEFAULT_FIREWALL } from '../schema/config.ts';
 import { type Call, textOption } from './command.ts';
 import { homeFolder } from './local/folder.ts';
-import { openRuntime } from './local/runtime-files.ts';
+import { openRuntime, type RuntimeFiles, readProof, replaceProof } from './local/runtime-files.ts';
 import { readFirewallState } from './local/state.ts';
 import { firstSignal } from './signals.ts';
 
@@ -31,11 +32,14 @@ export function define(command: Command): void {
  */
 export async function run(call: Call): Promise<null> {
   const [server = ''] = call.args;
-  const { proof, seed } = await openRuntime(call);
-  const origin = `http://${textOption(call.options, 'firewall') ?? readFirewallState(homeFolder(call))?.listen ?? DEFAULT_FIREWALL}`;
+  const { files, proof, seed } = await openRuntime(call);
+  const state = readFirewallState(homeFolder(call));
+  const origin = `http://${textOption(call.options, 'firewall') ?? state?.listen ?? DEFAULT_FIREWALL}`;
   const lemmaFetch = createLemmaFetch({
     credential: proof.credential,
     ...(seed === null ? {} : { key: await keyFromSeed(seed) }),
+    ...(seed === null || state === null ? {} : { renew: { control: state.control_plane } }),
+    onEvent: (event) => event.type === 'renewed' && keep(files, event.credential),
     gateways: [origin],
     denials: 'return',
   });
@@ -56,6 +60,11 @@ export async function run(call: Call): Promise<null> {
   await here.close();
   lemmaFetch.close();
   return null;
+}
+
+/** The next proof in the place of the one that it renews; what another command wrote meanwhile for another key stays. */
+function keep(files: RuntimeFiles, credential: Credential): void {
+  if (readProof(files)?.credential.key === credential.key) replaceProof(files, credential);
 }
 
 /** Messages both ways. One that did not get through is answered, so that nobody waits for ever. */

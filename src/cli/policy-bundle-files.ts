@@ -2,7 +2,7 @@ import { existsSync, readFileSync, statSync } from 'node:fs';
 import { rename, writeFile } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import { gzipSync } from 'node:zlib';
-import { type Bundle, bundleOf, fileOf, filesInTar, readBundleDir } from '../policy/bundle.ts';
+import { type Bundle, bundleOf, fileOf, filesInTar, loadBundle, readBundleDir } from '../policy/bundle.ts';
 import { packRegoOnly, type RegoOnly, regoOnlyOf } from '../policy/rego-only.ts';
 import { writeTar } from '../policy/tar.ts';
 import { MANIFEST_FILE, SIGNATURE_FILE, WASM_FILE } from '../schema/bundle.ts';
@@ -45,6 +45,33 @@ export interface RegoOnlyFile {
 
 /** A Rego-only bundle, or those of the profiles in a folder (`low.tar.gz`, …). Throws CliError, InputError. */
 export function readRegoOnly(folder: string, named: string): RegoOnlyFile[] {
+  return packedIn(folder, named).map((one) => ({
+    path: one,
+    bundle: regoOnlyOf(filesInTar(readFileSync(one))),
+  }));
+}
+
+/** What OPA may have signed: with its module, or Rego alone. */
+export interface OpaBundleFile {
+  readonly path: string;
+  readonly plain: Pick<RegoOnly, 'name' | 'revision' | 'files'>;
+  /** Null where it has no module. */
+  readonly whole: Bundle | null;
+}
+
+/** The same of either kind. Throws CliError, InputError. */
+export function readOpaSigned(folder: string, named: string): Promise<OpaBundleFile[]> {
+  return Promise.all(
+    packedIn(folder, named).map(async (path) => {
+      const files = filesInTar(readFileSync(path));
+      if (!files.has(WASM_FILE)) return { path, plain: regoOnlyOf(files), whole: null };
+      const whole = await loadBundle(files);
+      return { path, plain: whole, whole };
+    }),
+  );
+}
+
+function packedIn(folder: string, named: string): string[] {
   const path = resolve(folder, named);
   if (!existsSync(path)) throw new CliError('bundle_missing', `${path} is not there`, EXIT.misused);
   const paths = statSync(path).isDirectory()
@@ -54,7 +81,7 @@ export function readRegoOnly(folder: string, named: string): RegoOnlyFile[] {
     const message = `${path} holds no ${PROFILES.map((one) => basename(regoOnlyPath(path, one))).join(', ')}: give what \`policy build --rego-only\` wrote`;
     throw new CliError('bundle_missing', message, EXIT.misused);
   }
-  return paths.map((one) => ({ path: one, bundle: regoOnlyOf(filesInTar(readFileSync(one))) }));
+  return paths;
 }
 
 /** Never half written. */

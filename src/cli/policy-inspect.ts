@@ -2,7 +2,12 @@ import type { Command } from 'commander';
 import { readJson } from '../crypto/json.ts';
 import type { Bundle } from '../policy/bundle.ts';
 import { EMBEDDED_PINS } from '../policy/pins.ts';
-import { type BundleSignature, bundleSignatureSchema, SIGNATURE_FILE } from '../schema/bundle.ts';
+import {
+  type BundleSignature,
+  bundleSignatureSchema,
+  OPA_SIGNATURES_FILE,
+  SIGNATURE_FILE,
+} from '../schema/bundle.ts';
 import { checker } from '../schema/validate.ts';
 import type { Call, Result } from './command.ts';
 import { type BundleFile, readBundles } from './policy-bundle-files.ts';
@@ -39,14 +44,14 @@ function viewOf({ path, bundle }: BundleFile) {
 }
 
 type Signature =
-  | { readonly state: 'none' | 'malformed' }
+  | { readonly state: 'none' | 'malformed' | 'opa' }
   | ({ readonly state: 'unverified' } & BundleSignature);
 
 const checkSignature = checker(bundleSignatureSchema);
 
 function signatureOf({ files }: Bundle): Signature {
   const bytes = files.get(SIGNATURE_FILE);
-  if (bytes === undefined) return { state: 'none' };
+  if (bytes === undefined) return { state: files.has(OPA_SIGNATURES_FILE) ? 'opa' : 'none' };
   const checked = checkSignature(parsed(bytes));
   return checked.ok ? { state: 'unverified', ...checked.value } : { state: 'malformed' };
 }
@@ -77,6 +82,8 @@ function signatureLine({ signature, embedded }: ReturnType<typeof viewOf>, progr
   switch (signature.state) {
     case 'none':
       return embedded ? "none; one of this package's own, known by its digest" : 'none';
+    case 'opa':
+      return `OPA's (check it with \`${program} policy verify --opa-key\`)`;
     case 'malformed':
       return 'malformed: sign it anew';
     case 'unverified': {

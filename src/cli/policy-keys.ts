@@ -2,7 +2,9 @@ import { createPrivateKey, createPublicKey, type KeyObject } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { readSecret } from '../authority/secret-file.ts';
+import { fitsAlgorithm, type OpaKeyRead } from '../config/opa-keys.ts';
 import { fromBase64url } from '../crypto/base64url.ts';
+import { OPA_ALGORITHMS } from '../schema/bundle.ts';
 import type { Call } from './command.ts';
 import { CliError, EXIT } from './exit.ts';
 
@@ -33,26 +35,30 @@ export function readOpaKey(call: Call, named: string): KeyObject {
   const path = resolve(call.folder, named);
   const text = readSecret(path);
   if (text === null) throw unusable(`${path} is not there: give the file of a private key`);
-  return p256(path, 'private', () => createPrivateKey(text));
+  const key = keyOr(() => createPrivateKey(text));
+  if (key !== null && fitsAlgorithm('ES256', key)) return key;
+  throw unusable(`${path} holds no private key of P-256 in PEM, not encrypted`);
 }
 
-/** Its public half, in PEM as OPA takes it. Throws CliError. */
-export function readOpaPublicKey(call: Call, named: string): KeyObject {
+/** A public key in PEM as OPA takes it, for the algorithm that it fits. Throws CliError. */
+export function readOpaVerifier(call: Call, named: string): OpaKeyRead {
   const path = resolve(call.folder, named);
   if (!existsSync(path)) throw unusable(`${path} is not there: give the file of a public key`);
   const text = readFileSync(path, 'utf8');
   if (text.includes('PRIVATE KEY')) throw unusable(`${path} is a private key: give the public one`);
-  return p256(path, 'public', () => createPublicKey(text));
+  const key = keyOr(() => createPublicKey(text));
+  const algorithm = key === null ? undefined : OPA_ALGORITHMS.find((one) => fitsAlgorithm(one, key));
+  if (key !== null && algorithm !== undefined) return { algorithm, key };
+  throw unusable(`${path} holds no public key of P-256, RSA (2048 bits) or Ed25519 in PEM`);
 }
 
-function p256(path: string, half: 'private' | 'public', read: () => KeyObject): KeyObject {
+/** What OpenSSL says of one that is none helps nobody. */
+function keyOr(read: () => KeyObject): KeyObject | null {
   try {
-    const key = read();
-    if (key.asymmetricKeyDetails?.namedCurve === 'prime256v1') return key;
+    return read();
   } catch {
-    // Said below: what OpenSSL says helps nobody.
+    return null;
   }
-  throw unusable(`${path} holds no ${half} key of P-256 in PEM, not encrypted`);
 }
 
 function keysOf(text: string, where: string): Uint8Array[] {

@@ -1,11 +1,14 @@
 import type { Command } from 'commander';
+import type { OpaKeyRead } from '../config/opa-keys.ts';
+import { compileEngine } from '../policy/engine.ts';
 import { verifyForOpa } from '../policy/opa-signature.ts';
+import { checkContent } from '../policy/registry.ts';
 import { verifyBundle } from '../policy/signature.ts';
 import { type Call, collect, listOption, type Result, textOption } from './command.ts';
 import { misuse } from './exit.ts';
-import { readBundles, readRegoOnly } from './policy-bundle-files.ts';
+import { type OpaBundleFile, readBundles, readOpaSigned } from './policy-bundle-files.ts';
 import { explained } from './policy-errors.ts';
-import { publicKeys, readOpaPublicKey } from './policy-keys.ts';
+import { publicKeys, readOpaVerifier } from './policy-keys.ts';
 
 export function define(command: Command): void {
   command
@@ -13,7 +16,7 @@ export function define(command: Command): void {
     .option('--key <key>', 'Trusted public key: base64url, JWK, or file of a JWK (repeatable)', collect)
     .option(
       '--opa-key <file>',
-      "P-256 public key in PEM: verifies a Rego-only bundle's signature, as OPA does",
+      "Public key in PEM: verifies OPA's signature, and what a bundle of `opa build -t wasm` may not hold",
     )
     .option('--opa-scope <scope>', 'The scope that OPA would ask for (default: none)');
 }
@@ -27,10 +30,10 @@ export function run(call: Call): Promise<Result> {
     const scope = textOption(call.options, 'opaScope');
     if (scope !== undefined && opaKey === undefined) throw misuse('--opa-scope goes with --opa-key');
     if ((keys.length === 0) === (opaKey === undefined))
-      throw misuse('give --key for what the service trusts, or --opa-key for a Rego-only bundle');
+      throw misuse('give --key for what the service trusts, or --opa-key for what OPA signed');
     return opaKey === undefined
       ? verifyForService(call, path, keys)
-      : verifyRegoOnly(call, path, opaKey, scope);
+      : verifyOpaSigned(call, path, { ...readOpaVerifier(call, opaKey), scope });
   });
 }
 
@@ -48,14 +51,22 @@ async function verifyForService(call: Call, path: string, keys: readonly Uint8Ar
   };
 }
 
-function verifyRegoOnly(call: Call, path: string, keyFile: string, wanted: string | undefined): Result {
-  const key = readOpaPublicKey(call, keyFile);
-  const bundles = readRegoOnly(call.folder, path).map(({ path: at, bundle }) => {
-    const { keyid, scope } = verifyForOpa(bundle, key, wanted);
-    return { path: at, name: bundle.name, revision: bundle.revision, keyid, scope };
-  });
+/** For stock OPA, and for the service where there is a module: then it must load, too. */
+async function verifyOpaSigned(call: Call, path: string, key: OpaKeyRead): Promise<Result> {
+  const found = await readOpaSigned(call.folder, path);
+  const bundles = await Promise.all(found.map((file) => verified(file, key)));
   return {
     data: { bundles },
     lines: bundles.map(({ revision, keyid }) => `${revision}  signed for OPA by ${keyid ?? 'this key'}`),
   };
+}
+
+async function verified({ path, plain, whole }: OpaBundleFile, key: OpaKeyRead) {
+  const { name, revision } = plain;
+  const { keyid, scope } = verifyForOpa(plain, key);
+  if (whole !== null) {
+    checkContent(whole);
+    await compileEngine(whole, { spare: false });
+  }
+  return { path, name, revision, keyid, scope };
 }

@@ -25,6 +25,9 @@ export async function runCli(argv: readonly string[], env: Environment): Promise
     const { args, options } = parsed;
     const program = invocation(env);
     const folder = userFolder(env);
+    // Loaded only where Node heeds a proxy: it costs each command's start.
+    if (`${env.NODE_USE_ENV_PROXY ?? ''}${env.NODE_OPTIONS ?? ''}` !== '')
+      (await import('./local/own-proxy.ts')).passOwnFirewall({ env, folder });
     const sorry = (error: unknown) => void complain(failureOf(error), path, json, terminal);
     const call: Call = { args, options, env, folder, program, json, terminal, report: say, complain: sorry };
     const result = await file.run(call);

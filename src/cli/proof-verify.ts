@@ -10,7 +10,7 @@ import { timeText } from '../server/time.ts';
 import { type Call, collect, listOption, type Result, textOption } from './command.ts';
 import { controlApi, defineControlOptions } from './control-api.ts';
 import { givenProof, linksOf, orDenied, PROOF_ARGUMENT, timeOf } from './proof-file.ts';
-import { signingKeysOf } from './signing-keys.ts';
+import { authorityKeysOf } from './signing-keys.ts';
 
 export function define(command: Command): void {
   command
@@ -75,12 +75,7 @@ function checkWishes({ options }: Call, { leaf }: VerifiedChain): void {
 /** Named issuers are believed for whatever org and env the root says; the control plane's are its own. */
 async function trusted(call: Call, [root]: readonly Lemma[]): Promise<TrustEntry[]> {
   const named = listOption(call.options, 'issuer');
-  const keys =
-    named.length > 0
-      ? named
-      : signingKeysOf(await controlApi(call).get('/api/wallet/keys'))
-          .filter(({ use, status }) => use === 'authority' && status !== 'retired')
-          .map(({ x }) => x);
+  const keys = named.length > 0 ? named : authorityKeysOf(await controlApi(call).get('/api/wallet/keys'));
   if (root?.type !== 'root') return [];
   const { org, env } = root.claims;
   return [{ org, env, keys: keys.map((x) => ({ kty: 'OKP', crv: 'Ed25519', x })) }];

@@ -9,27 +9,33 @@ import type { Call } from './command.ts';
 /** What takes a new configuration while it runs; bundles where it has some of its own. */
 export type Reloading = Pick<App, 'reload'> & Partial<Pick<App, 'reloadBundles'>>;
 
+/** Hears how the last reload of each went: null, or why it was refused. */
+export type Outcome = (what: 'configuration' | 'bundles', refused: string | null) => void;
+
 /** One reload after the other, of the configuration or of the bundles; a bad one leaves what runs, and says so loudly. */
 export function reloads(
   call: Call,
   service: Reloading,
   first: LoadedConfig,
   options: LoadOptions,
+  tell: Outcome = () => undefined,
 ): Pick<ConfigWatch, 'close'> {
   let running = first;
   let last = Promise.resolve();
   const { terminal } = call;
-  const say = (error: unknown, outcome: string) => {
+  const say = (what: Parameters<Outcome>[0], error: unknown, outcome: string) => {
     const text = error instanceof Error ? error.message : String(error);
+    tell(what, text);
     for (const line of [...text.split('\n'), outcome]) terminal.note(terminal.styleNote('red', line));
   };
   const refuse = (error: unknown) =>
-    say(error, `CONFIGURATION NOT RELOADED: revision ${running.revision} goes on`);
+    say('configuration', error, `CONFIGURATION NOT RELOADED: revision ${running.revision} goes on`);
   const take = async (loaded: LoadedConfig) => {
     warn(call, loaded);
     try {
       await service.reload(loaded);
       running = loaded;
+      tell('configuration', null);
       bundles?.follow(loaded.config.bundles);
       terminal.note(`Configuration reloaded: revision ${loaded.revision}`);
     } catch (error) {
@@ -40,8 +46,10 @@ export function reloads(
     try {
       for (const { name, revision, sha256 } of await reloadBundles())
         terminal.note(`Policy ${name} is now ${revision} (${sha256})`);
+      tell('bundles', null);
     } catch (error) {
       say(
+        'bundles',
         error instanceof InputError ? running.locateError(error) : error,
         'BUNDLES NOT RELOADED: the policies that run go on',
       );

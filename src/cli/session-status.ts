@@ -1,18 +1,22 @@
 import type { Command } from 'commander';
 import { member } from './answer.ts';
-import type { Call, Result } from './command.ts';
+import { type Call, type Result, textOption } from './command.ts';
 import { controlApiAt } from './control-api.ts';
 import { CliError } from './exit.ts';
-import { homeFolder } from './local/folder.ts';
-import { ended } from './local/place.ts';
+import { given, homeFolder } from './local/folder.ts';
+import { ended, plainBase } from './local/place.ts';
 import { sessionShown } from './local/sign-in.ts';
 import { readSession } from './local/state.ts';
 
 export function define(command: Command): void {
+  command.option('--api-base <url>', 'The control plane that it must be of (default: any)');
   command.option('--offline', 'Say what is stored, without asking the control plane');
 }
 
-/** Done: there is a session, and the control plane knows it. Failed: `session_missing`, `session_expired`, `auth_required`. */
+/**
+ * Done: there is a session, and the control plane knows it. Failed: `session_missing`, `session_elsewhere`, `session_expired`,
+ * `auth_required`.
+ */
 export async function run(call: Call): Promise<Result> {
   const session = readSession(homeFolder(call));
   if (session === null)
@@ -21,6 +25,12 @@ export async function run(call: Call): Promise<Result> {
       `nobody is signed in here: \`${call.program} session start --api-base <url>\``,
     );
   const { api_base: base, operator, org, env, expires_at, token } = session;
+  const named = textOption(call.options, 'apiBase');
+  if (given(named) && plainBase(named) !== base)
+    throw new CliError(
+      'session_elsewhere',
+      `the session is for ${base}: \`${call.program} session start --api-base ${plainBase(named)}\``,
+    );
   if (ended(session))
     throw new CliError(
       'session_expired',

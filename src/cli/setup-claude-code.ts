@@ -1,11 +1,15 @@
 import type { Command } from 'commander';
-import type { Call, Result } from './command.ts';
+import { type Call, type Result, textOption } from './command.ts';
 import { CliError } from './exit.ts';
 import { homeFolder } from './local/folder.ts';
-import { setUpAgent } from './local/setup/agent.ts';
+import type { Finding } from './local/posture.ts';
+import { setUpAgent, uncovered } from './local/setup/agent.ts';
 import { claudeHook, hookCommand } from './local/setup/claude-code/hook.ts';
 import { claudeSettingsPath, withHook, withProxy } from './local/setup/claude-code/settings.ts';
 import { CLAUDE_CLASSES, CLAUDE_GAPS } from './local/setup/claude-code/tools.ts';
+import { type ClaudeProof, proveClaude } from './local/setup/claude-code/try.ts';
+import type { ContainedRuntime } from './local/setup/contain.ts';
+import { liveNotes, unprovenGap } from './local/setup/live.ts';
 import { defineSetupOptions } from './local/setup/options.ts';
 
 const AGENT = 'claude-code';
@@ -15,6 +19,10 @@ export function define(command: Command): void {
   command
     .option('--config <file>', 'Its settings (default: CLAUDE_CONFIG_DIR, ~/.claude/settings.json)')
     .option('--project', 'Those of this folder: .claude/settings.json')
+    .option(
+      '--try [claude]',
+      'Have it call the canaries itself, with a model of ours on this machine (program; default: claude)',
+    )
     .option('--proxy', 'Have it, and what it starts, use the firewall as their proxy (needs firewall.proxy)');
 }
 
@@ -43,8 +51,34 @@ export function run(call: Call): Promise<Result> {
         );
     },
     hook: async (listen) => claudeHook(call, homeFolder(call), listen),
-    after: async () => ({ data: {}, findings: [], notes: new Map() }),
+    async after(_call, _config, contained) {
+      const claude = await tried(call, contained);
+      const notes = liveNotes('Claude Code', claude.state === 'hooked' ? claude.denied : []);
+      return { data: { claude }, findings: claudeGaps(claude), notes };
+    },
   });
+}
+
+async function tried(call: Call, contained: ContainedRuntime): Promise<ClaudeProof> {
+  const { options } = call;
+  if (options.try === undefined)
+    return { state: 'not_tried', message: '--try has it call the canaries itself' };
+  const name = typeof options.try === 'string' ? options.try : 'claude';
+  const settings = textOption(options, 'config') === undefined ? null : claudeSettingsPath(call);
+  return proveClaude(call, contained, CLAUDE_CLASSES, { name, agent: AGENT, settings });
+}
+
+function claudeGaps(proof: ClaudeProof): Finding[] {
+  switch (proof.state) {
+    case 'not_tried':
+      return [uncovered({ code: 'not_tried', message: `Claude Code itself was not run: ${proof.message}` })];
+    case 'not_hooked': {
+      const message = 'Claude Code calls tools without asking: look for settings that switch hooks off';
+      return [{ ...uncovered({ code: 'claude_not_hooked', message }), level: 'unsafe' }];
+    }
+    case 'hooked':
+      return unprovenGap(proof.denied, 'it offered our model');
+  }
 }
 
 const PROXY_GAP = {

@@ -3,6 +3,7 @@ import type { Call, Result } from './command.ts';
 import { homeFolder } from './local/folder.ts';
 import type { Finding } from './local/posture.ts';
 import { type Aftermath, setUpAgent, uncovered } from './local/setup/agent.ts';
+import { liveNotes, unprovenGap } from './local/setup/live.ts';
 import { openclawConfigPath, type PluginPlace, withPlugin } from './local/setup/openclaw/config.ts';
 import { type GatewayProof, proveGateway } from './local/setup/openclaw/gateway.ts';
 import { installPlugin, pluginFolder, pluginHook, removePlugin } from './local/setup/openclaw/install.ts';
@@ -40,11 +41,8 @@ export function run(call: Call): Promise<Result> {
     hook: (listen) => pluginHook(place(listen)),
     async after(_call, config, contained): Promise<Aftermath> {
       const gateway = await proveGateway(call, config, contained, OPENCLAW_CLASSES);
-      const denied = gateway.state === 'hooked' ? gateway.denied : [];
-      const notes = denied.flatMap(({ class: id, outcome, decision_id }) =>
-        outcome === 'denied' ? [[id, `, through OpenClaw too (${decision_id})`] as const] : [],
-      );
-      return { data: { gateway }, findings: gatewayGaps(gateway), notes: new Map(notes) };
+      const notes = liveNotes('OpenClaw', gateway.state === 'hooked' ? gateway.denied : []);
+      return { data: { gateway }, findings: gatewayGaps(gateway), notes };
     },
   });
 }
@@ -75,17 +73,7 @@ function gatewayGaps(gateway: GatewayProof): Finding[] {
           level: 'unsafe',
         },
       ];
-    case 'hooked': {
-      const unproven = gateway.denied.filter(({ outcome }) => outcome === 'unreachable');
-      const names = unproven.map((one) => one.class).join(', ');
-      return unproven.length === 0
-        ? []
-        : [
-            uncovered({
-              code: 'unproven_classes',
-              message: `its HTTP API offers no tool of ${names}: tried at the plugin alone`,
-            }),
-          ];
-    }
+    case 'hooked':
+      return unprovenGap(gateway.denied, 'its HTTP API offers');
   }
 }

@@ -15,6 +15,13 @@ export function signingKeysOf(answer: Answer): readonly ToldKey[] {
   throw new CliError('answer_invalid', 'the control plane answered without keys');
 }
 
+/** Of those, the keys that roots may be signed by: 32 bytes each, base64url. */
+export function authorityKeysOf(answer: Answer): string[] {
+  return signingKeysOf(answer)
+    .filter(({ use, status }) => use === 'authority' && status !== 'retired')
+    .map(({ x }) => x);
+}
+
 function isKey(value: unknown): value is ToldKey {
   return ['use', 'kid', 'x', 'status', 'since'].every((name) => typeof member(value, name) === 'string');
 }

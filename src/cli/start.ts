@@ -17,8 +17,10 @@ import { controlChannelPath, homeFiles, openHome } from './local/folder.ts';
 import { type Gateway, type Plan, planGateway, startGateway } from './local/gateway.ts';
 import { DEFAULT_BASE } from './local/place.ts';
 import { rememberDecisions } from './local/recent.ts';
-import { removeFirewallState, writeFirewallState } from './local/state.ts';
-import { statusOf } from './local/status.ts';
+import { keepProofs } from './local/renew-proofs.ts';
+import { type RuntimeFiles, runtimeFiles } from './local/runtime-files.ts';
+import { readSetup, removeFirewallState, writeFirewallState } from './local/state.ts';
+import { type Refused, statusOf } from './local/status.ts';
 import { shown } from './next-steps.ts';
 import { reloads } from './reloads.ts';
 import { firstSignal, SIGNALS } from './signals.ts';
@@ -143,15 +145,25 @@ function openChannel(
   const state = stateOf(channel.path, plan, gateway);
   const { promise: asked, resolve: stop } = Promise.withResolvers<'asked'>();
   let { config } = plan.loaded;
+  let refused: Refused = { configuration: null, bundles: null };
   const reload = async (loaded: LoadedConfig) => {
     await gateway.reload(loaded);
     ({ config } = loaded);
+    refused = { ...refused, configuration: null };
   };
-  const watch = reloads(call, { ...gateway, reload }, plan.loaded, plan.options);
+  const watch = reloads(call, { ...gateway, reload }, plan.loaded, plan.options, (what, why) => {
+    refused = { ...refused, [what]: why };
+  });
   ends.push(() => watch.close());
+  const proofs = keepProofs(
+    () => setUpRuntimes(home),
+    gateway.controlPlane,
+    (line) => call.terminal.note(line),
+  );
+  ends.push(() => proofs.close());
   const recent = rememberDecisions(gateway.live);
   channel.serve({
-    status: () => statusOf({ state, config, live: gateway.live, counts: recent.counts() }),
+    status: () => statusOf({ state, config, live: gateway.live, counts: recent.counts(), refused }),
     stop: () => stop('asked'),
     async reload() {
       const loaded = loadConfig(plan.options);
@@ -171,6 +183,18 @@ function openChannel(
   writeFirewallState(home, state);
   call.report(announcement(call, state, plan));
   return { asked };
+}
+
+/** The runtimes of set-up agents. What is wrong with the file is said where it is loaded. */
+function setUpRuntimes(home: string): RuntimeFiles[] {
+  try {
+    return readSetup(home).agents.flatMap(({ credential_file }) => {
+      const [, folder, runtime] = /^(.*)[\\/]([^\\/]+)\.credential$/.exec(credential_file ?? '') ?? [];
+      return folder === undefined || runtime === undefined ? [] : [runtimeFiles(folder, runtime)];
+    });
+  } catch {
+    return [];
+  }
 }
 
 async function askControlPlane(

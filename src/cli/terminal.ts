@@ -8,6 +8,8 @@ export interface Terminal {
   line(text: string): void;
   /** One line beside the answer: warnings, errors, progress. */
   note(text: string): void;
+  /** Beside the answer, in the place of what it said before; null: nothing any more. Only where a person looks on. */
+  progress(text: string | null): void;
   /** Bytes of an answer that is a document itself. Resolves when there is room for more. */
   write(bytes: Uint8Array | string): Promise<void>;
   /** Emphasis where a person looks on; plain in a pipe and under NO_COLOR. */
@@ -23,6 +25,9 @@ export function terminalOf(out: NodeJS.WriteStream, err: NodeJS.WriteStream): Te
   return {
     line: (text) => void out.write(`${visible(text)}\n`),
     note: (text) => void err.write(`${visible(text)}\n`),
+    progress: (text) => {
+      if (err.isTTY === true) err.write(`\r\u001b[K${text === null ? '' : visible(text)}`);
+    },
     write: (bytes) => new Promise((done, failed) => out.write(bytes, (e) => (e ? failed(e) : done()))),
     style: (format, text) => styleText(format, text, { stream: out }),
     styleNote: (format, text) => styleText(format, text, { stream: err }),

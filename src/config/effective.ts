@@ -22,7 +22,7 @@ import type { RouteEntry } from '../schema/route.ts';
 import { agentTools } from './agent-tools.ts';
 import type { RoutesFile } from './check.ts';
 import { parseFeedUrl } from './feed-url.ts';
-import { isGitSource, parseGitSource } from './git-source.ts';
+import { isRegoSource, parseRegoSource } from './git-source.ts';
 import { mcpServer } from './mcp-servers.ts';
 import { isPem } from './opa-keys.ts';
 import { parseDuration, parseSize } from './quantity.ts';
@@ -117,11 +117,12 @@ function bundles(entry: ConfigFile['bundles'], path: (field: string, text: strin
   );
   const rest = { every_ms: duration(every), rewind_to, keys, opa_keys };
   const inFolder = (text: string) => path('bundles.source', text);
-  if (!isGitSource(source))
-    return { source: source === 'embedded' ? source : inFolder(source), git: null, ...rest };
-  const git = parseGitSource(source);
-  if (typeof git === 'string') throw new RangeError(`unchecked bundles.source: ${git}`);
-  return { source, git: git.protocol === 'file' ? { ...git, url: inFolder(git.url) } : git, ...rest };
+  if (!isRegoSource(source))
+    return { source: source === 'embedded' ? source : inFolder(source), rego: null, ...rest };
+  const rego = parseRegoSource(source);
+  if (typeof rego === 'string') throw new RangeError(`unchecked bundles.source: ${rego}`);
+  if (rego.kind === 'folder') return { source, rego: { ...rego, path: inFolder(rego.path) }, ...rest };
+  return { source, rego: rego.protocol === 'file' ? { ...rego, url: inFolder(rego.url) } : rego, ...rest };
 }
 
 function storeOf(text: string, path: (text: string) => string): StoreSetting {

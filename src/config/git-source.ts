@@ -1,4 +1,4 @@
-import type { GitSource } from '../schema/config.ts';
+import type { FolderSource, GitSource } from '../schema/config.ts';
 
 const EXAMPLE = 'git+https://git.example.com/acme/policies.git#main';
 /** Names that git takes and no shell, option or refspec could be made of (git-check-ref-format). */
@@ -8,9 +8,21 @@ const USER = /^[A-Za-z0-9_][A-Za-z0-9._-]{0,63}$/;
 const FOLDER =
   /^(?!\.\.?(?:\/|$))(?!.*\/\.\.?(?:\/|$))[A-Za-z0-9._-]{1,100}(?:\/[A-Za-z0-9._-]{1,100}){0,15}$/;
 
-/** Whether `bundles.source` is meant to be a repository. */
-export function isGitSource(text: string): boolean {
-  return text.startsWith('git+');
+const FOLDER_SCHEME = 'rego+file:';
+
+/** Whether `bundles.source` is meant to be policies that are built here. */
+export function isRegoSource(text: string): boolean {
+  return text.startsWith('git+') || text.startsWith('rego+');
+}
+
+/** Of such a text: `rego+file:./policies`, or a repository. A path may be relative. */
+export function parseRegoSource(text: string): GitSource | FolderSource | string {
+  if (!text.startsWith('rego+')) return parseGitSource(text);
+  const url = URL.parse(text);
+  const path = url === null || url.host !== '' || /[?#]/.test(text) ? null : decoded(url.pathname);
+  return text.startsWith(FOLDER_SCHEME) && path !== null && path !== ''
+    ? { kind: 'folder', path }
+    : `must be a folder of policies as in ${FOLDER_SCHEME}./policies`;
 }
 
 /**
@@ -32,7 +44,7 @@ export function parseGitSource(text: string): GitSource | string {
   const place = placeOf(protocol as GitSource['protocol'], url);
   return place === null
     ? `must name a repository, as in ${EXAMPLE} or git+file:///srv/policies.git#main`
-    : { ...place, ref, path };
+    : { kind: 'git', ...place, ref, path };
 }
 
 function refOf(name: string): string | null {

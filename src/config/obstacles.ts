@@ -37,8 +37,7 @@ export function listeners({
 }
 
 function missingFiles(config: Config): Problem[] {
-  const { source, git } = config.bundles;
-  const wanted = git === null ? source : git.protocol === 'file' ? git.url : 'embedded';
+  const wanted = folderWanted(config.bundles);
   const folder: Problem[] =
     wanted === 'embedded' || kindOf(wanted) === 'folder'
       ? []
@@ -85,6 +84,13 @@ function missingFiles(config: Config): Problem[] {
     }),
   );
   return [...folder, ...secrets, ...receivers, ...mcpFiles, ...certificates];
+}
+
+/** `embedded` where none is needed on this machine. */
+function folderWanted({ source, rego }: Config['bundles']): string {
+  if (rego === null) return source;
+  if (rego.kind === 'folder') return rego.path;
+  return rego.protocol === 'file' ? rego.url : 'embedded';
 }
 
 function kindOf(path: string): 'file' | 'folder' | null {

@@ -9,7 +9,7 @@ import { hostPatternProblem, OVERRIDE_HEADERS, pathPatternProblem } from '../sch
 import { addressProblem, isLocal } from './address.ts';
 import { toolAction } from './agent-tools.ts';
 import { feedProblem } from './feed-url.ts';
-import { isGitSource, parseGitSource } from './git-source.ts';
+import { isRegoSource, parseRegoSource } from './git-source.ts';
 import { rangeOf } from './ip-range.ts';
 import { actionOf } from './mcp-servers.ts';
 import { hint } from './nearest.ts';
@@ -177,15 +177,15 @@ function storeProblem(value: string): string | null {
 }
 
 function sourceProblem(value: string): string | null {
-  if (!isGitSource(value)) return null;
-  const source = parseGitSource(value);
+  if (!isRegoSource(value)) return null;
+  const source = parseRegoSource(value);
   return typeof source === 'string' ? source : null;
 }
 
 function rewindNeedsGit(value: unknown): Problem[] {
   if (!isRecord(value)) return [];
   const { source } = value;
-  if (typeof source === 'string' && isGitSource(source)) return [];
+  if (typeof source === 'string' && source.startsWith('git+')) return [];
   return ['rewind_to', 'every']
     .filter((member) => value[member] !== undefined)
     .map((field) => ({ field, message: 'is for a repository: bundles.source is none' }));

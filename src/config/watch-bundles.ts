@@ -8,6 +8,9 @@ export interface BundleWatch {
   close(): void;
 }
 
+/** Of bundles, and of policies that are built here; these may be in a folder `policies`. */
+const FOLDERS = [...PROFILES, 'lib'];
+
 /** `lemma policy build` exchanges its three bundles within a millisecond; a copy by other means takes longer. */
 const QUIET_MS = 250;
 
@@ -62,8 +65,8 @@ function watchersOf(source: string, changed: () => void): FSWatcher[] {
   };
   return [
     ...watcherOf(dirname(source), own),
-    ...[source, ...PROFILES.map((profile) => join(source, profile))].flatMap((folder) =>
-      watcherOf(folder, changed),
+    ...['.', ...FOLDERS, 'policies', ...FOLDERS.map((folder) => join('policies', folder))].flatMap((folder) =>
+      watcherOf(join(source, folder), changed),
     ),
   ];
 }

@@ -1,7 +1,7 @@
 import type { BundleSetting } from '../schema/config.ts';
 import { watchBundles } from './watch-bundles.ts';
 
-export type WatchedSource = Pick<BundleSetting, 'source' | 'git' | 'every_ms'>;
+export type WatchedSource = Pick<BundleSetting, 'source' | 'rego' | 'every_ms'>;
 
 export interface SourceWatch {
   /** Watches another `bundles.source` from now on. */
@@ -10,7 +10,7 @@ export interface SourceWatch {
 }
 
 /**
- * A folder of bundles tells when it has changed; a repository is asked again and again, a while after the last answer. The
+ * A folder of bundles or policies tells when it has changed; a repository is asked again and again, a while after the last answer. The
  * first time is at once in both cases: it may have changed after it was last read.
  */
 export function watchSource(first: WatchedSource, onChange: () => Promise<unknown>): SourceWatch {
@@ -18,7 +18,7 @@ export function watchSource(first: WatchedSource, onChange: () => Promise<unknow
   let turn = 0;
 
   const ask = async (source: WatchedSource, mine: number): Promise<void> => {
-    if (source.git === null || mine !== turn) return;
+    if (source.rego?.kind !== 'git' || mine !== turn) return;
     await onChange();
     if (mine === turn) asking = setTimeout(ask, source.every_ms, source, mine).unref();
   };
@@ -42,6 +42,7 @@ export function watchSource(first: WatchedSource, onChange: () => Promise<unknow
 }
 
 /** What never changes has no folder. */
-function folderOf({ source, git }: WatchedSource): string {
-  return git === null ? source : 'embedded';
+function folderOf({ source, rego }: WatchedSource): string {
+  if (rego === null) return source;
+  return rego.kind === 'folder' ? rego.path : 'embedded';
 }

@@ -68,18 +68,18 @@ export function Shell({ alerts, onSignOut, children }: ShellProps) {
       <a class="skip" href="#content">
         To the content
       </a>
-      <div class="topbar">
+      <header class="topbar">
         <Brand />
         <Button kind="quiet" icon={open ? 'cross' : 'menu'} label="Menu" onClick={() => setOpen(!open)} />
-      </div>
+      </header>
       <div class="shell">
-        <div class={`side ${open ? 'open' : ''}`}>
+        <aside class={`side ${open ? 'open' : ''}`} aria-label="Console">
           <Brand />
           <nav class="nav" aria-label="Agent Ops">
             <Groups path={path} alerts={alerts} onGo={() => setOpen(false)} />
           </nav>
           <Who onSignOut={onSignOut} />
-        </div>
+        </aside>
         <main class="main" id="content" tabIndex={-1}>
           {children}
         </main>

@@ -1,6 +1,5 @@
 import { canonicalJson } from '../crypto/jcs.ts';
 import { findDecision } from '../decision-log/query.ts';
-import { printable } from '../decision-log/record.ts';
 import type { BundleArchive, PolicyRegistry } from '../policy/registry.ts';
 import { type Traced, type Tracer, untraced } from '../policy/tracer.ts';
 import { Denial, type Reason } from '../reason.ts';
@@ -11,6 +10,7 @@ import type { BundleRef, DecisionRecord, LinkFacts } from '../schema/decision.ts
 import type { PolicyResult } from '../schema/result.ts';
 import type { StoredEvent, Within } from '../store/model.ts';
 import type { Store } from '../store/store.ts';
+import { failureIn, inputIn, reproduces } from './recorded.ts';
 import { tracedRules } from './traced-rules.ts';
 
 export interface ExplainDeps {
@@ -142,7 +142,7 @@ async function rulesOf(
   const codes = record.result?.reasons ?? [];
   const rules = await Promise.all(
     codes.map(async (code) => {
-      const rule = await deps.policies.reasonAt(bundle.sha256, code);
+      const rule = await deps.policies.reasonAt(bundle.sha256, code, bundle.base);
       return rule === null
         ? []
         : [{ code: code as Reason, file: rule.file, line: rule.line, rego: rule.text }];
@@ -151,36 +151,31 @@ async function rulesOf(
   return rules.flat();
 }
 
+const LAYERED =
+  "a policy behind an adapter is asked after the profile's own: a trace of it alone would not be the decision's";
 const UNREADABLE = 'the recorded input could not be read back byte for byte';
-
-/** The line must hold the very bytes that are evaluated and compared: nothing is taken on trust from a parser. */
-function inputIn(line: string, input: object): string | null {
-  const inputJson = printable(JSON.stringify(input));
-  return line.includes(`"input":${inputJson},"result":`) ? inputJson : null;
-}
 
 async function evaluateAgain(
   line: string,
-  { input, result, failed }: DecisionRecord,
+  record: DecisionRecord,
   bundle: BundleRef,
   deps: ExplainDeps,
 ): Promise<Explanation['evaluated_again']> {
-  const failure =
-    result === null && failed !== null && POLICY_FAILURES.has(failed.check) ? failed.check : null;
+  const { input, result } = record;
+  const failure = failureIn(record);
   if (input === null || (result === null && failure === null)) return null;
-  const inputJson = inputIn(line, input);
-  if (inputJson === null) return { result: null, equal: false, error: UNREADABLE };
-  const engine = await deps.policies.engineFor(bundle.sha256);
+  const text = inputIn(line, input);
+  if (text === null) return { result: null, equal: false, error: UNREADABLE };
+  const engine = await deps.policies.engineFor(bundle.sha256, bundle.base);
   if (engine === null) return { result: null, equal: false, error: unknownBundle(bundle) };
   try {
-    const again = await engine.decide(new TextEncoder().encode(inputJson), result === null);
-    const equal = line.includes(`"input":${inputJson},"result":${printable(again.resultJson)},"took_us":`);
-    return { result: again.result, equal, error: null };
+    const again = await engine.decide(new TextEncoder().encode(text.json), result === null);
+    return { result: again.result, equal: reproduces(line, text, failure, again), error: null };
   } catch (error) {
     // A policy that failed then must fail again, and in the same way.
     return {
       result: null,
-      equal: error instanceof Denial && error.code === failure,
+      equal: error instanceof Denial && reproduces(line, text, failure, error),
       error: errorText(error),
     };
   }
@@ -198,10 +193,10 @@ async function policyToday(
   try {
     const { engine, ref } = policies.active(profile);
     bundle = ref;
-    if (ref.sha256 === then?.sha256) return { bundle, ...again };
-    const inputJson = inputIn(line, input);
-    if (inputJson === null) return { bundle, result: null, equal: false, error: UNREADABLE };
-    const today = await engine.decide(new TextEncoder().encode(inputJson), result === null);
+    if (ref.sha256 === then?.sha256 && ref.base === then.base) return { bundle, ...again };
+    const text = inputIn(line, input);
+    if (text === null) return { bundle, result: null, equal: false, error: UNREADABLE };
+    const today = await engine.decide(new TextEncoder().encode(text.json), result === null);
     return { bundle, result: today.result, equal: isSame(today.result, result), error: null };
   } catch (error) {
     return { bundle, result: null, equal: false, error: errorText(error) };
@@ -211,9 +206,6 @@ async function policyToday(
 function errorText(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
-
-/** What an evaluation fails with: the same again, whenever. */
-const POLICY_FAILURES: ReadonlySet<Reason> = new Set(['policy_error', 'policy_timeout']);
 
 function unknownBundle({ sha256 }: BundleRef): string {
   return `this node never had bundle ${sha256}`;
@@ -251,18 +243,23 @@ async function traceAgain(
 ): Promise<Traced> {
   if (input === null || bundle === null)
     return untraced('a check decided, before any policy: there is nothing to trace');
-  const inputJson = inputIn(line, input);
-  if (inputJson === null) return untraced(UNREADABLE);
+  if (bundle.base !== undefined) return untraced(LAYERED);
+  const text = inputIn(line, input);
+  if (text === null) return untraced(UNREADABLE);
   const archived = await archive.get(bundle.sha256);
-  return archived === null ? untraced(unknownBundle(bundle)) : tracer.trace(archived, inputJson, mode);
+  return archived === null ? untraced(unknownBundle(bundle)) : tracer.trace(archived, text.json, mode);
 }
 
-async function regoOf(bundle: BundleRef, deps: ExplainDeps): Promise<Record<string, string> | null> {
-  const archived = await deps.archive.get(bundle.sha256);
+async function regoOf(
+  { sha256, base }: BundleRef,
+  deps: ExplainDeps,
+): Promise<Record<string, string> | null> {
+  const archived = await deps.archive.get(sha256);
   if (archived === null) return null;
+  const below = base === undefined ? null : await deps.archive.get(base);
   const decoder = new TextDecoder();
   return Object.fromEntries(
-    [...archived.files]
+    [...(below?.files ?? []), ...archived.files]
       .filter(([path]) => path.endsWith('.rego'))
       .map(([path, bytes]) => [path, decoder.decode(bytes)]),
   );

@@ -236,7 +236,7 @@ function proofInput(chain: VerifiedChain, { nowMs, pop }: InputFacts): NonNullab
 }
 
 /** `query.token`, `body.card.number`: the member goes, its siblings stay. */
-function redact(input: PolicyInput, path: string): void {
+export function redact(input: PolicyInput, path: string): void {
   const [area, ...members] = path.split('.');
   const last = members.pop();
   if (last === undefined) return;

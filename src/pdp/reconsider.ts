@@ -1,4 +1,3 @@
-import { printable } from '../decision-log/record.ts';
 import type { Bound } from '../gate/gate.ts';
 import { uncoveredScope } from '../proof/scope.ts';
 import { Denial } from '../reason.ts';
@@ -47,7 +46,7 @@ async function judgedNow(record: DecisionRecord, input: PolicyInput, pdp: Pdp): 
     route: routeInput(route, settings.routes.revision),
     runtime: runtime === null ? null : runtimeInput(runtime, proven),
   };
-  return judged(pdp.policies.active(profile).engine, printable(JSON.stringify(again)));
+  return judged(pdp.policies.active(profile).engine, again);
 }
 
 /** A gateway of ours names the route. Envoy may have: then none is found without. Throws as `RouteMap.find`. */

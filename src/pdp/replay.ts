@@ -1,6 +1,7 @@
 import { printable } from '../decision-log/record.ts';
 import type { Evaluation } from '../policy/evaluate.ts';
 import { Denial, type Reason, type ReasonCode } from '../reason.ts';
+import type { Adapter } from '../schema/bundle.ts';
 import type { DecisionRecord, Verdict } from '../schema/decision.ts';
 
 export interface Outcome {
@@ -15,6 +16,7 @@ export type Again =
 
 /** A policy that may take another's place. */
 export interface CandidatePolicy {
+  readonly adapter?: Adapter | undefined;
   decide(input: Uint8Array): Evaluation | Promise<Evaluation>;
 }
 
@@ -41,11 +43,17 @@ export async function replayWith(
   const inputJson = printable(JSON.stringify(input));
   if (!line.includes(`"input":${inputJson},"result":`))
     return { now: null, why: 'the recorded input could not be read back byte for byte' };
-  return judged(candidate, inputJson);
+  return judged(candidate, input, inputJson);
 }
 
 /** A policy that fails denies; a host that cannot ask it says nothing of it. */
-export async function judged(candidate: CandidatePolicy, inputJson: string): Promise<Again> {
+export async function judged(
+  candidate: CandidatePolicy,
+  input: object,
+  inputJson = printable(JSON.stringify(input)),
+): Promise<Again> {
+  if (candidate.adapter === 'opa-envoy' && !('attributes' in input))
+    return { now: null, why: "recorded for a policy without adapter: it lacks opa-envoy-plugin's input" };
   try {
     const { result } = await candidate.decide(new TextEncoder().encode(inputJson));
     const reason = result.reason as Reason;

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { InputError } from '../reason.ts';
-import { PROFILES } from '../schema/common.ts';
+import { PROFILES, type Profile } from '../schema/common.ts';
 import { type Bundle, readBundleDir } from './bundle.ts';
 import { EMBEDDED_PINS } from './pins.ts';
 import type { Trust } from './registry.ts';
@@ -18,12 +18,13 @@ export const EMBEDDED_TRUST: Trust = { kind: 'pinned', digests: new Set(Object.v
  * @throws InputError: a bundle is missing, malformed, or not the pinned one
  */
 export function loadEmbedded(folder: string = EMBEDDED_FOLDER): Promise<Bundle[]> {
-  return Promise.all(
-    PROFILES.map(async (profile) => {
-      const bundle = await readBundleDir(join(folder, profile));
-      if (bundle.name === profile && bundle.sha256 === EMBEDDED_PINS[profile]) return bundle;
-      const message = 'is not the bundle that this version was built with; install the package again';
-      throw new InputError([{ field: `bundles/${profile}`, message }]);
-    }),
-  );
+  return Promise.all(PROFILES.map((profile) => embeddedFor(profile, folder)));
+}
+
+/** The same of one profile. */
+export async function embeddedFor(profile: Profile, folder: string = EMBEDDED_FOLDER): Promise<Bundle> {
+  const bundle = await readBundleDir(join(folder, profile));
+  if (bundle.name === profile && bundle.sha256 === EMBEDDED_PINS[profile]) return bundle;
+  const message = 'is not the bundle that this version was built with; install the package again';
+  throw new InputError([{ field: `bundles/${profile}`, message }]);
 }

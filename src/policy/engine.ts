@@ -1,14 +1,16 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import { Denial, InputError } from '../reason.ts';
-import { DATA_FILE, WASM_FILE } from '../schema/bundle.ts';
+import { type Adapter, DATA_FILE, WASM_FILE } from '../schema/bundle.ts';
 import type { BundleRef } from '../schema/decision.ts';
 import { type Bundle, fileOf, regoIn } from './bundle.ts';
 import { createConduct } from './conduct.ts';
+import { embeddedFor } from './embedded.ts';
 import { type Evaluation, evaluateOn, evaluationOf } from './evaluate.ts';
 import type { EvaluationThread } from './evaluation-thread.ts';
 import { problemOf } from './failure.ts';
-import { Instance, prepareInstance } from './instance.ts';
+import { Instance, type PolicyImage, prepareInstance } from './instance.ts';
 import { Instances } from './instances.ts';
+import { layered } from './layered.ts';
 import { type EngineLimits, limitsOf } from './limits.ts';
 import { loadImage } from './load-image.ts';
 import { meter } from './meter.ts';
@@ -17,6 +19,8 @@ import { warmUp } from './warm-up.ts';
 /** A compiled bundle. */
 export interface Engine {
   readonly ref: BundleRef;
+  /** Behind which it stands; absent: it takes the contract's input. */
+  readonly adapter?: Adapter | undefined;
   /**
    * Evaluates the profile's decision, on the calling thread.
    *
@@ -44,6 +48,8 @@ export interface EngineOptions {
   readonly spare?: boolean;
   /** For what would stop the event loop. Default: none. */
   readonly thread?: EvaluationThread | null;
+  /** What is asked before a policy behind an adapter. Default: the package's own of the profile. */
+  readonly base?: Bundle | undefined;
 }
 
 /** Larger ones take 1 ms or more for their parsing alone. */
@@ -59,21 +65,21 @@ const CLOSING_BRACE = 0x7d;
  * @throws Denial `policy_unavailable`: the host has no memory for it
  */
 export async function compileEngine(bundle: Bundle, options: EngineOptions = {}): Promise<Engine> {
+  const own = await compileAlone(bundle, options);
+  if (own.adapter === undefined) return own;
+  const { base = await embeddedFor(bundle.name), limits: _own, ...others } = options;
+  return layered(own, await compileAlone(base, others));
+}
+
+async function compileAlone(bundle: Bundle, options: EngineOptions): Promise<Engine> {
   const { limits = limitsOf(bundle.manifest.metadata.lemma), spare = true, thread = null } = options;
-  await turn();
-  const module = await compileModule(fileOf(bundle, WASM_FILE));
-  const data = fileOf(bundle, DATA_FILE);
-  const { name: profile, entrypoint } = bundle;
-  const { adapter } = bundle.manifest.metadata.lemma;
-  const rego = regoIn(bundle.files);
-  const image = await loadImage({ module, data, profile, entrypoint, limits, rego });
-  const source = { module, limits, image, adapter };
+  const source = await policyImageOf(bundle, limits);
   const first = await prepareInstance(source);
-  warmUp(first, profile);
+  warmUp(first, bundle.name);
   const make = { now: () => new Instance(source), soon: () => prepareInstance(source) };
   const instances = new Instances(first.reusable ? first : await make.soon(), make, spare);
   const { name, revision, sha256 } = bundle;
-  const evaluator = { limits, instances, adapter };
+  const evaluator = { limits, instances, adapter: source.adapter };
   const conduct = createConduct();
 
   async function aside(beside: EvaluationThread, input: Uint8Array): Promise<Evaluation> {
@@ -84,6 +90,7 @@ export async function compileEngine(bundle: Bundle, options: EngineOptions = {})
 
   return {
     ref: { name, revision, sha256 },
+    adapter: source.adapter,
     evaluate(input) {
       checkInput(input, limits);
       return evaluationOf(evaluateOn(evaluator, input));
@@ -97,6 +104,21 @@ export async function compileEngine(bundle: Bundle, options: EngineOptions = {})
       return outcome === null ? aside(thread, input) : evaluationOf(outcome);
     },
   };
+}
+
+/** What instances of a bundle are made from, on any thread. Throws as `compileEngine`. */
+export async function policyImageOf(
+  bundle: Bundle,
+  limits: EngineLimits = limitsOf(bundle.manifest.metadata.lemma),
+): Promise<PolicyImage> {
+  await turn();
+  const module = await compileModule(fileOf(bundle, WASM_FILE));
+  const data = fileOf(bundle, DATA_FILE);
+  const { name: profile, entrypoint } = bundle;
+  const { adapter } = bundle.manifest.metadata.lemma;
+  const rego = regoIn(bundle.files);
+  const image = await loadImage({ module, data, profile, entrypoint, limits, rego });
+  return { module, limits, image, adapter };
 }
 
 async function compileModule(wasm: Uint8Array): Promise<WebAssembly.Module> {

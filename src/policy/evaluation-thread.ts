@@ -88,7 +88,7 @@ export function createEvaluationThread(now: () => number = () => performance.now
   }
 
   async function ask({ policy, input }: Entry): Promise<Outcome> {
-    const image = thread?.has.has(policy) ? null : await shared(policy);
+    const image = thread?.has.has(policy) ? null : await sharedImage(policy);
     if (closed) throw ended('the service stops');
     thread ??= start();
     const { has } = thread;
@@ -162,7 +162,7 @@ function forgotten(has: Map<PolicyImage, number>): number[] {
 }
 
 /** In memory that threads have in common, so that it is copied in slices and not at once when it is sent. */
-async function shared({ module, limits, image, adapter }: PolicyImage): Promise<PolicyImage> {
+export async function sharedImage({ module, limits, image, adapter }: PolicyImage): Promise<PolicyImage> {
   const bytes = new Uint8Array(new SharedArrayBuffer(image.bytes.length));
   await copyInSlices(image.bytes, () => bytes);
   return { module, limits, image: { ...image, bytes }, adapter };

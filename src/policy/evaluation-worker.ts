@@ -2,9 +2,9 @@ import { parentPort } from 'node:worker_threads';
 import { Denial } from '../reason.ts';
 import { type Evaluator, evaluateOn } from './evaluate.ts';
 import type { Answer, Question } from './evaluation-thread.ts';
+import { createEvaluator } from './evaluator.ts';
 import { problemOf } from './failure.ts';
-import { Instance, type PolicyImage, prepareInstance } from './instance.ts';
-import { Instances } from './instances.ts';
+import type { PolicyImage } from './instance.ts';
 
 const images = new Map<number, PolicyImage>();
 const evaluators = new Map<number, Evaluator>();
@@ -31,9 +31,7 @@ function evaluatorOf(policy: number, given: PolicyImage | null): Evaluator {
   if (known !== undefined) return known;
   const image = images.get(policy);
   if (image === undefined) throw new Error(`this thread never had policy ${policy}`);
-  const make = { now: () => new Instance(image), soon: () => prepareInstance(image) };
-  const { limits, adapter } = image;
-  const made = { limits, adapter, instances: new Instances(make.now(), make, false) };
+  const made = createEvaluator(image);
   evaluators.set(policy, made);
   return made;
 }

@@ -58,16 +58,6 @@ export function signForOpa(bundle: RegoOnly, key: KeyObject, { keyid, scope }: O
 }
 
 /**
- * Verifies as OPA does: one JWT of this key, this scope, and exactly the files that are there.
- *
- * @param key a P-256 public key
- * @throws Denial `bundle_rejected`
- */
-export function verifyForOpa(bundle: Signed, key: KeyObject, scope?: string): OpaSigned {
-  return verifyWith(bundle, { algorithm: 'ES256', key, scope });
-}
-
-/**
  * The same with whichever of these keys the signature names; where it names none, each of its algorithm may be the one.
  *
  * @param verifiers by the names that signatures know them by
@@ -79,11 +69,11 @@ export function verifyByName(bundle: Signed, verifiers: ReadonlyMap<string, OpaK
   if (named === undefined) {
     const fitting = [...verifiers.values()].filter(({ algorithm }) => algorithm === alg);
     const found = fitting.find(({ key }) => isSignedBy(bundle, alg, key)) ?? fitting[0];
-    if (found !== undefined) return verifyWith(bundle, found);
+    if (found !== undefined) return verifyForOpa(bundle, found);
     throw rejected(bundle, `is signed with ${alg}, for which no key is trusted here`);
   }
   const verifier = verifiers.get(named);
-  if (verifier !== undefined) return verifyWith(bundle, verifier);
+  if (verifier !== undefined) return verifyForOpa(bundle, verifier);
   throw rejected(
     bundle,
     `is signed by a key named "${named}", which bundles.opa_keys lacks: name it there, or sign with --verification-key-id`,
@@ -91,7 +81,12 @@ export function verifyByName(bundle: Signed, verifiers: ReadonlyMap<string, OpaK
   );
 }
 
-function verifyWith(bundle: Signed, { algorithm, key, scope }: OpaKeyRead): OpaSigned {
+/**
+ * Verifies as OPA does: one JWT of this key, this scope, and exactly the files that are there.
+ *
+ * @throws Denial `bundle_rejected`
+ */
+export function verifyForOpa(bundle: Signed, { algorithm, key, scope }: OpaKeyRead): OpaSigned {
   const { alg, kid } = headerOf(bundle);
   if (alg !== algorithm) throw rejected(bundle, `is signed with ${alg}, where its key is for ${algorithm}`);
   if (!isSignedBy(bundle, alg, key)) throw rejected(bundle, 'has a signature that is not of this key');

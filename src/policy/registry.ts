@@ -4,6 +4,7 @@ import type { BundleMeta } from '../schema/bundle.ts';
 import type { Profile } from '../schema/common.ts';
 import type { BundleRef } from '../schema/decision.ts';
 import type { Bundle } from './bundle.ts';
+import { embeddedFor } from './embedded.ts';
 import { compileEngine, type Engine } from './engine.ts';
 import type { EvaluationThread } from './evaluation-thread.ts';
 import { checkOpaEnvoy } from './opa-envoy-check.ts';
@@ -51,6 +52,8 @@ export interface ActivePolicy {
 
 interface Candidate {
   readonly bundle: Bundle;
+  /** What is asked before it; null where it stands alone. */
+  readonly base: Bundle | null;
   readonly policy: ActivePolicy;
 }
 
@@ -119,29 +122,34 @@ export class PolicyRegistry {
   }
 
   /** Active or past; null for a digest that was never active here. */
-  async engineFor(sha256: string): Promise<Engine | null> {
-    for (const { engine } of this.#active.values()) if (engine.ref.sha256 === sha256) return engine;
-    const known = this.#past.get(sha256);
-    const engine =
-      known ??
-      this.#archived(sha256).then((bundle) =>
-        bundle === null ? null : compileEngine(bundle, { spare: false, thread: this.#thread }),
-      );
-    this.#remember(sha256, engine);
+  async engineFor(sha256: string, base?: string): Promise<Engine | null> {
+    for (const { engine } of this.#active.values())
+      if (engine.ref.sha256 === sha256 && engine.ref.base === base) return engine;
+    const key = `${sha256} ${base ?? ''}`;
+    const engine = this.#past.get(key) ?? this.#compiledAgain(sha256, base);
+    this.#remember(key, engine);
     try {
       const found = await engine;
-      if (found === null) this.#past.delete(sha256);
+      if (found === null) this.#past.delete(key);
       return found;
     } catch (cause) {
-      this.#past.delete(sha256);
+      this.#past.delete(key);
       throw cause;
     }
   }
 
   /** The rule behind a denial code, in the Rego of that revision; null when either is not known. */
-  async reasonAt(sha256: string, code: string): Promise<RuleText | null> {
+  async reasonAt(sha256: string, code: string, base?: string): Promise<RuleText | null> {
     const bundle = await this.#archived(sha256);
-    return bundle === null ? null : ruleTextOf(bundle, code);
+    const rule = bundle === null ? null : ruleTextOf(bundle, code);
+    return rule === null && base !== undefined ? this.reasonAt(base, code) : rule;
+  }
+
+  async #compiledAgain(sha256: string, base: string | undefined): Promise<Engine | null> {
+    const bundle = await this.#archived(sha256);
+    const below = base === undefined ? undefined : await this.#archived(base);
+    if (bundle === null || below === null) return null;
+    return compileEngine(bundle, { spare: false, thread: this.#thread, base: below });
   }
 
   async #activateNow(
@@ -158,7 +166,8 @@ export class PolicyRegistry {
     const candidates: Candidate[] = [];
     // One after the other: what each takes of the event loop must not add up.
     for (const bundle of fresh) candidates.push(await compiled(bundle, this.#thread));
-    await Promise.all(fresh.map((bundle) => this.#archive.put(bundle)));
+    const bases = candidates.flatMap(({ base }) => base ?? []);
+    await Promise.all([...fresh, ...bases].map((bundle) => this.#archive.put(bundle)));
     for (const candidate of candidates) this.#exchange(candidate);
     if (candidates.length > 0) for (const listener of this.#listeners) listener();
   }
@@ -219,13 +228,22 @@ export function memoryArchive(): BundleArchive {
 
 async function compiled(bundle: Bundle, thread: EvaluationThread | null): Promise<Candidate> {
   try {
-    const engine = await compileEngine(bundle, { thread });
-    return { bundle, policy: { engine, ref: engine.ref, meta: bundle.manifest.metadata.lemma } };
+    const { lemma } = bundle.manifest.metadata;
+    const base = lemma.adapter === undefined ? null : await embeddedFor(bundle.name);
+    const engine = await compileEngine(bundle, { thread, base: base ?? undefined });
+    const meta = base === null ? lemma : strictest(lemma, base.manifest.metadata.lemma);
+    return { bundle, base, policy: { engine, ref: engine.ref, meta } };
   } catch (cause) {
     if (cause instanceof InputError)
       throw refused('bundle_rejected', bundle, `does not load: ${cause.message}`);
     throw cause;
   }
+}
+
+/** What the profile asks of its policy holds for one that comes after it as well. */
+function strictest(own: BundleMeta, base: BundleMeta): BundleMeta {
+  const confirm = own.confirm || base.confirm;
+  return { ...own, confirm, record: base.record === 'durable' ? 'durable' : own.record };
 }
 
 function checkOnePerProfile(bundles: readonly Bundle[]): void {
@@ -255,11 +273,12 @@ export function checkTrust(bundle: Bundle, trust: Trust): void {
   }
 }
 
-/** What `lemma policy build` did not look at. */
-function checkContent(bundle: Bundle): void {
+/** What `lemma policy build` did not look at. Throws Denial `bundle_rejected`. */
+export function checkContent(bundle: Bundle): void {
   try {
-    if (isStock(bundle)) checkStock(bundle);
-    if (bundle.manifest.metadata.lemma.adapter === 'opa-envoy') checkOpaEnvoy(bundle);
+    const { adapter } = bundle.manifest.metadata.lemma;
+    if (isStock(bundle) || adapter !== undefined) checkStock(bundle);
+    if (adapter === 'opa-envoy') checkOpaEnvoy(bundle);
   } catch (cause) {
     if (cause instanceof InputError) throw refused('bundle_rejected', bundle, `is refused: ${cause.message}`);
     throw cause;

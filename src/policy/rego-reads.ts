@@ -39,7 +39,9 @@ function namesIn(lines: readonly string[]): ReadonlyMap<string, readonly string[
     const [, imported, given] = IMPORT.exec(line) ?? [];
     if (imported !== undefined) {
       const path = stepsOf(imported);
-      names.set(given ?? path.at(-1) ?? '', path);
+      const name = given ?? path.at(-1) ?? '';
+      // A name that is none (`import input["a b"]`) is an error to OPA.
+      if (/^\w+$/.test(name)) names.set(name, path);
     }
     const [, name, read] = NAMED.exec(line) ?? [];
     if (name !== undefined && read !== undefined) names.set(name, stepsOf(read));

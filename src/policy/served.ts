@@ -31,6 +31,8 @@ export interface ServedOptions {
 }
 
 const WAITING_AT_MOST = 512;
+const LAYERED =
+  "this policy stands behind an adapter, after the profile's own: OPA alone would not decide as it does here";
 const PRUNED =
   'this bundle is of stock `opa build -t wasm`, which takes the rules of the entrypoint out of the Rego: give OPA the Rego that it was built of';
 
@@ -51,6 +53,8 @@ export function createServedBundles({ policies, archive, signer }: ServedOptions
     const bundle = await archive.get(sha256);
     if (bundle === null) throw new Error(`the archive lacks the active bundle of ${profile}`);
     if (lacksEntrypoint(bundle)) throw new InputError([{ field: '', message: PRUNED }]);
+    if (bundle.manifest.metadata.lemma.adapter !== undefined)
+      throw new InputError([{ field: '', message: LAYERED }]);
     return packRegoOnly(signForOpa(regoOnly(bundle), key, { keyid }));
   }
 

@@ -35,7 +35,13 @@ export function checkStock(bundle: Bundle): void {
   if (problems.length > 0) throw new InputError(problems);
 }
 
-const KNOWN: ReadonlySet<string> = new Set([MANIFEST_FILE, DATA_FILE, WASM_FILE, OPA_SIGNATURES_FILE]);
+const KNOWN: ReadonlySet<string> = new Set([
+  MANIFEST_FILE,
+  DATA_FILE,
+  WASM_FILE,
+  OPA_SIGNATURES_FILE,
+  SIGNATURE_FILE,
+]);
 
 function fileProblems({ files }: Bundle): Problem[] {
   const paths = [...files.keys()];

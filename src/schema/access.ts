@@ -7,6 +7,7 @@ export const PERMISSIONS = [
   'decisions.read',
   'decisions.export',
   'policies.read',
+  'policies.impact',
   'platform.policies',
   'platform.keys',
   'platform.backup',

@@ -101,6 +101,7 @@ export const manifestSchema = {
   },
 } as const;
 
+const { wasm: ownWasm, ...plainProperties } = manifestSchema.properties;
 const { reasons: _reasons, ...adaptedProperties } = bundleMetaSchema.properties;
 
 /** Of a policy that was written for something else: its package and entrypoint are its own, and it says its profile. */
@@ -116,15 +117,11 @@ export const adaptedManifestSchema = {
       items: { type: 'string', pattern: '^[A-Za-z0-9_-]{0,64}(?:/[A-Za-z0-9_-]{1,64}){0,8}$' },
     },
     wasm: {
-      type: 'array',
-      minItems: 1,
-      maxItems: 1,
+      ...ownWasm,
       items: {
-        type: 'object',
-        additionalProperties: false,
-        required: ['entrypoint', 'module'],
+        ...ownWasm.items,
         properties: {
-          ...manifestSchema.properties.wasm.items.properties,
+          ...ownWasm.items.properties,
           entrypoint: { type: 'string', pattern: '^[A-Za-z0-9_-]{1,64}(?:/[A-Za-z0-9_-]{1,64}){1,8}$' },
         },
       },
@@ -147,8 +144,6 @@ export const adaptedManifestSchema = {
     },
   },
 } as const;
-
-const { wasm: _wasm, ...plainProperties } = manifestSchema.properties;
 
 /** Of the Rego-only variant: ordinary builds of OPA refuse a manifest with `wasm`. */
 export const regoOnlyManifestSchema = {

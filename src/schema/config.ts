@@ -489,13 +489,13 @@ export const configSchema = {
           minLength: 1,
           default: 'embedded',
           description:
-            'embedded (the three defaults); a folder of signed bundles (./bundles: <profile>/ or <profile>.tar.gz); or a branch of a repository of policies, each commit of which is checked, tested, built and signed here: git+https://host/policies.git#main, git+ssh:…, git+file:///srv/policies.git?path=policies#main',
+            'embedded (the three defaults); a folder of signed bundles (./bundles: <profile>/ or <profile>.tar.gz); or a branch of a repository of policies, each commit of which is checked, tested, built and signed here: git+https://host/policies.git#main, git+ssh:…, git+file:///srv/policies.git?path=policies#main; or a folder of policies, the same with each change: rego+file:./policies',
         },
         every: {
           type: 'string',
           pattern: DURATION_PATTERN,
           default: '10s',
-          description: 'How often the repository is asked for its branch',
+          description: 'How often a repository is asked for its branch',
         },
         rewind_to: {
           type: 'string',
@@ -705,6 +705,7 @@ export interface OpaKeyEntry {
 
 /** `bundles.source` in a git repository. */
 export interface GitSource {
+  readonly kind: 'git';
   readonly protocol: 'file' | 'https' | 'ssh';
   /** As git takes it; an absolute path of `file`. It holds no secret. */
   readonly url: string;
@@ -714,11 +715,17 @@ export interface GitSource {
   readonly path: string | null;
 }
 
+/** `bundles.source` in a folder of policies that are built here; an absolute path. */
+export interface FolderSource {
+  readonly kind: 'folder';
+  readonly path: string;
+}
+
 export interface BundleSetting {
-  /** `embedded`, an absolute folder, or the text that `git` was read from. */
+  /** `embedded`, an absolute folder of bundles, or the text that `rego` was read from. */
   readonly source: string;
-  /** Null: it is no repository. */
-  readonly git: GitSource | null;
+  /** Where policies are that are built here. Null: bundles come built. */
+  readonly rego: GitSource | FolderSource | null;
   readonly every_ms: number;
   readonly rewind_to: string | null;
   readonly keys: readonly Jwk[];

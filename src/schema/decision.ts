@@ -10,10 +10,12 @@ export type Verdict = 'allow' | 'deny';
 /** How far a request came before its verdict. `answer` is the last look at kill and revocation. */
 export type Stage = 'request' | 'proof' | 'gate' | 'policy' | 'log' | 'answer';
 
+/** `base`: the digest of the profile's own policy, which is asked before one behind an adapter; absent for any other. */
 export interface BundleRef {
   readonly name: string;
   readonly revision: string;
   readonly sha256: string;
+  readonly base?: string;
 }
 
 /** A spent nonce: kept until `expires` (seconds), with the record in one commit. */

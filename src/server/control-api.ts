@@ -11,7 +11,9 @@ import type { Policies } from '../authority/policies.ts';
 import type { SourceStatus } from '../authority/policy-source.ts';
 import { notFound } from '../authority/refusal.ts';
 import type { Tokens } from '../authority/tokens.ts';
+import type { ImpactJobs } from '../pdp/impact/jobs.ts';
 import type { Replays } from '../pdp/replays.ts';
+import type { Shadow } from '../pdp/shadow.ts';
 import type { ServedBundles } from '../policy/served.ts';
 import type { Tenant } from '../store/model.ts';
 import { apiKeyHandlers } from './api-keys-api.ts';
@@ -30,6 +32,7 @@ import { addForms } from './form.ts';
 import { addGuarded, type OperatorHandler, REFUSALS } from './guard.ts';
 import { addHealth } from './health.ts';
 import { createHttp, type HttpServer, type ListenOptions, listen } from './http.ts';
+import { impactHandlers } from './impact-api.ts';
 import { keyHandlers } from './keys-api.ts';
 import { addMetrics, type Metrics } from './metrics.ts';
 import { type MonitorParts, monitorHandlers } from './monitor-api.ts';
@@ -53,6 +56,8 @@ export interface ControlApi extends DecisionLogReader {
   readonly monitor: Omit<MonitorParts, 'cursors'>;
   readonly keys: Pick<KeyRing, 'list' | 'rotate' | 'retire'>;
   readonly policies: Policies;
+  readonly impacts: ImpactJobs;
+  readonly shadow: Shadow;
   /** Null: they come from no repository. */
   readonly policySource: () => SourceStatus | null;
   readonly nodes: NodesApi;
@@ -142,6 +147,7 @@ function guardedHandlers(api: ControlApi, streams: Set<PassThrough>): Record<Gua
     ...runtimeVerbHandlers(authority),
     ...settingsHandlers(authority.settings),
     ...policyHandlers(api.policies, api.policySource),
+    ...impactHandlers(api),
     ...keyHandlers(api.keys),
     ...nodeHandlers(api.nodes, streams),
     ...backupHandlers(api.backup),

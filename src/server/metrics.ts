@@ -1,6 +1,7 @@
 import type { FastifyInstance } from 'fastify';
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import type { SharedStats } from '../feed/shared.ts';
+import type { ShadowCounts } from '../pdp/shadow.ts';
 import type { BundleRef, Decision, RecordBody } from '../schema/decision.ts';
 import type { AuthzRequest } from '../schema/request.ts';
 import type { SpanCounts } from './span-queue.ts';
@@ -25,6 +26,8 @@ export interface MetricsSources {
   readonly shared?: (() => SharedStats) | null;
   /** Null, or absent: no traces are collected. */
   readonly traces?: (() => SpanCounts) | null;
+  /** Absent: no policy can be shadowed here. */
+  readonly shadow?: () => { readonly bundles: readonly BundleRef[]; readonly counts: ShadowCounts };
   readonly admission: () => {
     readonly running: number;
     readonly queued: number;
@@ -91,6 +94,7 @@ export function createMetrics(sources: MetricsSources): Metrics {
   const timedStages = TIMED_STAGES.map((stage) => [stage, stages.labels({ stage })] as const);
   const roundTrips = sources.shared ? addShared(sources.shared, registers) : null;
   if (sources.traces) addSpans(sources.traces, registers);
+  if (sources.shadow) addShadow(sources.shadow, registers);
   addGauges(sources, registers);
   collectDefaultMetrics({ register: registry });
 
@@ -170,6 +174,36 @@ function addShared(shared: () => SharedStats, registers: Registry[]): Histogram 
     buckets: STAGE_BUCKETS,
     registers,
   });
+}
+
+function addShadow(shadow: NonNullable<MetricsSources['shadow']>, registers: Registry[]): void {
+  new Gauge({
+    name: 'lemma_shadow_bundle_info',
+    help: 'Policy bundles that are evaluated beside the active ones',
+    labelNames: ['name', 'revision', 'sha256'],
+    registers,
+    collect() {
+      this.reset();
+      for (const { name, revision, sha256 } of shadow().bundles) this.set({ name, revision, sha256 }, 1);
+    },
+  });
+  new Counter({
+    name: 'lemma_shadow_decisions_total',
+    help: 'Decisions by what a shadowed policy would have made of them; since it was named, or the start',
+    labelNames: ['outcome'],
+    registers,
+    collect() {
+      this.reset();
+      const { dropped: _dropped, ...outcomes } = shadow().counts;
+      for (const [outcome, count] of Object.entries(outcomes)) this.inc({ outcome }, count);
+    },
+  });
+  addTotal(
+    'lemma_shadow_dropped_total',
+    'Decisions that no shadowed policy was asked about, as they came too fast',
+    () => shadow().counts.dropped,
+    registers,
+  );
 }
 
 function addSpans(spans: () => SpanCounts, registers: Registry[]): void {

@@ -28,6 +28,7 @@ import {
   monitorQuerySchema,
   streamQuerySchema,
 } from '../schema/api-decisions.ts';
+import { impactSchema, policyParamsSchema, shadowSchema } from '../schema/api-impact.ts';
 import {
   eventsQuerySchema,
   journalSchema,
@@ -63,6 +64,7 @@ import {
 } from '../schema/api-tokens.ts';
 import { ACCESS_OPERATIONS } from './access-operations.ts';
 import * as answer from './answers.ts';
+import * as impact from './impact-answers.ts';
 import * as answers from './monitor-answers.ts';
 import * as verb from './verb-answers.ts';
 
@@ -466,6 +468,59 @@ export const OPERATIONS = {
     params: nodeBundleParamsSchema,
     answer: { mediaType: 'application/gzip' },
     errors: ['invalid_request', 'not_found', 'store_unavailable'],
+  },
+  startImpact: {
+    method: 'POST',
+    path: `${POLICIES}/{sha256}/impact`,
+    on: ['control'],
+    needs: 'policies.impact',
+    summary:
+      'Begins to evaluate a kept bundle on the latest decisions of the log, in a thread of its own: one at a time, for a minute at most',
+    params: policyParamsSchema,
+    body: impactSchema,
+    answer: impact.policyImpact,
+    errors: [...INPUT, 'not_found', 'conflict', 'store_unavailable'],
+  },
+  policyImpact: {
+    method: 'GET',
+    path: `${POLICIES}/{sha256}/impact`,
+    on: ['control'],
+    needs: 'policies.impact',
+    summary: 'What a bundle would change about decisions, as far as it is known; kept for 30 days',
+    params: policyParamsSchema,
+    answer: impact.policyImpact,
+    errors: ['invalid_request', 'not_found', 'store_unavailable'],
+  },
+  cancelImpact: {
+    method: 'POST',
+    path: `${POLICIES}/{sha256}/impact/cancel`,
+    on: ['control'],
+    needs: 'policies.impact',
+    summary: 'Ends an impact that is being evaluated',
+    params: policyParamsSchema,
+    answer: impact.policyImpact,
+    errors: [...INPUT, 'not_found', 'store_unavailable'],
+  },
+  setShadow: {
+    method: 'POST',
+    path: `${POLICIES}/shadow`,
+    on: ['control'],
+    needs: 'platform.policies',
+    summary:
+      'Has kept bundles evaluated beside the active ones on what is decided from now on, after its answers; none: it ends',
+    body: shadowSchema,
+    answer: impact.shadowSet,
+    errors: [...INPUT, 'not_found', 'conflict', 'store_unavailable'],
+  },
+  policyShadow: {
+    method: 'GET',
+    path: `${POLICIES}/shadow`,
+    on: ['control'],
+    needs: 'policies.impact',
+    summary:
+      "What shadowed bundles would have decided otherwise: counts, and the operator's own latest changes",
+    answer: impact.policyShadow,
+    errors: [],
   },
   publishPolicy: {
     method: 'POST',

@@ -60,6 +60,7 @@ function explanation(some: Partial<Explanation> = {}, input: object = allowedInp
 const terminal = {
   line: () => undefined,
   note: () => undefined,
+  progress: () => undefined,
   write: async () => undefined,
   style: (_: unknown, text: string) => text,
   styleNote: (_: unknown, text: string) => text,

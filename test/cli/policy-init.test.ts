@@ -1,18 +1,13 @@
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
-import { text } from 'node:stream/consumers';
-import { fileURLToPath } from 'node:url';
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { parse } from 'yaml';
 import { policyInputSchema } from '../../src/schema/input.ts';
 import { findOpa } from '../../tools/bundles/opa.ts';
 import { PATIENT_MS, wasmBuilt } from '../policy/compiler/support.ts';
+import { type Author, authorIn } from '../support/author.ts';
 import { needPart } from '../support/envoy-scene.ts';
-import { emptyFolder, lemma, type Run } from './lemma.ts';
-
-const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
+import { emptyFolder, lemma } from './lemma.ts';
 
 interface Step {
   readonly name?: string;
@@ -26,47 +21,19 @@ const ELSEWHERE = new Set(['Install', 'Comment']);
 describe('lemma policy init', function () {
   this.timeout(4 * PATIENT_MS);
   let folder: ReturnType<typeof emptyFolder>;
+  let author: Author;
   const at = (...path: string[]) => join(folder.path, 'repo', ...path);
   const read = (path: string) => readFileSync(at(path), 'utf8');
   const init = (...more: string[]) => lemma(folder.path, ['policy', 'init', 'repo', '--json', ...more]);
 
-  /** In the repository, as on a machine that has `lemma` and nobody's git configuration. */
-  async function sh(command: string): Promise<Run> {
-    const bin = join(folder.path, 'bin');
-    mkdirSync(bin, { recursive: true });
-    const script = `#!/bin/sh\nexec '${process.execPath}' '${MAIN}' "$@"\n`;
-    writeFileSync(join(bin, 'lemma'), script, { mode: 0o755 });
-    const env = {
-      PATH: `${bin}:${dirname(process.execPath)}:${process.env.PATH ?? ''}`,
-      HOME: folder.path,
-      GIT_CONFIG_NOSYSTEM: '1',
-      GIT_CONFIG_GLOBAL: '/dev/null',
-      GIT_AUTHOR_NAME: 'a',
-      GIT_AUTHOR_EMAIL: 'a@example.com',
-      GIT_COMMITTER_NAME: 'a',
-      GIT_COMMITTER_EMAIL: 'a@example.com',
-    };
-    const child = spawn('bash', ['-e', '-o', 'pipefail', '-c', command], { cwd: at(), env });
-    child.stdin.end();
-    const [out, err] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'close')]);
-    return { code: child.exitCode, out, err };
-  }
-
-  async function done(command: string): Promise<Run> {
-    const ran = await sh(command);
-    assert.equal(ran.code, 0, `${command}\n${ran.out}${ran.err}`);
-    return ran;
-  }
-
-  const edit = (path: string, from: string, to: string) => {
-    const before = read(path);
-    assert.ok(before.includes(from));
-    writeFileSync(at(path), before.replace(from, to));
-  };
+  const sh = (command: string) => author.sh(command);
+  const done = (command: string) => author.done(command);
+  const edit = (path: string, from: string, to: string) => author.edit(path, from, to);
 
   before(async () => {
     folder = emptyFolder();
     assert.equal((await init()).code, 0);
+    author = authorIn(at());
   });
   after(() => folder.remove());
 

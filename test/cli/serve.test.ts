@@ -43,6 +43,7 @@ describe('serve', () => {
       terminal: {
         line: () => undefined,
         note,
+        progress: () => undefined,
         write: async () => undefined,
         style: (_, text) => text,
         styleNote: (_, text) => text,

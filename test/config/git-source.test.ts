@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { parseGitSource } from '../../src/config/git-source.ts';
+import { parseGitSource, parseRegoSource } from '../../src/config/git-source.ts';
 
 describe('a repository as bundles.source', () => {
   const TAKEN: readonly (readonly [text: string, url: string, ref: string, path: string | null])[] = [
@@ -45,4 +45,19 @@ describe('a repository as bundles.source', () => {
       assert.match(typeof problem === 'string' ? problem : JSON.stringify(problem), why);
     });
   }
+
+  it('is no folder of policies: that is rego+file:', () => {
+    assert.deepEqual(parseRegoSource('rego+file:./a%20b'), { kind: 'folder', path: './a b' });
+  });
+
+  for (const text of [
+    'rego+file:',
+    'rego+https://host/x',
+    'rego+file://host/x',
+    'rego+file:./x#main',
+    'rego+file:./x?path=y',
+  ])
+    it(`is no folder of policies either: ${text}`, () => {
+      assert.match(String(parseRegoSource(text)), /must be a folder of policies as in rego\+file:/);
+    });
 });

@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { emptyFolder } from '../cli/lemma.ts';
 import { PATIENT_MS, wasmBuilt } from '../policy/compiler/support.ts';
 import { needPart } from '../support/envoy-scene.ts';
+import { stockOpa } from '../support/opa.ts';
 import { fencesOf, PAGES } from './pages.ts';
 
 const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
@@ -27,6 +28,9 @@ const FREE = {
 
 /** Pages whose commands need OPA's compiler. */
 const NEED_COMPILER = /^lemma policy /m;
+
+/** Pages whose commands need the stock `opa`. */
+const NEED_OPA = /^opa /m;
 
 /** A person's machine with nothing on it: a home, a folder to work in, `lemma` on the PATH. */
 function freshMachine() {
@@ -55,6 +59,10 @@ function freshMachine() {
   const firewallState = () => join(home, '.lemma', 'firewall.json');
 
   return {
+    /** Puts another program on the PATH. */
+    install(name: string, file: string): void {
+      writeFileSync(join(bin, name), `#!/bin/sh\nexec '${file}' "$@"\n`, { mode: 0o755 });
+    },
     /** Resolves with what it printed; throws with it where it failed. */
     async run(command: string): Promise<string> {
       const child = spawn('sh', ['-eu', '-c', placed(command)], {
@@ -109,7 +117,10 @@ describe('the commands of the documentation', () => {
     it(`of ${name} do what they say, in their order, on a fresh machine`, async function () {
       this.timeout(3 * PATIENT_MS);
       if (NEED_COMPILER.test(page) && !wasmBuilt()) this.skip();
+      const opa = NEED_OPA.test(page) ? await stockOpa() : '';
+      if (opa === null) this.skip();
       const machine = freshMachine();
+      if (opa !== '' && opa !== 'opa') machine.install('opa', opa);
       try {
         for (const { kind, text: command } of fences) await machine[kind](command);
       } finally {

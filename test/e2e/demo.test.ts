@@ -1,9 +1,12 @@
 import { deepEqual, equal, match, ok } from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import type { Call } from '../../src/cli/command.ts';
+import { testLines } from '../../src/cli/demo.ts';
+import { servedConfig, serving } from '../support/serving.ts';
 
 const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
 
@@ -101,5 +104,82 @@ describe('lemma demo', () => {
     match(out, /decision\.rego:\d+/);
     match(out, /evaluated again: equal/);
     ok(!out.includes('\x1b'));
+  });
+
+  describe('with --api-base', () => {
+    const place = 'http://127.0.0.1:8788';
+    const route = (id: string, methods: string[], scope: string, risk: string) => ({
+      ...{ id: `demo.${id}`, host: '127.0.0.1', path: `/${id}/**`, methods, api: 'demo' },
+      ...{ action: scope, scope: [scope], audience: place, risk },
+    });
+    const routes = [
+      route('notes', ['GET', 'POST'], 'notes.use', 'high'),
+      route('web', ['GET'], 'web.read', 'low'),
+    ];
+
+    /** The demo against a `lemma serve` with these routes, with its owner's key. */
+    async function against(config: object, key?: string) {
+      const plane = mkdtempSync(join(tmpdir(), 'lemma-demo-plane-'));
+      writeFileSync(join(plane, 'lemma.yaml'), JSON.stringify({ ...servedConfig(), ...config }));
+      const service = await serving(plane);
+      try {
+        const env = { LEMMA_OPERATOR_KEY: key ?? service.operatorKey };
+        const ran = await demo(folder, ['--json', '--api-base', service.controlBase], env);
+        const { body } = await service.control('/api/wallet/runtimes');
+        const runtimes = body.runtimes as { runtime_id: string; status: string }[];
+        return { ...ran, answer: JSON.parse(ran.out), runtimes, routes: await service.exported() };
+      } finally {
+        await service.end('SIGTERM');
+        rmSync(plane, { recursive: true, force: true });
+      }
+    }
+
+    it('passes the six against a control plane, and leaves its runtime killed there', async () => {
+      const { code, out, answer, runtimes, routes: log } = await against({ routes });
+      deepEqual([code, answer.data.passed], [0, 6], out);
+      deepEqual(
+        runtimes.map(({ status }) => status),
+        ['killed'],
+      );
+      ok(log.some((line) => line.includes(answer.data.explain.decision_id)));
+    }).timeout(60_000);
+
+    it('says which routes are missing where the control plane issues nothing for it', async () => {
+      const { code, answer } = await against({});
+      deepEqual([code, answer.error_code], [1, 'demo_unprepared']);
+      match(answer.data.message, /demo\.notes.*audience: "http:\/\/127\.0\.0\.1:8788"/);
+    }).timeout(60_000);
+
+    it('says who it is not allowed by', async () => {
+      const { code, answer } = await against({ routes }, 'lm_op_wrong');
+      deepEqual([code, answer.error_code], [1, 'auth_required']);
+    }).timeout(60_000);
+  });
+
+  it('is laid out for a terminal where somebody looks on', () => {
+    const plain = (_: unknown, text: string) => text;
+    const outcome = {
+      ...{ id: 'revocation', name: 'revocation denied', ok: true, request: 'POST /firewall/notes/documents' },
+      ...{
+        expected: 'revoked',
+        status: 403,
+        reason: 'revoked',
+        decision_id: 'dec_1',
+        why: 'lem_1 was revoked',
+      },
+    };
+    const lines = (interactive: boolean) =>
+      testLines({ terminal: { style: plain, interactive } } as unknown as Call, outcome, 6);
+    deepEqual(
+      [lines(false).length, lines(true).map((line) => line.trimEnd())],
+      [
+        1,
+        [
+          '✔ 6 revocation denied           403 revoked',
+          '    POST /firewall/notes/documents',
+          '    lem_1 was revoked',
+        ],
+      ],
+    );
   });
 });

@@ -1,16 +1,15 @@
 import { deepEqual, equal, match, rejects } from 'node:assert/strict';
-import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
-import { createServer, type Server as HttpServer } from 'node:http';
+import type { Server as HttpServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
 import { StdioClientTransport } from '@modelcontextprotocol/client/stdio';
-import { createMcpHandler, Server } from '@modelcontextprotocol/server';
 import { toBase64url } from '../../src/crypto/base64url.ts';
 import { lemma as cli } from '../cli/lemma.ts';
 import { keyNamed } from '../support/kit.ts';
+import { startRemote } from '../support/mcp-remote.ts';
 import { type Running, running } from '../support/running.ts';
 
 const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
@@ -248,31 +247,3 @@ describe('an MCP server behind the firewall', function () {
 });
 
 /** A real MCP server over HTTP whose one tool says what key it was shown. */
-async function startRemote(): Promise<HttpServer> {
-  const http = createServer(async (request, response) => {
-    const chunks: Buffer[] = [];
-    for await (const chunk of request) chunks.push(chunk as Buffer);
-    const handler = createMcpHandler(() => {
-      const server = new Server({ name: 'remote', version: '1' }, { capabilities: { tools: {} } });
-      server.setRequestHandler('tools/list', () => ({
-        tools: [{ name: 'read', inputSchema: { type: 'object' } }],
-      }));
-      server.setRequestHandler('tools/call', () => ({
-        content: [{ type: 'text', text: request.headers.authorization ?? 'nobody' }],
-      }));
-      return server;
-    });
-    const answer = await handler.fetch(
-      new Request(`http://localhost${request.url}`, {
-        method: request.method ?? 'GET',
-        headers: request.headers as Record<string, string>,
-        ...(request.method === 'POST' ? { body: Buffer.concat(chunks) } : {}),
-      }),
-    );
-    response.writeHead(answer.status, [...answer.headers].flat());
-    response.end(Buffer.from(await answer.arrayBuffer()));
-  });
-  http.listen(0, '127.0.0.1');
-  await once(http, 'listening');
-  return http;
-}

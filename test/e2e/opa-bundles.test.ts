@@ -60,7 +60,10 @@ describe('bundles for stock OPA', () => {
       const answer = await pull(profile);
       assert.deepEqual([answer.status, answer.headers.get('content-type')], [200, 'application/gzip']);
       const bundle = regoOnlyOf(filesInTar(new Uint8Array(await answer.arrayBuffer())));
-      assert.deepEqual(verifyForOpa(bundle, createPublicKey(key)), { keyid, scope: null });
+      assert.deepEqual(verifyForOpa(bundle, { algorithm: 'ES256', key: createPublicKey(key) }), {
+        keyid,
+        scope: null,
+      });
       assert.equal(bundle.name, profile);
     }
   });

@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
+import { EMBEDDED_PINS } from '../../src/policy/pins.ts';
 import { writeTar } from '../../src/policy/tar.ts';
 import type { CheckResponseMessage } from '../../src/schema/check.ts';
 import type { DecisionRecord } from '../../src/schema/decision.ts';
@@ -15,7 +16,7 @@ import { headerOf, lemmaConfig, needEnvoy, portOf, recordsOf } from '../support/
 import { startUpstream, type Upstream } from '../support/envoy-upstream.ts';
 import { bearing, chain, request, type WireRequest } from '../support/kit.ts';
 import { opaFolder } from '../support/opa.ts';
-import { type Running, running } from '../support/running.ts';
+import { type Running, running, vectors } from '../support/running.ts';
 
 const PEM = OPA_KEYS.ES256.publicKey.export({ type: 'spki', format: 'pem' }).toString();
 
@@ -51,10 +52,13 @@ describe('a policy of opa-envoy-plugin in a service', function () {
   let service: Running;
   let serial = 100;
 
-  before(async () => {
-    folder = mkdtempSync(join(tmpdir(), 'lemma-opa-envoy-'));
+  const start = async () => {
     const bundles = { opa_keys: { default: { algorithm: 'ES256', key: PEM } } };
     service = await running({ folder, config: { ...lemmaConfig(['127.0.0.1:0']), bundles } });
+  };
+  before(async () => {
+    folder = mkdtempSync(join(tmpdir(), 'lemma-opa-envoy-'));
+    await start();
   });
   after(async () => {
     await service.stop();
@@ -192,6 +196,42 @@ describe('a policy of opa-envoy-plugin in a service', function () {
 
   describe('that allows everything', () => {
     before(() => put(EVERYTHING));
+
+    const vector = (name: string): WireRequest => {
+      const found = vectors.cases.find((one) => one.name === name);
+      assert.ok(found !== undefined);
+      return found.request;
+    };
+
+    it("allows nothing that the profile's own policy denies, whose rule is shown, and explains equal", async () => {
+      const { verdict, decisionId } = await service.grpc(vector('policy/taint-ahead'));
+      const { bundle, result } = await recordOf(decisionId);
+      const { evaluated_again, rules, bundle: explained } = await service.explain(decisionId);
+      assert.deepEqual(
+        [verdict, bundle?.base, result?.reasons, evaluated_again?.equal, rules.map(({ file }) => file)],
+        ['taint_ahead', EMBEDDED_PINS.low, ['taint_ahead'], true, ['lemma/low/decision.rego']],
+      );
+      assert.ok(explained?.rego?.['lemma/low/decision.rego'] !== undefined);
+    });
+
+    it('explains equal after a restart', async () => {
+      const { decisionId } = await service.grpc(bearing(chain()));
+      await recordOf(decisionId);
+      await service.stop();
+      await start();
+      assert.equal((await service.explain(decisionId)).evaluated_again?.equal, true);
+      assert.equal((await service.grpc(bearing(chain()))).verdict, 'allow');
+    });
+
+    it('is not asked for a trace, as it alone did not decide', async () => {
+      const { decisionId } = await service.grpc(bearing(chain()));
+      await recordOf(decisionId);
+      assert.match((await service.explain(decisionId, 'full')).trace?.error ?? '', /behind an adapter/);
+    });
+
+    it('is not served to stock OPA', async () => {
+      assert.equal((await service.control('/bundles/low')).status, 409);
+    });
 
     it('is not asked without a credential', async () => {
       assert.equal((await service.grpc(request())).verdict, 'auth_required');

@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
 import type { RejectedCommit, SourceStatus } from '../../src/authority/policy-source.ts';
-import { GitFailed, openMirror } from '../../src/policy/git.ts';
+import { gitOrigin } from '../../src/policy/git.ts';
+import { OriginFailed } from '../../src/policy/origin.ts';
 import { InputError } from '../../src/reason.ts';
 import { PATIENT_MS, wasmBuilt } from '../policy/compiler/support.ts';
 import { policyRepository, type Repository } from '../support/git-repository.ts';
@@ -341,14 +342,43 @@ describe('policies from a git repository', function () {
     assert.equal(existsSync(ran), false);
   });
 
+  it('are fetched also where a git was killed on its way', async () => {
+    await start();
+    await stop();
+    for (const name of ['refs/lemma/head', 'refs/lemma/kept', 'packed-refs'])
+      writeFileSync(at(`service/.lemma/policy-source.git/${name}.lock`), '');
+    threshold(30, 20);
+    const commit = repository.commit('fresher');
+    await start();
+    assert.equal((await low()).revision, `low-${commit.slice(0, 12)}-2`);
+  });
+
   it('need git, and say so', async () => {
-    const mirror = openMirror(at('mirror.git'), { PATH: at('nothing') });
-    const source = { protocol: 'file', url: repository.path, ref: 'refs/heads/main', path: null } as const;
-    await assert.rejects(mirror.fetch(source), (error) => {
-      assert.ok(error instanceof GitFailed);
+    const ref = 'refs/heads/main';
+    const source = { kind: 'git', protocol: 'file', url: repository.path, ref, path: null } as const;
+    const origin = gitOrigin(at('mirror.git'), source, { PATH: at('nothing') });
+    await assert.rejects(origin.latest(), (error) => {
+      assert.ok(error instanceof OriginFailed);
       assert.match(error.message, /^git is not there: install it/);
       return true;
     });
+  });
+
+  it('from a folder follow what is written there, and stay where that is wrong', async () => {
+    const bundles = { source: 'rego+file:./repo' };
+    writeFileSync(join(folder, 'lemma.yaml'), stringify({ ...servedConfig(), bundles }));
+    const served = await serving(folder);
+    try {
+      const wrong = served.notes.length;
+      repository.edit('low/data.json', '30000', '20000');
+      await served.noted(/bundles\.source: commit \w{64} is not put into force: tests_failed/, wrong);
+      repository.edit('low/decision_test.rego', /3000([01])/g, '2000$1');
+      await served.noted(/^Policy low is now low-[0-9a-f]{12}-2 /);
+      const { body } = await served.control('/api/wallet/policies/history');
+      assert.equal((body.source as SourceStatus).behind, false);
+    } finally {
+      await served.end('SIGTERM');
+    }
   });
 
   it('are asked for by a running `lemma serve`, which says what is new and what is refused', async () => {

@@ -84,6 +84,16 @@ describe('decide, in process', () => {
   }
 
   describe('gives a decision', () => {
+    it('an id of its own that begins with its time, so that an index of them grows at one place', async () => {
+      const at = (ms: number) => outcome(bearing(chain()), { clock: () => ms });
+      const made = await Promise.all([at(NOW * 1000), at(NOW * 1000), at(NOW * 1000 + 1)]);
+      const [a = '', b = '', c = ''] = made.map(({ decision }) => decision.decision_id.slice('dec_'.length));
+      assert.equal(Buffer.from(a, 'base64url').readUIntBE(0, 6), NOW * 1000);
+      assert.equal(b.slice(0, 8), a.slice(0, 8));
+      assert.notEqual(b.slice(8), a.slice(8));
+      assert.notEqual(c.slice(0, 8), a.slice(0, 8));
+    });
+
     it('to allow, with who acts and what the policy asked for', async () => {
       const { decision, record } = await outcome(bearing(chain({ run: {} })));
       const { decision_id, ...rest } = decision;

@@ -1,9 +1,18 @@
 import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { publicKeyOf } from '#runtime';
+import { runImpact } from '../../src/pdp/impact/run.ts';
+import { judged } from '../../src/pdp/replay.ts';
 import { type Bundle, bundleOf } from '../../src/policy/bundle.ts';
+import { loadEmbedded } from '../../src/policy/embedded.ts';
 import { compileEngine, type Engine } from '../../src/policy/engine.ts';
-import { checkTrust, type Trust } from '../../src/policy/registry.ts';
+import { EMBEDDED_PINS } from '../../src/policy/pins.ts';
+import { checkTrust, memoryArchive, PolicyRegistry, type Trust } from '../../src/policy/registry.ts';
+import { signBundle } from '../../src/policy/signature.ts';
+import type { PolicyInput } from '../../src/schema/input.ts';
+import { opaEnvoyInputSchema } from '../../src/schema/opa-envoy-input.ts';
+import { inChunks, recordedLine } from '../pdp/impact/recorded.ts';
 import { opaFolder } from '../support/opa.ts';
 import { PATIENT_MS } from './compiler/support.ts';
 import { ENTRYPOINT, manifest, OBJECT, PEOPLE } from './opa-envoy-policies.ts';
@@ -287,6 +296,81 @@ describe("a policy of opa-envoy-plugin's", function () {
       ruled('# input.attributes.destination\n\tinput.parsed_path[0] == "input.attributes.destination"'),
     );
     assert.doesNotThrow(() => checkTrust(bundle, TRUST));
+  });
+
+  it('is checked by stock `opa check` with the published schema', async () => {
+    await writeFile(join(opa.path, 'schema.json'), JSON.stringify(opaEnvoyInputSchema));
+    const check = async (rego: string) => {
+      await writeFile(join(opa.path, 'checked.rego'), rego);
+      return opa.run('check', '--strict', '-s', 'schema.json', 'checked.rego');
+    };
+    assert.deepEqual([(await check(PEOPLE)).said, (await check(OBJECT)).said], ['', '']);
+    const { code, said } = await check(ruled('input.attributes.destination.principal == "a"'));
+    assert.equal(code, 1);
+    assert.match(said, /checked\.rego:10: rego_type_error: undefined ref: input\.attributes\.destination/);
+  });
+
+  it('is no candidate for what was decided without the adapter', async () => {
+    const engine = await compileEngine(await build(PEOPLE));
+    const { now, why } = await judged(engine, allowedInput('low'));
+    assert.deepEqual([now, /lacks opa-envoy-plugin's input/.test(why ?? '')], [null, true]);
+    assert.equal((await judged(engine, input())).now?.verdict, 'allow');
+  });
+
+  it("has its impact told as it decides: with the profile's own before it", async () => {
+    const [low] = (await loadEmbedded()).filter(({ name }) => name === 'low');
+    const yes = await build('package envoy.authz\n\nallow := yes\n\nyes := true\n');
+    const people = await build(PEOPLE);
+    const engine = await compileEngine(people);
+    const recorded = [
+      input(),
+      input({ proof: { scope: [] } }),
+      input({ freshness: { age_ms: 60_000 } }),
+    ] as unknown as PolicyInput[];
+    const { counts, reproduced, changes } = await runImpact({
+      lines: inChunks(recorded.map((one, i) => recordedLine(i + 1, engine, one))),
+      candidates: [yes],
+      bundleOf: async (sha256) => [people, low].find((one) => one?.sha256 === sha256) ?? null,
+      threads: 1,
+    });
+    assert.deepEqual(
+      [reproduced.equal, counts.same, changes.map(({ kind, decision_id }) => [kind, decision_id.at(-1)])],
+      [3, 2, [['newly_allowed', '2']]],
+    );
+  });
+
+  it("is asked only what the profile's own policy allows", async () => {
+    const engine = await compileEngine(await build('package envoy.authz\n\nallow := yes\n\nyes := true\n'));
+    const reasonOf = (change: object) => engine.evaluate(bytes(input(change))).result.reason;
+    assert.deepEqual(
+      [
+        reasonOf({}),
+        reasonOf({ proof: { taint_epoch: 9 } }),
+        reasonOf({ freshness: { age_ms: 60_000 } }),
+        reasonOf({ budget: { limit: 1, used: 2 } }),
+        reasonOf({ subject: { via: 'token' } }),
+        reasonOf({ subject: { via: 'asserted' } }),
+      ],
+      ['allowed', 'taint_ahead', 'freshness_stale', 'budget_exhausted', 'legacy_disabled', 'policy_denied'],
+    );
+  });
+
+  it('is held to the confirmation and the record of its profile', async () => {
+    const registry = new PolicyRegistry(memoryArchive());
+    const more = { profile: 'critical', confirm: false, record: 'behind' };
+    await registry.activate([await build(PEOPLE, more)], TRUST);
+    const { meta, ref } = registry.active('critical');
+    assert.deepEqual([meta.confirm, meta.record, ref.base], [true, 'durable', EMBEDDED_PINS.critical]);
+  });
+
+  it('is looked at as well where Lemma signed it', async () => {
+    const seed = new Uint8Array(32).fill(9);
+    const bundle = signBundle(
+      await build(ruled('json.unmarshal(input.attributes.source.principal).a')),
+      seed,
+    );
+    const trust: Trust = { kind: 'signed', keys: [publicKeyOf(seed)], now: 0 };
+    assert.throws(() => checkTrust(bundle, trust), denial('bundle_rejected', /calls json\.unmarshal/));
   });
 
   const manifests: readonly [what: string, more: object, message: RegExp][] = [

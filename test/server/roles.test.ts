@@ -15,6 +15,7 @@ const MAY: Record<Permission, string> = {
   'decisions.read': 'orpa',
   'decisions.export': 'ora',
   'policies.read': 'orpad',
+  'policies.impact': 'op',
   'platform.policies': 'd',
   'platform.keys': 'd',
   'platform.backup': 'd',

@@ -17,8 +17,10 @@ import { createNodeWatch } from '../../src/decision-log/node-watch.ts';
 import { createTail } from '../../src/decision-log/tail.ts';
 import { createLocalFeed } from '../../src/feed/local.ts';
 import { signStatement } from '../../src/feed/statement.ts';
+import { createImpactJobs } from '../../src/pdp/impact/jobs.ts';
+import { createShadow } from '../../src/pdp/shadow.ts';
 import { storeArchive } from '../../src/policy/archive.ts';
-import { PolicyRegistry } from '../../src/policy/registry.ts';
+import { memoryArchive, PolicyRegistry } from '../../src/policy/registry.ts';
 import type { Decision } from '../../src/schema/decision.ts';
 import type { AuthzRequest } from '../../src/schema/request.ts';
 import { type ControlApi, controlApp } from '../../src/server/control-api.ts';
@@ -154,6 +156,14 @@ function policiesOf({ keys, store }: World): Policies {
   });
 }
 
+function triedOf({ store }: World): Pick<ControlApi, 'impacts' | 'shadow'> {
+  const onError = (error: unknown) => {
+    throw error;
+  };
+  const parts = { store, archive: memoryArchive(), clock: Date.now, onError };
+  return { impacts: createImpactJobs(parts), shadow: createShadow({ ...parts, home: HOME }) };
+}
+
 async function nodesOf({ store, authority, gate }: World, ring: KeyRing): Promise<NodesApi> {
   const feed = createLocalFeed();
   const last = (await store.load()).last;
@@ -220,6 +230,7 @@ export async function controlWorld(
   const app = controlApp({
     authority: world.authority,
     policies: policiesOf(world),
+    ...triedOf(world),
     policySource: () => null,
     keys,
     nodes: await nodesOf(world, keys),

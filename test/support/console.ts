@@ -1,5 +1,7 @@
 import { execFileSync } from 'node:child_process';
+import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Browser, BrowserContext, Page } from 'playwright-core';
@@ -22,12 +24,62 @@ export interface Scene {
   /** A page of a browser that knows nothing yet. What it logs as an error, and what its policy forbids, is kept in `problems`. */
   newPage(options?: Parameters<Browser['newContext']>[0]): Promise<Page>;
   /** Signed in, at a path below the console. */
-  signedIn(path?: string, key?: string, options?: Parameters<Browser['newContext']>[0]): Promise<Page>;
+  signedIn(
+    path?: string,
+    key?: string,
+    options?: Parameters<Browser['newContext']>[0],
+    at?: string,
+  ): Promise<Page>;
+  /** The same service at another port, by a way that can be cut and mended. */
+  detour(): Promise<Detour>;
   /** Makes somebody an operator. Gives the text of his key file. */
   addOperator(name: string, role: string): Promise<string>;
   /** Of all pages so far. */
   readonly problems: string[];
   close(): Promise<void>;
+}
+
+export interface Detour {
+  readonly origin: string;
+  /** Ends every connection, and takes no other. */
+  cut(): void;
+  mend(): void;
+  close(): void;
+}
+
+async function detourTo(address: string): Promise<Detour> {
+  const [host = '', port = ''] = address.split(':');
+  const sockets = new Set<Socket>();
+  let open = true;
+  const server = createServer((client) => {
+    if (!open) return void client.destroy();
+    const service = connect(Number(port), host);
+    for (const [one, other] of [
+      [client, service],
+      [service, client],
+    ] as const) {
+      sockets.add(one);
+      one.on('error', () => other.destroy()).on('close', () => sockets.delete(one));
+      one.pipe(other);
+    }
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const cut = () => {
+    open = false;
+    for (const socket of sockets) socket.destroy();
+  };
+  return {
+    origin: `http://localhost:${(server.address() as AddressInfo).port}`,
+    cut,
+    mend: () => {
+      open = true;
+    },
+    close: () => {
+      cut();
+      server.close();
+    },
+  };
 }
 
 /** Builds the console where its sources are newer, and serves it. Skips, aloud, without a browser. */
@@ -59,14 +111,16 @@ export async function consoleScene(context: Mocha.Context, folder: string): Prom
     ownerKey,
     problems,
     newPage,
-    async signedIn(path = '', key = ownerKey, options = {}) {
+    async signedIn(path = '', key = ownerKey, options = {}, at = origin) {
       const page = await newPage(options);
-      await page.goto(`${origin}${BASE}${path}`);
+      await page.goto(`${at}${BASE}${path}`);
       await page.getByLabel('Or paste the key').fill(key);
       await page.getByRole('button', { name: 'Sign in' }).click();
-      await page.getByRole('navigation', { name: 'Agent Ops' }).waitFor({ state: 'attached' });
+      // On a phone it waits behind its button.
+      await page.locator('nav[aria-label="Agent Ops"]').waitFor({ state: 'attached' });
       return page;
     },
+    detour: () => detourTo(service.addresses.control),
     async addOperator(name, role) {
       const { seed, subject, key } = person(name);
       const { status, body } = await service.control('/api/wallet/operators', {

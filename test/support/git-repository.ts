@@ -5,6 +5,16 @@ import { fileURLToPath } from 'node:url';
 
 const POLICIES = fileURLToPath(new URL('../../policies', import.meta.url));
 
+/** Git without the machine's configuration, and somebody to commit as. */
+export const NOBODYS_GIT = {
+  GIT_CONFIG_NOSYSTEM: '1',
+  GIT_CONFIG_GLOBAL: '/dev/null',
+  GIT_AUTHOR_NAME: 'Ada',
+  GIT_AUTHOR_EMAIL: 'ada@example.com',
+  GIT_COMMITTER_NAME: 'Ada',
+  GIT_COMMITTER_EMAIL: 'ada@example.com',
+} as const;
+
 /** A real repository, with nobody's configuration. */
 export interface Repository {
   readonly path: string;
@@ -18,15 +28,7 @@ export interface Repository {
 
 /** A repository whose first commit holds the default policies. */
 export function policyRepository(path: string): Repository {
-  const env = {
-    PATH: process.env.PATH,
-    GIT_CONFIG_NOSYSTEM: '1',
-    GIT_CONFIG_GLOBAL: '/dev/null',
-    GIT_AUTHOR_NAME: 'Ada',
-    GIT_AUTHOR_EMAIL: 'ada@example.com',
-    GIT_COMMITTER_NAME: 'Ada',
-    GIT_COMMITTER_EMAIL: 'ada@example.com',
-  };
+  const env = { PATH: process.env.PATH, ...NOBODYS_GIT };
   const git = (...args: string[]) =>
     execFileSync('git', args, { cwd: path, env, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] }).trim();
   const write = (file: string, text: string) => {

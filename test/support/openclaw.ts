@@ -10,34 +10,39 @@ import { stopGroup } from '../../tools/proxy/start.ts';
 const run = promisify(execFile);
 const VERSION = '2026.9.6';
 
-/**
- * The start file of a real OpenClaw from npm, installed into the user's cache folder without any of its install scripts
- * (650 MB, half a minute, once): far too large for a dependency.
- */
+/** The start file of a real OpenClaw from npm (650 MB), as `installFromNpm`. */
 export async function installOpenclaw(): Promise<string> {
+  const start = join(await installFromNpm('openclaw', VERSION), 'openclaw', 'openclaw.mjs');
+  await access(start);
+  return start;
+}
+
+/**
+ * The `node_modules` of a package that is far too large for a dependency: installed into the user's cache folder, without any
+ * install script (half a minute, once).
+ */
+export async function installFromNpm(name: string, version: string): Promise<string> {
   const cache = process.env.XDG_CACHE_HOME || join(homedir(), '.cache');
-  const folder = join(cache, 'lemma', `openclaw-${VERSION}`);
-  const start = join(folder, 'node_modules', 'openclaw', 'openclaw.mjs');
-  const isThere = () =>
-    access(start).then(
-      () => true,
-      () => false,
-    );
-  if (await isThere()) return start;
+  const folder = join(cache, 'lemma', `${name.replace(/^.*\//, '')}-${version}`);
+  const modules = join(folder, 'node_modules');
+  const isThere = await access(modules).then(
+    () => true,
+    () => false,
+  );
+  if (isThere) return modules;
   await mkdir(join(folder, '..'), { recursive: true });
+  // Made beside and renamed: an interrupted install must not be found by the next run.
   const fresh = await mkdtemp(`${folder}-`);
   try {
     await writeFile(join(fresh, 'package.json'), '{"private":true}');
     const how = ['--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'];
-    await run('npm', ['install', ...how, `openclaw@${VERSION}`], { cwd: fresh });
-    await rm(folder, { recursive: true, force: true });
+    await run('npm', ['install', ...how, `${name}@${version}`], { cwd: fresh });
     await rename(fresh, folder);
+    return modules;
   } catch (error) {
     await rm(fresh, { recursive: true, force: true });
     throw error;
   }
-  if (await isThere()) return start;
-  throw new Error(`openclaw@${VERSION} has no ${start}`);
 }
 
 /** OpenClaw on a machine whose home is the folder. */

@@ -13,13 +13,23 @@ import { overload, steady } from './steady.ts';
 /**
  * The bench: medians of rounds that take turns, on one machine in one run.
  *
- *     npm run bench -- compiler | policy | policy-data | hostile | queries | kill-lag | firewall [their own options]
+ *     npm run bench -- compiler | policy | policy-data | hostile | queries | kill-lag | firewall | impact | rollback-lag [their own options]
  *     npm run bench -- [in-process peer steady overload lifetime profile] [--json] [--rounds 5] [--calls 8000]
  *                      [--decisions 1000000] [--no-peer] [--before <another checkout, installed>]
  */
 
 /** Programs of their own, each with its own options. */
-const ALONE = ['compiler', 'policy', 'policy-data', 'hostile', 'queries', 'kill-lag', 'firewall'];
+const ALONE = [
+  'compiler',
+  'policy',
+  'policy-data',
+  'hostile',
+  'queries',
+  'kill-lag',
+  'firewall',
+  'impact',
+  'rollback-lag',
+];
 const [first = '', ...rest] = process.argv.slice(2);
 if (ALONE.includes(first)) {
   const program = fileURLToPath(new URL(`./${first}.ts`, import.meta.url));

@@ -8,6 +8,7 @@ import type { Lemma } from '../../schema/lemma.ts';
 import { cell } from '../answer.ts';
 import type { FoundFirewall } from './control-channel.ts';
 import { given } from './folder.ts';
+import { leadsTo } from './own-proxy.ts';
 import { type RuntimeFiles, readProof } from './runtime-files.ts';
 import type { FirewallStatus } from './status.ts';
 
@@ -198,13 +199,6 @@ function environmentFindings({ env, firewall }: PostureFacts): Finding[] {
       degraded('proxy_exceptions', `NO_PROXY lets ${direct} be reached past the firewall`, 'unset NO_PROXY'),
     );
   return found;
-}
-
-function leadsTo(value: string, listen: string): boolean {
-  const url = URL.parse(value.includes('://') ? value : `http://${value}`);
-  const address = parseAddress(`${url?.hostname}:${url?.port === '' ? 80 : url?.port}`);
-  const own = parseAddress(listen);
-  return address?.kind === 'tcp' && own?.kind === 'tcp' && isLocal(address) && address.port === own.port;
 }
 
 function exposed(path: string, code: string, mend: string): Finding[] {

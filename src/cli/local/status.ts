@@ -19,8 +19,15 @@ export interface FirewallStatus extends Omit<FirewallState, 'v' | 'control_chann
     readonly taint_epoch: number;
   }[];
   readonly policies: readonly { readonly name: string; readonly revision: string }[];
+  /** Why the last reload of each was refused; null: it was taken, or there was none. Absent: it is of an earlier version. */
+  readonly refused?: Refused;
   /** Of this process, since it started. */
   readonly decisions: { readonly allow: number; readonly deny: number };
+}
+
+export interface Refused {
+  readonly configuration: string | null;
+  readonly bundles: string | null;
 }
 
 /** What may be reached, as a proof must allow it. */
@@ -39,9 +46,10 @@ interface Parts {
   readonly config: Config;
   readonly live: Live;
   readonly counts: FirewallStatus['decisions'];
+  readonly refused: Refused;
 }
 
-export function statusOf({ state, config, live, counts }: Parts): FirewallStatus {
+export function statusOf({ state, config, live, counts, refused }: Parts): FirewallStatus {
   const { v: _v, control_channel: _channel, ...known } = state;
   const { age_ms, source, seq } = live.freshness();
   return {
@@ -63,6 +71,7 @@ export function statusOf({ state, config, live, counts }: Parts): FirewallStatus
       .runtimes()
       .map(({ runtime_id, status, taint_epoch }) => ({ runtime_id, status, taint_epoch })),
     policies: live.bundles().map(({ name, revision }) => ({ name, revision })),
+    refused,
     decisions: counts,
   };
 }

@@ -110,14 +110,17 @@ async function attempt(
 export async function decisionIn(channel: ControlChannel, id: string): Promise<RecentDecision> {
   const until = Date.now() + PATIENCE_MS;
   while (id !== '' && Date.now() < until) {
-    const decisions = member(await channel.get('/decisions'), 'decisions');
-    const found = (Array.isArray(decisions) ? (decisions as RecentDecision[]) : []).find(
-      ({ decision_id }) => decision_id === id,
-    );
+    const found = (await decisionsAfter(channel, 0)).find(({ decision_id }) => decision_id === id);
     if (found !== undefined) return found;
     await wait(AGAIN_MS);
   }
   throw failed(`the firewall's log has no decision "${id}"`, {});
+}
+
+/** Those that the firewall remembers after a position, the oldest first. */
+export async function decisionsAfter(channel: ControlChannel, position: number): Promise<RecentDecision[]> {
+  const decisions = member(await channel.get(`/decisions?after=${position}`), 'decisions');
+  return Array.isArray(decisions) ? (decisions as RecentDecision[]) : [];
 }
 
 function failed(message: string, data: Readonly<Record<string, unknown>>): CliError {

@@ -10,12 +10,19 @@ const STEPS = {
   build: 'lemma policy build --out build/bundles',
 } as const;
 
-/** Fails on a request of the sample that was denied and would be allowed. The report says which, by decision id. */
+/**
+ * Fails on a request of the sample that was denied and would be allowed, which the report names by decision id, and on one of
+ * which nothing is known. The bundles that decided are in `bundles/`, or the control plane's.
+ */
 const IMPACT = `if [ ! -f decisions.ndjson ]; then
   echo "No decisions.ndjson: nobody has looked at what this change does to requests (see README.md)"
   exit 0
 fi
-lemma policy impact policies --against decisions.ndjson --fail-on newly-allowed --markdown > build/impact.md`;
+mkdir -p build
+set -- --against decisions.ndjson --fail-on newly-allowed --fail-on not-comparable --markdown
+if [ -d bundles ]; then set -- "$@" --bundles bundles; fi
+if [ -n "\${LEMMA_BASE_URL:-}" ]; then set -- "$@" --api-base "$LEMMA_BASE_URL"; fi
+lemma policy impact policies "$@" > build/impact.md`;
 
 export function githubWorkflow(version: string): string {
   return `name: policy
@@ -51,6 +58,9 @@ jobs:
       - name: Build
         run: ${STEPS.build}
       - name: Impact
+        env:
+          LEMMA_BASE_URL: \${{ vars.LEMMA_BASE_URL }}
+          LEMMA_API_KEY: \${{ secrets.LEMMA_API_KEY }}
         run: |
 ${indented(IMPACT, 10)}
       - name: Comment

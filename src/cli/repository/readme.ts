@@ -9,6 +9,7 @@ What an agent may do is decided here. Lemma establishes facts (\`input\`) and ha
 | \`schemas/\` | the input that a policy reads, and the result that it gives |
 | \`capabilities.json\` | the built-ins that a policy may call |
 | \`decisions.ndjson\` | decisions of the running service, on which a change is tried; yours to add |
+| \`bundles/\` | the bundles that made them, where the pipeline cannot ask the control plane; yours to add |
 
 ## Work
 
@@ -42,8 +43,10 @@ lemma decisions export --records-only --out decisions.ndjson
 lemma policy impact policies --against decisions.ndjson --fail-on newly-allowed
 \`\`\`
 
-Each recorded request is decided again by what lies here. What was denied and would be allowed is named by decision id, and
-fails the pipeline. The sample holds what policies saw: no credentials, but hosts, paths and ids. Export one again when the
+Each recorded request is decided again, first by the bundle that decided it and then by what lies here. The bundles of Lemma's own defaults are
+known; others are looked for in \`bundles/\` (\`lemma policy impact … --bundles bundles\`), or asked of the control plane where the pipeline has
+\`LEMMA_BASE_URL\` and \`LEMMA_API_KEY\` (\`--api-base\`). What was denied and would be allowed is
+named by decision id, and fails the pipeline. The sample holds what policies saw: no credentials, but hosts, paths and ids. Export one again when the
 traffic has changed.
 
 ## To production and back

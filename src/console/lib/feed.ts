@@ -88,6 +88,21 @@ export function useFeed(query: string, held: boolean): Feed {
       if (own.waiting.length > KEPT) trim(own);
       drawSoon();
     };
+    // A stream that broke before it told any id has none to go on from: what was missed is asked for.
+    let broken = false;
+    const catchUp = () => {
+      void firstPage(filters, abort.signal).then(
+        ({ rows }) => {
+          const missed = rows.filter(({ key }) => !own.seen.has(key)).reverse();
+          for (const { key } of missed) own.seen.add(key);
+          own.waiting.push(...missed);
+          drawSoon();
+        },
+        (failed: unknown) => {
+          if (!abort.signal.aborted) setError(asApiError(failed));
+        },
+      );
+    };
     const { until, ...live } = filters;
     // What has an end in the past gets nothing new.
     const close =
@@ -98,6 +113,8 @@ export function useFeed(query: string, held: boolean): Feed {
             onState: (next, failed) => {
               setState(next);
               if (next === 'live') setBehind(null);
+              if (next === 'live' && broken) catchUp();
+              broken = next === 'waiting';
               if (next === 'refused') setError(failed);
             },
           })

@@ -60,13 +60,12 @@ export interface LinkProps {
   readonly class?: string;
   readonly current?: boolean;
   readonly title?: string;
-  readonly label?: string;
   readonly onClick?: () => void;
   readonly children: ComponentChildren;
 }
 
 /** A real link: it opens in a new tab as any other. */
-export function Link({ to, current = false, onClick, label, children, ...rest }: LinkProps) {
+export function Link({ to, current = false, onClick, children, ...rest }: LinkProps) {
   const follow = (event: MouseEvent) => {
     if (event.button !== 0 || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
     event.preventDefault();
@@ -81,7 +80,6 @@ export function Link({ to, current = false, onClick, label, children, ...rest }:
       href={`${BASE}${to === '/' ? '' : to}`}
       onClick={follow}
       aria-current={current ? 'page' : undefined}
-      aria-label={label}
     >
       {children}
     </a>

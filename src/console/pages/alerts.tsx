@@ -18,7 +18,7 @@ export function AlertsPage({ alerts }: { readonly alerts: Asked<AlertSummary> })
       <Loaded asked={alerts}>
         {({ alerts: all, baseline_minutes }) =>
           all.length === 0 ? (
-            <section class="card" aria-label="Alerts">
+            <div class="card">
               <Empty title="Nothing needs a look" icon="check">
                 <p>
                   {baseline_minutes < 10
@@ -26,7 +26,7 @@ export function AlertsPage({ alerts }: { readonly alerts: Asked<AlertSummary> })
                     : `Denials are held against the last ${baseline_minutes} minutes.`}
                 </p>
               </Empty>
-            </section>
+            </div>
           ) : (
             <ul class="stack">
               {all.map((alert) => (

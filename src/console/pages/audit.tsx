@@ -17,7 +17,7 @@ export function AuditPage() {
   );
   return (
     <Page title="Audit trail" about="What operators did, or were refused. The latest first.">
-      <section class="card" aria-label="Audit trail">
+      <div class="card">
         <Loaded asked={asked}>
           {({ entries, next_cursor }) =>
             entries.length === 0 ? (
@@ -62,7 +62,7 @@ export function AuditPage() {
             )
           }
         </Loaded>
-      </section>
+      </div>
     </Page>
   );
 }

@@ -218,7 +218,8 @@ function Stream({ feed, paused, onPause, onAway, filtered }: StreamProps) {
     const element = pane.current;
     if (element === null) return;
     const measure = () => {
-      const row = Number.parseFloat(getComputedStyle(element).getPropertyValue('--row-px')) || 44;
+      const rem = Number.parseFloat(getComputedStyle(document.documentElement).fontSize);
+      const row = rem * Number.parseFloat(getComputedStyle(element).getPropertyValue('--row-rem'));
       setSize({ height: element.clientHeight, row });
     };
     measure();
@@ -339,6 +340,9 @@ function Stream({ feed, paused, onPause, onAway, filtered }: StreamProps) {
           </Empty>
         )}
       </section>
+      <p class="foot soft small num">
+        {countText(rows.length)} decisions{more ? ', older ones as you scroll' : ''}
+      </p>
       <p class="sr" aria-live="polite">
         {index < 0 ? '' : `${rows[index]?.verdict} ${rows[index]?.reason}, ${rows[index]?.runtime ?? ''}`}
       </p>
@@ -382,8 +386,9 @@ function Row({
   return (
     <tr class={chosen ? 'chosen' : ''} aria-rowindex={index + 2}>
       <td>
-        <Link to={decisionPath(row.id)} label={`Explain ${row.id}`}>
+        <Link to={decisionPath(row.id)}>
           <Time at={row.time} form="clock" />
+          <span class="sr"> Explain {row.id}</span>
         </Link>
       </td>
       <td>

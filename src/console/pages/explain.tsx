@@ -6,6 +6,7 @@ import { feedPath } from '../lib/decisions.ts';
 import { msText, shortDigest, shortSubject } from '../lib/format.ts';
 import { markdownOf } from '../lib/markdown.ts';
 import { useQuery } from '../lib/query.ts';
+import { inputsOf, valueAt } from '../lib/rego.ts';
 import { BASE, Link, setParams, usePlace } from '../lib/router.tsx';
 import { Badge } from '../ui/badge.tsx';
 import { Card } from '../ui/card.tsx';
@@ -270,7 +271,7 @@ function Policy({ explanation }: { readonly explanation: Explanation }) {
         chosen={view}
         onChoose={(id) => setParams({ view: id === 'rules' ? null : id })}
       >
-        {view === 'rules' ? <Rules rules={rules} record={record} /> : null}
+        {view === 'rules' ? <Rules rules={rules} rego={bundle.rego} record={record} /> : null}
         {view === 'rego' ? <Rego rego={bundle.rego} rules={rules} /> : null}
         {view === 'input' ? <Code label="input" text={JSON.stringify(record.input, null, 2)} /> : null}
         {view === 'result' ? <Code label="result" text={JSON.stringify(record.result, null, 2)} /> : null}
@@ -279,13 +280,13 @@ function Policy({ explanation }: { readonly explanation: Explanation }) {
   );
 }
 
-function Rules({
-  rules,
-  record,
-}: {
+interface RulesProps {
   readonly rules: readonly DecidingRule[];
+  readonly rego: Readonly<Record<string, string>> | null;
   readonly record: DecisionRecord;
-}) {
+}
+
+function Rules({ rules, rego, record }: RulesProps) {
   if (rules.length === 0)
     return (
       <p class="soft small">
@@ -310,18 +311,21 @@ function Rules({
             hits={new Set([rule.line])}
             label={`rule of ${rule.code}`}
           />
-          <Values rule={rule} record={record} />
+          <Values rule={rule} rego={rego} record={record} />
         </li>
       ))}
     </ul>
   );
 }
 
-/** What a rule names of its input, with the value that it had. */
-function Values({ rule, record }: { readonly rule: DecidingRule; readonly record: DecisionRecord }) {
-  const named = [...new Set(rule.rego.match(/\binput(?:\.[a-z_]\w*)+/g) ?? [])];
+/** What a rule looks at in its input, with the value that it had. */
+function Values({ rule, rego, record }: Omit<RulesProps, 'rules'> & { readonly rule: DecidingRule }) {
   const values =
-    rule.values ?? named.map((path) => ({ path, value: valueAt(record.input, path.split('.').slice(1)) }));
+    rule.values ??
+    inputsOf(rule.rego, rego ?? {}).map((path) => ({
+      path,
+      value: valueAt(record.input, path.split('.').slice(1)),
+    }));
   if (values.length === 0) return null;
   return (
     <Facts
@@ -330,16 +334,6 @@ function Values({ rule, record }: { readonly rule: DecidingRule; readonly record
         <code key={path}>{textOf(value)}</code>,
       ])}
     />
-  );
-}
-
-function valueAt(from: unknown, path: readonly string[]): unknown {
-  return path.reduce<unknown>(
-    (value, name) =>
-      typeof value === 'object' && value !== null && Object.hasOwn(value, name)
-        ? (value as Record<string, unknown>)[name]
-        : undefined,
-    from,
   );
 }
 
@@ -393,7 +387,6 @@ function Lines({
                   {from + n}
                 </span>
                 {line}
-                {'\n'}
               </span>
             ))}
         </pre>
@@ -447,6 +440,8 @@ function RequestCard({ record }: { readonly record: DecisionRecord }) {
 function LiveState({ explanation }: { readonly explanation: Explanation }) {
   const { record, events } = explanation;
   const { input } = record;
+  const own = events.filter(({ runtime_id }) => runtime_id !== null);
+  const others = events.filter(({ runtime_id }) => runtime_id === null);
   if (input === null && events.length === 0) return null;
   const { runtime, proof, freshness, budget } = input ?? {};
   const stale =
@@ -485,21 +480,45 @@ function LiveState({ explanation }: { readonly explanation: Explanation }) {
   return (
     <Card title="Live state then">
       <Facts rows={rows} />
-      {events.length === 0 ? null : (
-        <ol class="events" aria-label="Events around it">
-          {events.map((event) => (
-            <li key={`${event.epoch} ${event.seq}`} class={event.time > record.time ? 'after' : ''}>
-              <span class="num soft small">#{event.seq}</span>
-              <span>{event.type.replaceAll('_', ' ')}</span>
-              <span class="small soft push">
-                <Time at={event.time} form="clock" />
-                {event.time > record.time ? ' after' : ''}
-              </span>
-            </li>
-          ))}
-        </ol>
+      <Events events={own} decided={record.time} label="Events of this runtime" />
+      {others.length === 0 ? null : (
+        <details class="small more">
+          <summary>{others.length} others of the deployment</summary>
+          <Events events={others} decided={record.time} label="Events of the deployment" />
+        </details>
       )}
     </Card>
+  );
+}
+
+function Events({
+  events,
+  decided,
+  label,
+}: {
+  readonly events: Explanation['events'];
+  readonly decided: number;
+  readonly label: string;
+}) {
+  if (events.length === 0) return null;
+  return (
+    <ol class="events" aria-label={label}>
+      {events.map(({ epoch, seq, type, time, payload }) => (
+        <li key={`${epoch} ${seq}`} class={time > decided ? 'later' : ''}>
+          <span class="num soft small">#{seq}</span>
+          <span class="break">
+            {String(payload.action ?? type).replaceAll('_', ' ')}
+            {typeof payload.reason === 'string' ? (
+              <span class="soft small block">{payload.reason}</span>
+            ) : null}
+          </span>
+          <span class="small soft push">
+            <Time at={time} form="clock" />
+            {time > decided ? ' after' : ''}
+          </span>
+        </li>
+      ))}
+    </ol>
   );
 }
 

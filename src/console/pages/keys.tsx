@@ -41,7 +41,7 @@ export function KeysPage() {
         ) : null
       }
     >
-      <section class="card" aria-label="API keys">
+      <div class="card">
         <Loaded asked={asked}>
           {({ api_keys, next_cursor }) =>
             api_keys.length === 0 ? (
@@ -108,7 +108,7 @@ export function KeysPage() {
             )
           }
         </Loaded>
-      </section>
+      </div>
       {making ? (
         <NewKey
           onClose={() => {

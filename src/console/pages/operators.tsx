@@ -54,7 +54,7 @@ export function OperatorsPage() {
         ) : null
       }
     >
-      <section class="card" aria-label="Operators">
+      <div class="card">
         <Loaded asked={asked}>
           {({ operators, next_cursor }) =>
             operators.length === 0 ? (
@@ -131,7 +131,7 @@ export function OperatorsPage() {
             )
           }
         </Loaded>
-      </section>
+      </div>
       {open?.what === 'add' ? <AddDialog onClose={close} /> : null}
       {open?.what === 'change' ? <ChangeDialog operator={open.operator} onClose={close} /> : null}
       {open?.what === 'remove' ? (

@@ -43,8 +43,10 @@ export function OverviewPage({ alerts }: { readonly alerts: Asked<AlertSummary> 
         <Tiles rates={rates} activity={activity.data} alerts={alerts.data} />
         <div class="dash">
           <Traffic rates={rates} activity={activity} />
-          <Reasons activity={activity} />
-          <Spikes alerts={alerts} />
+          <div class="stack">
+            <Reasons activity={activity} />
+            <Spikes alerts={alerts} />
+          </div>
           <Lag alerts={alerts} />
           {may('nodes.read') ? <Nodes nodes={nodes} /> : null}
           {may('policies.read') ? <Revisions policies={policies} /> : null}
@@ -87,14 +89,20 @@ function Tiles({ rates, activity, alerts }: TilesProps) {
       <Tile
         name="Active runtimes"
         value={activity === null ? '–' : countText(activity.runtimes_active)}
-        about="decided about in five minutes"
+        about="in the last five minutes"
         to="/runtimes?status=active"
       />
       <Tile
         name="A stop reaches nodes in"
-        value={lag === undefined ? '–' : lag.count === 0 ? 'no stop' : msText(lag.p99_ms)}
+        value={lag === undefined ? '–' : lag.count === 0 ? '–' : msText(lag.p99_ms)}
         tone={lag?.met === false ? 'deny' : undefined}
-        about={lag === undefined ? '' : `p99; at most ${msText(lag.target.p99_ms)} is the aim`}
+        about={
+          lag === undefined
+            ? ''
+            : lag.count === 0
+              ? 'none in the last hour'
+              : `p99; the aim is ${msText(lag.target.p99_ms)}`
+        }
         to={feedPath({ reason: 'runtime_killed' })}
       />
       <Tile

@@ -66,13 +66,13 @@ function Revisions({ profile, bundles, acts, onChanged }: RevisionsProps) {
   const author = (sha256: string) => acts.find((act) => act.sha256 === sha256)?.by ?? null;
   if (bundles.length === 0)
     return (
-      <section class="card" aria-label="Revisions">
+      <div class="card">
         <Empty title={`No revision of ${profile}`} icon="policies">
           <p>
             Publish one: <code>lemma policy publish</code>
           </p>
         </Empty>
-      </section>
+      </div>
     );
   return (
     <div class="stack loose">

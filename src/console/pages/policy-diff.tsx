@@ -80,7 +80,6 @@ function Files({ title, files }: { readonly title: string; readonly files: reado
                       {lines.map((line, n) => (
                         <span key={`${n} ${line}`} class={`line ${KINDS[line[0] ?? ''] ?? ''}`}>
                           {line}
-                          {'\n'}
                         </span>
                       ))}
                     </pre>

@@ -156,7 +156,7 @@ function Detail({ detail, onRevoke }: DetailProps) {
         <Notice tone="warn">
           <strong>Tainted: its proofs are of an epoch before {runtime.taint_epoch}.</strong>
           <span>
-            {tainted_by[0]?.reason ?? 'No reason was given.'} Look at what it read, then approve it again at
+            “{tainted_by[0]?.reason ?? 'no reason was given'}”. Look at what it read, then approve it again at
             epoch {runtime.taint_epoch}.
           </span>
         </Notice>

@@ -51,7 +51,7 @@ export function RuntimesPage() {
     >
       <div class="stack">
         <RuntimeFilters key={JSON.stringify(filters)} params={params} />
-        <section class="card" aria-label="Runtimes">
+        <div class="card">
           <Loaded asked={asked}>
             {({ runtimes, next_cursor }) =>
               runtimes.length === 0 ? (
@@ -109,7 +109,7 @@ export function RuntimesPage() {
               )
             }
           </Loaded>
-        </section>
+        </div>
       </div>
     </Page>
   );

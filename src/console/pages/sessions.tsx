@@ -28,7 +28,7 @@ export function SessionsPage() {
       title="Sessions"
       about="Browsers that are signed in. Each ends by itself: 30 minutes unused, 12 hours at most."
     >
-      <section class="card" aria-label="Sessions">
+      <div class="card">
         <Loaded asked={asked}>
           {({ sessions, next_cursor }) =>
             sessions.length === 0 ? (
@@ -77,7 +77,7 @@ export function SessionsPage() {
             )
           }
         </Loaded>
-      </section>
+      </div>
       {ending === null ? null : (
         <Confirm
           title="End this session?"

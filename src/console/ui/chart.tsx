@@ -15,17 +15,17 @@ export interface ChartProps {
   /** Seconds since 1970, one for each value. */
   readonly times: readonly number[];
   readonly series: readonly Series[];
-  readonly height?: number;
   /** Told which point was clicked. */
   readonly onPick?: (index: number) => void;
 }
 
 /** Lines over time. Colours are those of the theme, also when it changes. */
-export function Chart({ label, times, series, height = 220, onPick }: ChartProps) {
+export function Chart({ label, times, series, onPick }: ChartProps) {
   const place = useRef<HTMLDivElement>(null);
   const plot = useRef<UPlot | null>(null);
   const latest = useRef({ times, series, onPick });
   latest.current = { times, series, onPick };
+  const height = 13.5 * Number.parseFloat(getComputedStyle(document.documentElement).fontSize);
   const names = series.map(({ name, color }) => `${name} ${color}`).join(' ');
 
   useEffect(() => {
@@ -76,12 +76,13 @@ function optionsOf(
   height: number,
 ): UPlot.Options {
   const style = getComputedStyle(element);
+  const rem = Number.parseFloat(getComputedStyle(document.documentElement).fontSize);
   const color = (name: string) => style.getPropertyValue(name).trim();
   const axis = {
     stroke: color('--soft'),
     grid: { stroke: color('--line'), width: 1 },
     ticks: { show: false },
-    font: `11px ${style.fontFamily}`,
+    font: `${0.7 * rem}px ${style.fontFamily}`,
   };
   return {
     width,
@@ -91,8 +92,8 @@ function optionsOf(
     cursor: { points: { size: 7 }, drag: { x: false, y: false }, y: false },
     scales: { y: { range: (_plot, _low, high) => [0, Math.max(4, high * 1.15)] } },
     axes: [
-      { ...axis, space: 70 },
-      { ...axis, size: 40, space: 36 },
+      { ...axis, space: 6 * rem, size: 2 * rem, values: (_plot, times) => times.map(clockOf) },
+      { ...axis, size: 2.6 * rem, space: 2.4 * rem },
     ],
     series: [
       {},
@@ -105,4 +106,12 @@ function optionsOf(
       })),
     ],
   };
+}
+
+/** The reader's own time, to the second where a second counts. */
+function clockOf(seconds: number): string {
+  const at = new Date(seconds * 1000);
+  const two = (n: number) => String(n).padStart(2, '0');
+  const minute = `${two(at.getHours())}:${two(at.getMinutes())}`;
+  return at.getSeconds() === 0 ? minute : `${minute}:${two(at.getSeconds())}`;
 }

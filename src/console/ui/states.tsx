@@ -14,7 +14,7 @@ export function Empty({ title, icon = 'search', children }: EmptyProps) {
   return (
     <div class="state">
       <Icon name={icon} size={36} />
-      <h3>{title}</h3>
+      <h2>{title}</h2>
       {children}
     </div>
   );
@@ -36,7 +36,7 @@ export function Failed({ error, retry }: { readonly error: ApiError; readonly re
   return (
     <div class="state" role="alert">
       <Icon name={offline ? 'offline' : 'alerts'} size={36} />
-      <h3>{offline ? 'The control plane does not answer' : titleOf(error)}</h3>
+      <h2>{offline ? 'The control plane does not answer' : titleOf(error)}</h2>
       <p>
         {offline
           ? 'What is enforced stays enforced: decision nodes go on by what they know. This page asks again when you do.'

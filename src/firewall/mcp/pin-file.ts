@@ -1,3 +1,4 @@
+import { lstatSync } from 'node:fs';
 import { createSecret, readSecret, replaceSecret } from '../../authority/secret-file.ts';
 import { InputError } from '../../reason.ts';
 import { type McpPins, mcpPinsSchema } from '../../schema/mcp-pins.ts';
@@ -17,6 +18,27 @@ export function readPins(path: string): McpPins {
   throw new InputError(
     checked.problems.map(({ field, message }) => ({ field: `${path}: ${field}`, message })),
   );
+}
+
+/**
+ * The same, read anew only when another file lies there, or its owner, mode or content was touched: each call of a tool asks,
+ * and an approval counts at once. The same pins are the same object.
+ */
+export function pinReader(path: string): () => McpPins {
+  let known: { readonly stamp: string; readonly pins: McpPins } | null = null;
+  return () => {
+    // Looked at before it is read: what changes in between is seen the next time.
+    const stamp = stampOf(path);
+    if (known?.stamp !== stamp) known = { stamp, pins: readPins(path) };
+    return known.pins;
+  };
+}
+
+function stampOf(path: string): string {
+  const stats = lstatSync(path, { bigint: true, throwIfNoEntry: false });
+  if (stats === undefined) return '';
+  const { dev, ino, mode, uid, size, mtimeNs, ctimeNs } = stats;
+  return [dev, ino, mode, uid, size, mtimeNs, ctimeNs].join(' ');
 }
 
 function parsed(path: string, text: string): unknown {

@@ -1,6 +1,7 @@
 import type { CallToolRequest, CallToolResult, Tool } from '@modelcontextprotocol/client';
 import type { McpServer, McpTool } from '../../schema/mcp.ts';
-import { readPins, writePins } from './pin-file.ts';
+import type { McpPins } from '../../schema/mcp-pins.ts';
+import { pinReader, writePins } from './pin-file.ts';
 import { compare } from './pins.ts';
 import type { CallOptions, McpUpstream } from './upstream.ts';
 
@@ -38,12 +39,21 @@ export function createToolbox({ server, upstream, pinFile, clock, log }: Toolbox
   let described: readonly Tool[] | null = null;
   let told = new Set<string>();
 
-  /** Names of tools that are as pinned. The file is read each time: a person may have approved in the meantime. */
+  const pinned = pinReader(pinFile);
+  let last: {
+    readonly pins: McpPins;
+    readonly tools: readonly Tool[];
+    readonly good: ReadonlySet<string>;
+  } | null = null;
+
+  /** Names of tools that are as pinned by now: a person may have approved in the meantime. */
   function good(tools: readonly Tool[]): ReadonlySet<string> {
-    const pins = readPins(pinFile);
+    const pins = pinned();
+    if (last?.pins === pins && last.tools === tools) return last.good;
     const now = new Date(clock()).toISOString();
     const result = compare(pins, server.id, tools, named, now);
     if (result.pins !== pins) writePins(pinFile, result.pins);
+    else last = { pins, tools, good: result.good };
     tell(tools.filter(({ name }) => configured.has(name) && !result.good.has(name)).map(({ name }) => name));
     return result.good;
   }

@@ -2,12 +2,30 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { chmodSync, mkdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
+import { createServer as createHttps } from 'node:https';
 import { type AddressInfo, createServer as createSocket } from 'node:net';
 import { join } from 'node:path';
+import type { Call } from '../../../src/cli/command.ts';
 import { MEANINGS } from '../../../src/cli/local/doctor/codes.ts';
+import { diskAilments, nodeAilments } from '../../../src/cli/local/doctor/machine.ts';
+import { behind } from '../../../src/cli/local/doctor/policies.ts';
+import { expiryAilments } from '../../../src/cli/local/doctor/renewal.ts';
+import { EXAMPLE_API } from '../../../src/cli/local/example.ts';
+import { runtimeFiles } from '../../../src/cli/local/runtime-files.ts';
 import { toBase64url } from '../../../src/crypto/base64url.ts';
 import { REASONS } from '../../../src/reason.ts';
-import { type Laptop, laptop, upstream } from './laptop.ts';
+import { publish, told } from '../../pdp/support.ts';
+import { certificateAuthority, needOpenssl } from '../../support/certificates.ts';
+import { chain, credential } from '../../support/kit.ts';
+import { apiAt, connectedLaptop, type Laptop, laptop, type Started, upstream } from './laptop.ts';
+
+/** Signed by a root of another deployment, good now. */
+function foreign(runtime_id: string): object {
+  const now = Math.floor(Date.now() / 1000);
+  const times = { issued_at: now - 60, not_before: now - 60, expires_at: now + 7200 };
+  const claims = { runtime_id, agent_id: 'bot', workspace_id: 'prod', profile: 'low', taint_epoch: 0 };
+  return credential(chain({ root: times, delegation: times, runtime: { ...times, claims } }));
+}
 
 const AWAY = 'https://127.0.0.1:1';
 
@@ -15,30 +33,24 @@ describe('lemma doctor', () => {
   let computer: Laptop;
   before(async function () {
     this.timeout(120_000);
-    computer = laptop();
-    await computer.start();
-    await computer.connect();
+    computer = await connectedLaptop();
   });
   after(() => computer.close());
 
-  const contained = () => {
-    const proxy = `http://${computer.state().listen}`;
-    return { HTTP_PROXY: proxy, HTTPS_PROXY: proxy };
-  };
   const seen = new Set<string>();
   const noted = (codes: string[]) => {
     for (const code of codes) seen.add(code);
     return codes;
   };
   const found = async (env: Record<string, string> = {}, ...args: string[]): Promise<string[]> => {
-    const { data } = await computer.json(['doctor', ...args], { ...contained(), ...env });
+    const { data } = await computer.json(['doctor', ...args], { ...computer.contained(), ...env });
     return noted(data.findings.map((one: { code: string }) => one.code));
   };
   const without = async (name: string, write: (path: string) => void): Promise<string[]> => {
     const path = join(computer.home, name);
     const text = readFileSync(path);
     // Read before firewall.json itself is spoilt.
-    const env = contained();
+    const env = computer.contained();
     try {
       write(path);
       const { data } = await computer.json(['doctor'], env);
@@ -51,7 +63,7 @@ describe('lemma doctor', () => {
   const has = (codes: readonly string[], code: string) => assert.ok(codes.includes(code), codes.join(' '));
 
   it('finds nothing, with exit code 0, where nothing is wrong', async () => {
-    const { code, out } = await computer.run(['doctor'], contained());
+    const { code, out } = await computer.run(['doctor'], computer.contained());
     assert.deepEqual([code, out], [0, 'Nothing is wrong\n']);
   });
 
@@ -67,7 +79,7 @@ describe('lemma doctor', () => {
   });
 
   it('explains a code that is not found here', async () => {
-    const { code, out } = await computer.run(['doctor', '--error', 'clock_skew'], contained());
+    const { code, out } = await computer.run(['doctor', '--error', 'clock_skew'], computer.contained());
     assert.equal(code, 0);
     assert.match(out, /^Not found here: clock_skew: /);
   });
@@ -84,10 +96,15 @@ describe('lemma doctor', () => {
     ['secret_in_environment', { LEMMA_API_KEY: 'secret' }],
     ['provider_key_exposed', { OPENAI_API_KEY: 'secret' }],
     ['base_url_bypass', { ANTHROPIC_BASE_URL: 'https://example.org' }],
+    ['provider_key_exposed', { GEMINI_API_KEY: 'secret' }],
+    ['base_url_bypass', { GOOGLE_GEMINI_BASE_URL: 'https://example.org' }],
+    ['proxy_elsewhere', { OPENCLAW_PROXY_URL: 'http://127.0.0.1:1' }],
+    ['proxy_elsewhere', { ALL_PROXY: 'socks5://127.0.0.1:1' }],
+    ['node_ignores_proxy', { NODE_USE_ENV_PROXY: '0' }],
     ['proof_missing', { LEMMA_PROOF_FILE: 'none.json' }],
   ];
   for (const [code, env] of environment)
-    it(`finds ${code}`, async () => assert.deepEqual(await found(env), [code]));
+    it(`finds ${code}: ${Object.keys(env).join()}`, async () => assert.deepEqual(await found(env), [code]));
 
   const files: readonly [string, string, (path: string) => void][] = [
     ['file_open', 'bot-1.key', (path) => chmodSync(path, 0o644)],
@@ -112,19 +129,225 @@ describe('lemma doctor', () => {
 
   it('mends a folder that is open to others', async () => {
     chmodSync(computer.home, 0o755);
-    const { data } = await computer.json(['doctor', '--fix'], contained());
+    const { data } = await computer.json(['doctor', '--fix'], computer.contained());
     assert.deepEqual(
       [data.mended[0].code, data.findings, statSync(computer.home).mode & 0o777],
       ['folder_open', [], 0o700],
     );
   });
 
+  describe('of a key that was open to others', () => {
+    const open = async () => {
+      chmodSync(join(computer.home, 'bot-1.key'), 0o644);
+      return computer.json(['doctor', '--fix'], computer.contained());
+    };
+    const first = (data: { findings: { code: string; mend: string }[] }) => data.findings[0];
+
+    it('closes the file, and still says that the key may be known', async () => {
+      const { code, data } = await open();
+      noted([first(data)?.code ?? '']);
+      assert.deepEqual([code, first(data)?.code], [1, 'secret_may_be_known']);
+      assert.match(first(data)?.mend ?? '', /doctor --fix --error secret_may_be_known/);
+    });
+
+    it('makes no other key unless that is asked for by name', async () => {
+      await open();
+      const before = readFileSync(join(computer.home, 'bot-1.key'), 'utf8');
+      const { data } = await computer.json(['doctor', '--fix'], computer.contained());
+      assert.deepEqual(
+        [readFileSync(join(computer.home, 'bot-1.key'), 'utf8'), first(data)?.code],
+        [before, 'secret_may_be_known'],
+      );
+    });
+
+    it('makes another key, takes the old one back, and then finds nothing', async () => {
+      await open();
+      const old = readFileSync(join(computer.home, 'bot-1.credential'), 'utf8');
+      const args = ['doctor', '--fix', '--error', 'secret_may_be_known'];
+      const { code, data } = await computer.json(args, computer.contained());
+      assert.deepEqual([code, data.mended[0].ok, data.findings], [0, true, []], JSON.stringify(data));
+      const url = `http://${computer.state().listen}/firewall/${EXAMPLE_API}/`;
+      const answer = await fetch(url, { headers: { 'x-lemma-credential': old } });
+      assert.equal(((await answer.json()) as { error: string }).error, 'revoked');
+      assert.deepEqual(await found(), []);
+    });
+  });
+
   it('mends a credential file that is not the proof’s', async () => {
     const path = join(computer.home, 'bot-1.credential');
     const text = readFileSync(path, 'utf8');
     writeFileSync(path, 'AA');
-    await computer.run(['doctor', '--fix'], contained());
+    await computer.run(['doctor', '--fix'], computer.contained());
     assert.equal(readFileSync(path, 'utf8'), text);
+  });
+
+  describe('of the chain of the proof', () => {
+    const proofAt = (name: string, proof: object) => {
+      const path = join(computer.folder, name);
+      writeFileSync(path, JSON.stringify(proof), { mode: 0o600 });
+      return { LEMMA_PROOF_FILE: path };
+    };
+
+    it('finds root_untrusted: the firewall does not take its root', async () => {
+      has(await found(proofAt('other.proof.json', foreign('bot-1'))), 'root_untrusted');
+    });
+
+    it('finds signature_invalid: somebody changed it', async () => {
+      const proof = JSON.parse(readFileSync(join(computer.home, 'bot-1.proof.json'), 'utf8'));
+      has(
+        await found(proofAt('bent.proof.json', { ...proof, expires_at: proof.expires_at - 1 })),
+        'signature_invalid',
+      );
+    });
+
+    it('finds revoked: a link was taken back', async () => {
+      await computer.json([
+        'firewall-connect',
+        '--runtime-id',
+        'gone',
+        '--agent-id',
+        'a',
+        '--workspace-id',
+        'w',
+      ]);
+      const path = join(computer.home, 'gone.proof.json');
+      const { id } = JSON.parse(readFileSync(path, 'utf8'));
+      await computer.run(['revoke', 'gone', '--proof', id, '--reason', 'lost']);
+      const codes = await found({ LEMMA_PROOF_FILE: path });
+      for (const ending of ['proof.json', 'credential', 'key']) rmSync(join(computer.home, `gone.${ending}`));
+      has(codes, 'revoked');
+    });
+
+    it('finds root_untrusted by the keys of the control plane where no firewall runs', async () => {
+      const env = { LEMMA_HOME: join(computer.folder, 'keys-only'), LEMMA_OPERATOR_KEY: operatorKey() };
+      const base = computer.state().control_plane;
+      const own = { LEMMA_PROOF_FILE: join(computer.home, 'bot-1.proof.json') };
+      const codes = [
+        await found({ ...env, ...own }, '--api-base', base),
+        await found({ ...env, ...proofAt('third.proof.json', foreign('bot-1')) }, '--api-base', base),
+      ];
+      assert.deepEqual(
+        codes.map((one) => one.includes('root_untrusted')),
+        [false, true],
+      );
+    });
+  });
+
+  const operatorKey = () => readFileSync(computer.state().operator_key_file ?? '', 'utf8').trim();
+
+  describe('of a proof that ends soon', () => {
+    const ending = () => JSON.parse(readFileSync(join(computer.home, 'bot-1.proof.json'), 'utf8')).expires_at;
+    const look = (left_s: number) => {
+      const env = { HOME: join(computer.folder, 'home') };
+      const call = { options: {}, env, folder: computer.folder, program: 'lemma' } as unknown as Call;
+      const runtime = runtimeFiles(computer.home, 'bot-1');
+      return expiryAilments({ runtime, call }, (ending() - left_s) * 1000);
+    };
+
+    it('is a warning while there is time, an error within five minutes', () => {
+      const seen = [3500, 800, 200].map((left) => look(left).map(({ severity }) => severity));
+      noted(look(200).map(({ code }) => code));
+      assert.deepEqual(seen, [[], ['warning'], ['error']]);
+    });
+
+    it('is renewed without an operator, and works', async () => {
+      const before = ending();
+      assert.match(String(await look(200)[0]?.fix?.()), /was renewed until/);
+      assert.ok(ending() > before);
+      const { body } = await computer.ask(`/firewall/${EXAMPLE_API}/`);
+      assert.equal(body.error, undefined);
+    });
+  });
+
+  describe('of a firewall that took not what its files say now', () => {
+    const noteLike = async (started: Started, pattern: RegExp) => {
+      while (!started.notes.some((note) => pattern.test(note))) await once(started.lines, 'line');
+    };
+
+    it('finds config_not_reloaded, until it takes it', async () => {
+      const other = laptop();
+      try {
+        other.configure({ firewall: { apis: [apiAt('https://api.example.com')] } });
+        const started = await other.start();
+        const look = async () => {
+          const { data } = await other.json(['doctor'], other.contained());
+          return noted(data.findings.map((one: { code: string }) => one.code));
+        };
+        other.configure({ firewall: { apis: [apiAt('https://api.example.com', { risk: 'none' })] } });
+        await noteLike(started, /CONFIGURATION NOT RELOADED/);
+        has(await look(), 'config_not_reloaded');
+        other.configure({ firewall: { apis: [apiAt('https://api.example.com', { risk: 'high' })] } });
+        await noteLike(started, /Configuration reloaded/);
+        assert.ok(!(await look()).includes('config_not_reloaded'));
+        await started.end('SIGKILL');
+        const codes = await look();
+        has(codes, 'state_stale');
+        has(codes, 'firewall_not_running');
+      } finally {
+        await other.close();
+      }
+    }).timeout(120_000);
+
+    it('finds bundles_not_reloaded', async () => {
+      const other = laptop();
+      try {
+        const source = join(other.folder, 'bundles');
+        const bundles = await publish(source, told, { serial: 3 });
+        other.configure({ firewall: { apis: [apiAt('https://api.example.com')] }, bundles });
+        const started = await other.start();
+        rmSync(join(source, 'low', 'policy.wasm'));
+        await noteLike(started, /BUNDLES NOT RELOADED/);
+        const { data } = await other.json(['doctor'], other.contained());
+        has(noted(data.findings.map((one: { code: string }) => one.code)), 'bundles_not_reloaded');
+      } finally {
+        await other.close();
+      }
+    }).timeout(120_000);
+
+    it('finds bundle_behind by what is in force at the control plane', () => {
+      const kept = [
+        { name: 'low', revision: 'low-2', active: true },
+        { name: 'low', revision: 'low-1', active: false },
+        { name: 'high', revision: 'high-1', active: true },
+      ];
+      const here = (low: string) => [
+        { name: 'low', revision: low },
+        { name: 'high', revision: 'high-1' },
+      ];
+      const codes = behind(here('low-1'), kept).map(({ code }) => code);
+      assert.deepEqual([noted(codes), behind(here('low-2'), kept)], [['bundle_behind'], []]);
+    });
+  });
+
+  it('finds node_outdated', () => {
+    assert.deepEqual(noted(nodeAilments('22.18.0').map(({ code }) => code)), ['node_outdated']);
+    assert.deepEqual(nodeAilments('24.0.0'), []);
+  });
+
+  it('finds disk_full, where less is free than is needed', () => {
+    const codes = diskAilments(computer.folder, Number.MAX_SAFE_INTEGER).map(({ code }) => code);
+    assert.deepEqual([noted(codes), diskAilments(computer.folder, 1)], [['disk_full'], []]);
+  });
+
+  it('finds tls_untrusted, and not where its authority is named', async function () {
+    needOpenssl(this);
+    const authority = certificateAuthority(computer.folder);
+    const { cert, key } = authority.issue('control', { names: ['IP:127.0.0.1'] });
+    const server = createHttps({ cert: readFileSync(cert), key: readFileSync(key) }, (_, response) =>
+      response.end('{}'),
+    ).listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const base = `https://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    const codes = [
+      await found({}, '--api-base', base),
+      await found({ NODE_EXTRA_CA_CERTS: authority.cert }, '--api-base', base),
+    ];
+    server.closeAllConnections();
+    server.close();
+    assert.deepEqual(
+      codes.map((one) => one.includes('tls_untrusted')),
+      [true, false],
+    );
   });
 
   it('finds control_plane_unreachable and wallet_unlock_required', async () => {
@@ -202,7 +425,7 @@ describe('lemma doctor', () => {
     mkdirSync(home, { mode: 0o700 });
     const state = { ...computer.state(), control_channel: join(home, 'control.sock') };
     writeFileSync(join(home, 'firewall.json'), JSON.stringify(state), { mode: 0o600 });
-    const env = { ...contained(), LEMMA_HOME: home };
+    const env = { ...computer.contained(), LEMMA_HOME: home };
     const { data } = await computer.json(['doctor', '--fix', '--error', 'state_stale'], env);
     assert.deepEqual([data.mended.map((one: { ok: boolean }) => one.ok), data.findings], [[true], []]);
   });

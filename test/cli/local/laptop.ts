@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
+import { type EventEmitter, once } from 'node:events';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer, request as httpRequest, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -36,6 +36,8 @@ export interface Laptop {
   /** A request as an agent sends it, with the credential that was issued last. */
   ask(path: string, init?: RequestInit & { plain?: boolean }): Promise<Answered>;
   state(): FirewallState;
+  /** What leads a program that is started here to the firewall. */
+  contained(): Record<string, string>;
   /** The control channel, as anybody who finds the socket may call it. */
   channel(
     method: string,
@@ -58,6 +60,8 @@ export interface Started {
   readonly child: ChildProcess;
   readonly said: FirewallState & { readonly example: boolean; readonly next: string };
   readonly notes: readonly string[];
+  /** Tells each of them as it comes: `line`. */
+  readonly lines: EventEmitter;
   end(signal?: NodeJS.Signals): Promise<number | null>;
 }
 
@@ -80,6 +84,10 @@ export function laptop(): Laptop {
     run,
     json,
     state,
+    contained() {
+      const proxy = `http://${state().listen}`;
+      return { HTTP_PROXY: proxy, HTTPS_PROXY: proxy, NODE_USE_ENV_PROXY: '1' };
+    },
     async start(args = [], env = {}) {
       const child = spawn(process.execPath, [MAIN, 'start', '--json', '--listen', '127.0.0.1:0', ...args], {
         cwd: folder.path,
@@ -87,7 +95,7 @@ export function laptop(): Laptop {
         stdio: ['ignore', 'pipe', 'pipe'],
       });
       const notes: string[] = [];
-      createInterface({ input: child.stderr }).on('line', (line) => notes.push(line));
+      const lines = createInterface({ input: child.stderr }).on('line', (line) => notes.push(line));
       const exited = once(child, 'exit') as Promise<[number | null]>;
       const announced = once(createInterface({ input: child.stdout }), 'line') as Promise<[string]>;
       const gone = exited.then(([code]): [string] => {
@@ -101,6 +109,7 @@ export function laptop(): Laptop {
         child,
         said: said.data,
         notes,
+        lines,
         async end(signal = 'SIGTERM') {
           if (child.exitCode === null && child.signalCode === null) child.kill(signal);
           const [code] = await exited;
@@ -139,6 +148,20 @@ export function laptop(): Laptop {
       folder.remove();
     },
   };
+}
+
+/** One with its firewall up and a runtime connected. */
+export async function connectedLaptop(): Promise<Laptop> {
+  const computer = laptop();
+  try {
+    await computer.start();
+    const { code, err } = await computer.connect();
+    if (code !== 0) throw new Error(err);
+    return computer;
+  } catch (error) {
+    await computer.close();
+    throw error;
+  }
 }
 
 function bodyOf(said: string): Record<string, unknown> {

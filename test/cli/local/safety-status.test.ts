@@ -1,25 +1,18 @@
 import assert from 'node:assert/strict';
 import { chmodSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Laptop, laptop } from './laptop.ts';
+import { connectedLaptop, type Laptop } from './laptop.ts';
 
 describe('lemma safety-status', () => {
   let computer: Laptop;
   before(async function () {
     this.timeout(120_000);
-    computer = laptop();
-    await computer.start();
-    await computer.connect();
+    computer = await connectedLaptop();
   });
   after(() => computer.close());
 
-  const contained = () => {
-    const proxy = `http://${computer.state().listen}`;
-    return { HTTP_PROXY: proxy, HTTPS_PROXY: proxy };
-  };
-
   it('is SAFE, with exit code 0, when an agent is contained', async () => {
-    const { code, out } = await computer.run(['safety-status', '--short'], contained());
+    const { code, out } = await computer.run(['safety-status', '--short'], computer.contained());
     assert.deepEqual([code, out], [0, 'SAFE\n']);
   });
 
@@ -39,7 +32,7 @@ describe('lemma safety-status', () => {
   });
 
   it('is UNSAFE when no firewall runs', async () => {
-    const elsewhere = { ...contained(), LEMMA_HOME: join(computer.folder, 'another') };
+    const elsewhere = { ...computer.contained(), LEMMA_HOME: join(computer.folder, 'another') };
     const { code, out } = await computer.run(['safety-status', '--short'], elsewhere);
     assert.deepEqual([code, out], [1, 'UNSAFE\n']);
   });
@@ -47,13 +40,13 @@ describe('lemma safety-status', () => {
   it('is UNSAFE when the state file is open to others', async () => {
     const state = join(computer.home, 'firewall.json');
     chmodSync(state, 0o644);
-    const { data } = await computer.json(['safety-status'], contained());
+    const { data } = await computer.json(['safety-status'], computer.contained());
     chmodSync(state, 0o600);
     assert.deepEqual([data.posture, data.findings[0].code], ['UNSAFE', 'file_unsafe']);
   });
 
   it('looks at the proof that LEMMA_PROOF_FILE names', async () => {
-    const env = { ...contained(), LEMMA_PROOF_FILE: join(computer.folder, 'none.json') };
+    const env = { ...computer.contained(), LEMMA_PROOF_FILE: join(computer.folder, 'none.json') };
     const { data } = await computer.json(['safety-status'], env);
     assert.deepEqual(
       data.findings.map((one: { code: string }) => one.code),

@@ -154,6 +154,12 @@ describe('who commands act for', () => {
       assert.match(data.message, /lemma|main\.ts.* session start --api-base/);
     });
 
+    it('says that it is of another control plane than the one that is named', async () => {
+      store({});
+      const { code, error_code } = await run(['session', 'status', '--api-base', 'https://127.0.0.1:1']);
+      assert.deepEqual([code, error_code], [1, 'session_elsewhere']);
+    });
+
     it('asks the control plane whether it still counts', async () => {
       store({ token: 'lm_cs_revoked' });
       const { code, error_code } = await run(['session', 'status']);

@@ -14,15 +14,23 @@ import { findingsOf, statusIn } from '../posture.ts';
 import { chosenRuntime, type RuntimeFiles } from '../runtime-files.ts';
 import { readSession, removeFirewallState } from '../state.ts';
 import type { Ailment, Examined } from './ailment.ts';
+import { chainAilments } from './chain.ts';
 import { controlPlaneAilments, sessionAilments } from './control-plane.ts';
+import { exposedAilments } from './exposed.ts';
 import { fileAilments } from './files.ts';
-import { bypassAilments, diskAilments, portAilments } from './machine.ts';
+import { bypassAilments, diskAilments, nodeAilments, portAilments } from './machine.ts';
+import { bundleAilments, refusedAilments } from './policies.ts';
 import { proofAilments } from './proof.ts';
+import { expiryAilments } from './renewal.ts';
 
 /** Everything that is wrong here, in the order in which it is best mended. */
 export async function examine(call: Call): Promise<Ailment[]> {
   const [home, data] = [homeFolder(call), dataFolder(call)];
-  const found = fileAilments([home, data]);
+  const found = [
+    ...nodeAilments(process.versions.node),
+    ...fileAilments([home, data]),
+    ...exposedAilments([home, data], call),
+  ];
   const note = (one: Ailment) => void found.push(one);
   /** Modes and links are named already, with their mend. */
   const noteUnlessNamed = (one: Ailment) => {
@@ -46,7 +54,11 @@ export async function examine(call: Call): Promise<Ailment[]> {
   // What could not be read says neither that a firewall runs nor that none does.
   if (readable) found.push(...(await firewallAilments(facts)));
   found.push(...postureAilments(facts).filter(({ code }) => readable || code !== 'firewall_not_running'));
-  found.push(...proofAilments(runtime, call.program), ...(await remoteAilments(facts, noteUnlessNamed)));
+  const known = found.map(({ code }) => code);
+  found.push(...expiryAilments(facts), ...proofAilments(runtime, call.program));
+  found.push(...(await chainAilments(facts)).filter(({ code }) => !known.includes(code)));
+  found.push(...refusedAilments(facts), ...(await bundleAilments(facts)));
+  found.push(...(await remoteAilments(facts, noteUnlessNamed)));
   found.push(...bypassAilments(call.env, statusIn(firewall)?.listen ?? null), ...diskAilments(home));
   return found;
 }
@@ -98,18 +110,24 @@ async function firewallAilments({ call, home, firewall, loaded }: Examined): Pro
 /** What `lemma safety-status` says, too. */
 function postureAilments({ call, home, firewall, runtime }: Examined): Ailment[] {
   const { env, program } = call;
-  return findingsOf({ firewall, runtime, env, program, now: Date.now() })
-    .filter(({ code }) => code !== 'firewall_not_running' || firewall?.running !== false || !firewall.silent)
-    .map(({ code, level, message, mend }): Ailment => {
-      const one = { code, severity: level === 'unsafe' ? 'error' : 'warning', message, mend } as const;
-      if (code !== 'firewall_not_running') return one;
-      const fix = async () => {
-        openHome(call);
-        await startDetached(call, home);
-        return 'the firewall was started in the background';
-      };
-      return { ...one, fix };
-    });
+  return (
+    findingsOf({ firewall, runtime, env, program, now: Date.now() })
+      .filter(
+        ({ code }) => code !== 'firewall_not_running' || firewall?.running !== false || !firewall.silent,
+      )
+      // Looked at more closely, with what mends it.
+      .filter(({ code }) => code !== 'proof_expiring')
+      .map(({ code, level, message, mend }): Ailment => {
+        const one = { code, severity: level === 'unsafe' ? 'error' : 'warning', message, mend } as const;
+        if (code !== 'firewall_not_running') return one;
+        const fix = async () => {
+          openHome(call);
+          await startDetached(call, home);
+          return 'the firewall was started in the background';
+        };
+        return { ...one, fix };
+      })
+  );
 }
 
 async function remoteAilments(

@@ -1,6 +1,7 @@
 import { chmodSync, lstatSync, readdirSync, type Stats } from 'node:fs';
 import { join } from 'node:path';
 import type { Ailment } from './ailment.ts';
+import { markExposed } from './exposed.ts';
 
 const SECRET = /(?:\.proof\.json|\.credential|\.key|^session\.json|^firewall\.json|^control\.secret)$/;
 
@@ -38,6 +39,7 @@ function open(path: string, stats: Stats, mode: number, code: string): Ailment[]
         // Looked at again: a link must not lead the change elsewhere.
         if (lstatSync(path).isSymbolicLink()) throw new Error(`${path} has become a link`);
         chmodSync(path, mode);
+        if (code === 'file_open') markExposed(path);
         return `${path} has mode ${wanted}; if others were here, replace the secrets in it`;
       },
     },

@@ -4,6 +4,7 @@ import { isSealedKey } from '../../../crypto/sealed-key.ts';
 import { keyFits, type RuntimeFiles, readProof, type StoredProof } from '../runtime-files.ts';
 import { replaceFile } from '../state.ts';
 import type { Ailment } from './ailment.ts';
+import { quietly } from './quietly.ts';
 
 /** Whether a proof's key and credential file are its own. A file that cannot be read is another check's finding. */
 export function proofAilments(runtime: RuntimeFiles | null, program: string): Ailment[] {
@@ -40,12 +41,4 @@ function credentialAilments({ credential }: RuntimeFiles, proof: StoredProof): A
       },
     },
   ];
-}
-
-function quietly<T>(read: () => T): T | null {
-  try {
-    return read();
-  } catch {
-    return null;
-  }
 }

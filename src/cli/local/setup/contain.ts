@@ -1,5 +1,5 @@
 import { decodeCredential } from '../../../proof/decode.ts';
-import { uncoveredScope } from '../../../proof/scope.ts';
+import { scopeCovers, uncoveredScope } from '../../../proof/scope.ts';
 import { checkTimes } from '../../../proof/time.ts';
 import { Denial } from '../../../reason.ts';
 import type { SetupState } from '../../../schema/local-state.ts';
@@ -83,19 +83,75 @@ export async function containRuntime(
       `no local firewall is running that follows this control plane: \`${call.program} start\` first`,
     );
   }
-  const low = firewall.status.apis.filter(({ risk }) => risk === 'low');
-  const reach = {
-    scope: [...new Set([...wanted.scope, ...low.flatMap(({ scope }) => scope)])],
-    audience: [...new Set([...wanted.audience, ...low.map(({ audience }) => audience)])],
-  };
   const files = filesOf(call, identity);
+  const low = firewall.status.apis.filter(({ risk }) => risk === 'low');
+  const reach = unionOf([
+    wanted,
+    { scope: low.flatMap(({ scope }) => scope), audience: low.map(({ audience }) => audience) },
+    // Another setup command may have gone before.
+    stillServed(reachIn(files), readSetup(home), firewall.status),
+  ]);
   const issued = !(await isGood(call, files, firewall.status, reach));
   if (issued) {
     const { runtime_id: runtimeId, agent_id: agentId, workspace_id: workspaceId } = identity;
     const asked = { ...call.options, runtimeId, agentId, workspaceId, ...reach };
-    await connect({ ...call, options: asked });
+    await connect({ ...call, options: asked }).catch((error: unknown) => {
+      throw routesMissing(error, firewall.status, wanted);
+    });
   }
   return { identity, files, firewall, reach, issued };
+}
+
+function unionOf(all: readonly Reach[]): Reach {
+  const scope = new Set(all.flatMap((one) => one.scope));
+  return { scope: [...scope], audience: [...new Set(all.flatMap((one) => one.audience))] };
+}
+
+/** What of it there still is: nobody is given a proof for what is gone. */
+function stillServed(
+  { scope, audience }: Reach,
+  { agents, mcp }: SetupState,
+  { apis }: FirewallStatus,
+): Reach {
+  const owners = [...agents.map(({ id }) => `tool.${id}.`), ...mcp.map(({ id }) => `mcp.${id}.`)];
+  const audiences = new Set([
+    ...agents.map((agent) => agent.audience ?? `http://${agent.id}.tool.localhost`),
+    ...[...mcp, ...apis].flatMap((one) => one.audience ?? []),
+  ]);
+  const ofApi = (one: string) => apis.some((api) => api.scope.some((wanted) => scopeCovers(one, wanted)));
+  return {
+    scope: scope.filter((one) => ofApi(one) || owners.some((owner) => one.startsWith(owner))),
+    audience: audience.filter((one) => audiences.has(one)),
+  };
+}
+
+/** Of the proof that lies there, whether it has ended or not. */
+function reachIn(files: RuntimeFiles): Reach {
+  const proof = readProof(files);
+  const texts = (value: unknown) => (Array.isArray(value) ? value.map(String) : []);
+  const { scope, audience } = proof?.credential ?? {};
+  return { scope: texts(scope), audience: texts(audience) };
+}
+
+/** A control plane elsewhere issues for its own routes alone: whoever runs it must name one. */
+function routesMissing(
+  error: unknown,
+  { mode, control_plane }: FirewallStatus,
+  { scope, audience }: Reach,
+): unknown {
+  const unknown = error instanceof CliError && /no route (?:has the audience|asks for)/.test(error.message);
+  if (!unknown || mode !== 'node') return error;
+  const routes = audience.map((origin) => {
+    const { hostname } = new URL(origin);
+    const scopes = scope.map((one) => one.replace(/\*$/, 'use')).join(', ');
+    return `{ id: ${hostname}, host: ${hostname}, path: /**, methods: [POST], api: ${hostname}, action: tool.use, scope: [${scopes}], audience: ${origin}, risk: low }`;
+  });
+  return new CliError(
+    'routes_missing',
+    `${control_plane} issues no proof for ${audience.join(', ')}: have its routes name ${routes.join(', ')}`,
+    undefined,
+    { routes },
+  );
 }
 
 /** Takes back what was added to the firewall; a running one hears of it. Gives whether there was any of it. */

@@ -119,7 +119,10 @@ async function canary(channel: ControlChannel, tool: string, answer: HookAnswer)
 }
 
 /** A node hears of a new runtime, or of a kill that is pending, a moment after its control plane. */
-async function patient(ask: () => Promise<Canary>, enough: (answer: Canary) => boolean): Promise<Canary> {
+export async function patient(
+  ask: () => Promise<Canary>,
+  enough: (answer: Canary) => boolean,
+): Promise<Canary> {
   const until = Date.now() + PATIENCE_MS;
   for (;;) {
     const answer = await ask();
@@ -129,7 +132,7 @@ async function patient(ask: () => Promise<Canary>, enough: (answer: Canary) => b
 }
 
 /** A runtime beside the agent's own, for the kill. The one of the last time is known again, under its next epoch. */
-async function throwAway(api: ControlApi, { runtime_id: own, ...rest }: Identity, reach: Reach) {
+export async function throwAway(api: ControlApi, { runtime_id: own, ...rest }: Identity, reach: Reach) {
   const runtime_id = `${own.slice(0, 58)}-check`;
   const path = `/api/wallet/runtimes/${runtime_id}`;
   const known = await api.get(path).catch((error: unknown) => {
@@ -153,6 +156,6 @@ async function throwAway(api: ControlApi, { runtime_id: own, ...rest }: Identity
   };
 }
 
-function failed(message: string, data: object): CliError {
+export function failed(message: string, data: object): CliError {
   return new CliError('check_failed', message, undefined, { ...data });
 }

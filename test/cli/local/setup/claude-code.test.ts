@@ -87,7 +87,7 @@ describe('lemma setup-claude-code', function () {
     it('has shown each class of tools allowed, and denied after a kill', () => {
       const { code, error_code, data } = done;
       deepEqual([code, error_code, data.kill_to_deny.after.reason], [1, 'degraded', 'runtime_killed']);
-      equal(data.classes.length, 7);
+      equal(data.classes.length, 8);
       for (const { class: id, allowed, denied } of data.classes)
         deepEqual([allowed.verdict, denied.reason], ['allow', 'runtime_killed'], id);
     });

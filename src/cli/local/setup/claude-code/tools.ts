@@ -23,6 +23,11 @@ export const CLAUDE_CLASSES: readonly ToolClass[] = [
       ...['TaskOutput', 'TaskStop', 'TaskUpdate', 'TodoWrite'],
     ],
   },
+  {
+    id: 'automation',
+    canary: 'CronList',
+    tools: ['CronList', 'CronCreate', 'CronDelete', 'ScheduleWakeup', 'Workflow'],
+  },
   { id: 'people', canary: 'AskUserQuestion', tools: ['AskUserQuestion', 'EnterPlanMode', 'ExitPlanMode'] },
   // MCP servers' tools are called mcp__<server>__<tool>.
   { id: 'other', canary: 'mcp__lemma__canary', tools: ['*'] },

@@ -1,29 +1,18 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import { member } from '../../../answer.ts';
 import type { Call } from '../../../command.ts';
-import { controlApi } from '../../../control-api.ts';
-import type { ControlChannel } from '../../control-channel.ts';
 import { given } from '../../folder.ts';
-import type { RecentDecision } from '../../recent.ts';
 import type { ContainedRuntime } from '../contain.ts';
 import { readAt } from '../edit.ts';
+import { allowedBy, deniedByUs, type LiveCanary, whileContained } from '../live.ts';
 import type { ToolClass } from '../prove.ts';
-
-/** How OpenClaw's own gateway answers for a class of tools. */
-export interface GatewayCanary {
-  readonly class: string;
-  readonly tool: string;
-  /** `denied`: by our hook; `unreachable`: its HTTP API does not offer the tool; `passed`: without our hook. */
-  readonly outcome: 'denied' | 'unreachable' | 'passed';
-  readonly decision_id: string | null;
-}
 
 export type GatewayProof =
   | { readonly state: 'absent' | 'refused'; readonly url: string; readonly message: string }
   | {
       readonly state: 'hooked' | 'not_hooked';
       readonly url: string;
-      readonly denied: readonly GatewayCanary[];
+      readonly denied: readonly LiveCanary[];
       /** Decision that let a call through OpenClaw happen once the runtime was active again. */
       readonly allowed: string | null;
     };
@@ -33,15 +22,10 @@ const ANSWER_MS = 20_000;
 /** OpenClaw takes over a changed configuration by itself. */
 const RELOAD_MS = 45_000;
 const AGAIN_MS = 500;
-/** Records of low risk are written behind their answers. */
-const LOG_MS = 5000;
 /** Tools that only look, and need no arguments. */
 const HARMLESS = 'session_status';
 
-/**
- * Canaries through a running OpenClaw, by its HTTP API: while the agent's runtime is contained each class must be denied by
- * our hook, so that nothing is done; after that one that only looks must be allowed. The runtime is resumed whatever happens.
- */
+/** Canaries through a running OpenClaw, by its HTTP API. */
 export async function proveGateway(
   call: Call,
   config: string,
@@ -57,47 +41,23 @@ export async function proveGateway(
   if (first.status === 401 || first.status === 403 || first.status === 429)
     return { state: 'refused', url, message: `the gateway refused us: ${first.status}` };
 
-  const api = controlApi(call);
-  const path = `/api/wallet/runtimes/${identity.runtime_id}`;
-  const reason = 'canaries of lemma setup-openclaw';
-  const denied: GatewayCanary[] = [];
-  await api.post(`${path}/contain`, { reason });
-  try {
+  const denied: LiveCanary[] = [];
+  const hooked = await whileContained(call, identity, async () => {
     const until = Date.now() + RELOAD_MS;
     let look = await invoke(HARMLESS);
-    while (!isOurs(look) && Date.now() < until) {
+    while (deniedByUs(look.message) === null && Date.now() < until) {
       await wait(AGAIN_MS);
       look = await invoke(HARMLESS);
     }
-    if (!isOurs(look)) return { state: 'not_hooked', url, denied, allowed: null };
+    if (deniedByUs(look.message) === null) return false;
     for (const { id, canary } of classes.filter(({ tools }) => !tools.includes('*')))
       denied.push({ class: id, tool: canary, ...outcomeOf(await invoke(canary)) });
-  } finally {
-    await api.post(`${path}/resume`, { reason });
-  }
-  const state = denied.some(({ outcome }) => outcome === 'passed') ? 'not_hooked' : 'hooked';
-  return { state, url, denied, allowed: await allowedBy(firewall.channel, () => invoke(HARMLESS)) };
-}
-
-/** The decision that let it happen, in our own log; null: there is none. */
-async function allowedBy(channel: ControlChannel, act: () => Promise<unknown>): Promise<string | null> {
-  const last = (await decisionsAfter(channel, 0)).at(-1)?.position ?? 0;
-  await act();
-  const until = Date.now() + LOG_MS;
-  do {
-    const fresh = await decisionsAfter(channel, last);
-    const found = fresh.find(
-      ({ verdict, path }) => verdict === 'allow' && path?.endsWith(`/${HARMLESS}`) === true,
-    );
-    if (found !== undefined) return found.decision_id;
-    await wait(AGAIN_MS);
-  } while (Date.now() < until);
-  return null;
-}
-
-async function decisionsAfter(channel: ControlChannel, position: number): Promise<RecentDecision[]> {
-  const list = member(await channel.get(`/decisions?after=${position}`), 'decisions');
-  return Array.isArray(list) ? (list as RecentDecision[]) : [];
+    return denied.every(({ outcome }) => outcome !== 'passed');
+  });
+  if (!hooked) return { state: 'not_hooked', url, denied, allowed: null };
+  const asked = { agent: 'openclaw', tool: HARMLESS };
+  const allowed = await allowedBy(firewall.channel, asked, () => invoke(HARMLESS));
+  return { state: 'hooked', url, denied, allowed };
 }
 
 interface Invoked {
@@ -121,14 +81,10 @@ async function invokeTool(url: string, token: string | null, tool: string): Prom
   return { status: response.status, type: text('type'), message: text('message') };
 }
 
-function isOurs({ message }: Invoked): boolean {
-  return message.startsWith('Lemma: ');
-}
-
-function outcomeOf(invoked: Invoked): Pick<GatewayCanary, 'outcome' | 'decision_id'> {
-  if (isOurs(invoked))
-    return { outcome: 'denied', decision_id: /\bdec_[\w-]+/.exec(invoked.message)?.[0] ?? null };
-  return { outcome: invoked.type === 'not_found' ? 'unreachable' : 'passed', decision_id: null };
+function outcomeOf({ message, type }: Invoked): Pick<LiveCanary, 'outcome' | 'decision_id'> {
+  const ours = deniedByUs(message);
+  if (ours !== null) return { outcome: 'denied', ...ours };
+  return { outcome: type === 'not_found' ? 'unreachable' : 'passed', decision_id: null };
 }
 
 function portIn(config: string): number {
