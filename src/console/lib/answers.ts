@@ -1,4 +1,5 @@
 import type { Permission, Role } from '../../schema/access.ts';
+import type { TracedRule } from '../../schema/api-explain.ts';
 import type { Profile } from '../../schema/common.ts';
 import type { BundleRef, DecisionRecord, LinkFacts } from '../../schema/decision.ts';
 import type { PolicyResult } from '../../schema/result.ts';
@@ -231,11 +232,34 @@ export interface Explanation {
     readonly equal: boolean;
     readonly error: string | null;
   } | null;
+  /** What the revision in force now says to the input of then; null: no policy was asked then. */
+  readonly policy_today: {
+    readonly bundle: BundleRef | null;
+    readonly result: PolicyResult | null;
+    readonly equal: boolean;
+    readonly error: string | null;
+  } | null;
+  /** Null where it was not asked for. */
+  readonly trace: Trace | null;
   readonly chain: readonly (LinkFacts & { readonly failed: boolean })[];
   readonly bundle: (BundleRef & { readonly rego: Readonly<Record<string, string>> | null }) | null;
   readonly events: readonly StoredEvent[];
   readonly record: DecisionRecord;
   readonly amended: readonly DecisionRecord[];
+}
+
+/** How OPA's own evaluator comes to it, rule by rule. */
+export interface Trace {
+  readonly evaluator: string | null;
+  /** The rule that was asked for: `data.lemma.low.decision`. */
+  readonly decision: string | null;
+  readonly cut: boolean;
+  /** One sentence, where there is no trace. */
+  readonly error: string | null;
+  /** What decided first. */
+  readonly rules: readonly TracedRule[] | null;
+  /** Whether OPA comes to the recorded result; null where that cannot be said. */
+  readonly traced: 'equal' | 'different' | null;
 }
 
 export interface DecidingRule {
