@@ -15,6 +15,7 @@ import { OperatorsPage } from './pages/operators.tsx';
 import { OverviewPage } from './pages/overview.tsx';
 import { PoliciesPage } from './pages/policies.tsx';
 import { PolicyDiffPage } from './pages/policy-diff.tsx';
+import { PolicyImpactPage } from './pages/policy-impact.tsx';
 import { RuntimePage } from './pages/runtime.tsx';
 import { RuntimesPage } from './pages/runtimes.tsx';
 import { SessionsPage } from './pages/sessions.tsx';
@@ -54,6 +55,7 @@ function pageAt(path: string, me: Me, alerts: Asked<AlertSummary>): ComponentChi
     case 'runtimes':
       return item === undefined ? <RuntimesPage /> : <RuntimePage key={item} id={item} />;
     case 'policies':
+      if (item === 'impact') return <PolicyImpactPage />;
       return item === 'diff' ? <PolicyDiffPage /> : <PoliciesPage />;
     case 'legacy':
       return <LegacyPage alerts={alerts} />;

@@ -1,13 +1,23 @@
 import type { TracedRule } from '../schema/api-explain.ts';
-import type { Explanation } from './explain.ts';
+import type { BundleRef, DecisionRecord } from '../schema/decision.ts';
 import { decidingRules } from './traced-rules.ts';
 import { visible } from './visible.ts';
 
-/** What an explanation needs to be told in Markdown: the console has it from the REST API. */
-export type Told = Pick<
-  Explanation,
-  'decision_id' | 'verdict' | 'summary' | 'bundle' | 'evaluated_again' | 'trace' | 'record'
->;
+/** What of an explanation is told in Markdown: the console has it from the REST API. */
+export interface Told {
+  readonly decision_id: string;
+  readonly verdict: DecisionRecord['verdict'];
+  readonly summary: string;
+  readonly bundle: BundleRef | null;
+  readonly evaluated_again: { readonly equal: boolean; readonly error: string | null } | null;
+  readonly trace: {
+    readonly rules: readonly TracedRule[] | null;
+    readonly decision: string | null;
+    readonly traced: 'equal' | 'different' | null;
+    readonly error: string | null;
+  } | null;
+  readonly record: Pick<DecisionRecord, 'result'>;
+}
 
 const MOST_RULES = 12;
 
@@ -72,7 +82,7 @@ function ruleText(rule: TracedRule): string {
 }
 
 /** CommonMark 6.1: a run of backticks longer than any within. */
-function code(text: string): string {
+export function code(text: string): string {
   const shown = visible(text.replaceAll(/\s*\n\s*/g, ' ').replaceAll('\t', ' '));
   const run = '`'.repeat(longestRun(shown) + 1);
   const apart = shown === '' || shown.startsWith('`') || shown.endsWith('`') ? ' ' : '';
@@ -80,11 +90,12 @@ function code(text: string): string {
 }
 
 /** In a table a bar ends the cell, in a span of code as well. */
-function cell(text: string): string {
+export function cell(text: string): string {
   return code(text).replaceAll('|', '\\|');
 }
 
-function fenced(text: string): string {
+/** Rego, in a fence longer than any within. */
+export function fenced(text: string): string {
   const fence = '`'.repeat(Math.max(3, longestRun(text) + 1));
   const lines = text.split('\n').map((line) => line.split('\t').map(visible).join('\t'));
   return `${fence}rego\n${lines.join('\n')}\n${fence}`;

@@ -40,17 +40,34 @@ describe('a decision, explained', function () {
     assert.deepEqual(await links.allInnerTexts(), ['Root identity', 'Delegation', 'Runtime binding']);
   });
 
-  it('shows the Rego that denied, line by line, with the values that it saw', async () => {
+  it('shows the rules that decided, line by line, with the values beside their expressions', async () => {
     const { decisionId, verdict } = await unsigned();
     await open(decisionId);
     await page.locator('code.reason', { hasText: verdict }).first().waitFor();
-    const rule = page.getByRole('region', { name: `rule of ${verdict}` });
-    await rule.waitFor();
-    assert.match(await rule.innerText(), new RegExp(`deny contains "${verdict}"`));
-    await page
-      .locator('dt', { hasText: /^input\./ })
-      .first()
-      .waitFor();
+    const deciding = page.getByRole('list', { name: 'Rules that decided' }).locator('> li');
+    await deciding.first().waitFor();
+    const text = await deciding.first().innerText();
+    assert.match(text, /^\s*fired/);
+    assert.match(text, new RegExp(`deny contains "${verdict}"`));
+    const value = deciding.locator('dl.facts > div', { hasText: 'input.proof.pop.present' }).first();
+    assert.equal(await value.locator('dd').textContent(), 'false');
+  });
+
+  it('shows the rules that failed, where they did', async () => {
+    await page.getByText('other rules were looked at').click();
+    const failed = page
+      .getByRole('list', { name: 'Other rules' })
+      .locator('> li', { hasText: /^\s*failed/ })
+      .first();
+    await failed.locator('summary').click();
+    await failed.getByText(/^Line \d+ did not hold: /).waitFor();
+    await failed.locator('.hit').waitFor();
+  });
+
+  it('says what the active revision would say today', async () => {
+    const today = page.locator('section.card', { hasText: 'Under the active revision today' });
+    await today.getByText('deny', { exact: true }).waitFor();
+    await today.getByText('as then').waitFor();
   });
 
   it('has each view of the policy in the URL', async () => {
@@ -71,13 +88,15 @@ describe('a decision, explained', function () {
   it('is copied as Markdown', async () => {
     const { decisionId, verdict } = await unsigned();
     await open(decisionId);
+    await page.getByRole('list', { name: 'Rules that decided' }).waitFor();
     await page.getByRole('button', { name: 'Copy as Markdown' }).click();
     await page.getByRole('button', { name: 'Copied' }).waitFor();
     const text = String(await page.evaluate('navigator.clipboard.readText()'));
-    assert.match(text, new RegExp(`^### Denied: \`${verdict}\``));
+    assert.match(text, new RegExp(`^## Denied: \`${decisionId}\``));
     assert.match(text, new RegExp(`\\[${decisionId}\\]\\(${scene.origin}${BASE}/decisions/${decisionId}\\)`));
-    assert.match(text, /- Evaluated again: equal/);
+    assert.match(text, /Evaluated again: equal, byte for byte/);
     assert.match(text, /\| 3 \| runtime \| `documents\.\*` \|/);
+    assert.match(text, new RegExp(`### Fired: \`data\\..* gives \`"${verdict}"\``));
     assert.match(text, /```rego\n/);
   });
 

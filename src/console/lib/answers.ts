@@ -1,4 +1,5 @@
 import type { Permission, Role } from '../../schema/access.ts';
+import type { TracedRule } from '../../schema/api-explain.ts';
 import type { Profile } from '../../schema/common.ts';
 import type { BundleRef, DecisionRecord, LinkFacts } from '../../schema/decision.ts';
 import type { PolicyResult } from '../../schema/result.ts';
@@ -154,6 +155,97 @@ export interface PolicyAct {
 export interface PolicyHistory {
   readonly bundles: readonly PolicyBundle[];
   readonly acts: Readonly<Record<string, readonly PolicyAct[]>>;
+  /** The repository that policies come from; null: they come from none. */
+  readonly source: PolicySource | null;
+}
+
+/** A commit that was looked at. */
+export interface Looked {
+  readonly commit: string;
+  readonly author: string;
+  readonly subject: string;
+  readonly at: string;
+}
+
+export interface PolicySource {
+  readonly source: string;
+  readonly accepted: (Looked & { readonly bundles: readonly string[] }) | null;
+  /** The branch is at a commit that was rejected: the first of them. */
+  readonly behind: boolean;
+  readonly failing: { readonly since: string; readonly message: string } | null;
+  readonly rejected: readonly (Looked & { readonly code: string; readonly message: string })[];
+}
+
+export const CHANGE_KINDS = [
+  'newly_allowed',
+  'newly_denied',
+  'reason_changed',
+  'effects_changed',
+  'error',
+] as const;
+export type ChangeKind = (typeof CHANGE_KINDS)[number];
+
+export interface Said {
+  readonly allow: boolean;
+  readonly reason: string;
+  readonly error: string | null;
+}
+
+/** A decision that a candidate would have made otherwise. */
+export interface PolicyChange {
+  readonly kind: ChangeKind;
+  readonly decision_id: string;
+  readonly time: string;
+  readonly route: string | null;
+  readonly runtime: string | null;
+  readonly was: Said;
+  readonly now: Said;
+  /** Members of the result that differ. */
+  readonly members: readonly string[];
+}
+
+export interface ImpactGroup {
+  readonly name: string | null;
+  readonly counts: Readonly<Record<ChangeKind, number>>;
+  readonly decision_ids: readonly string[];
+}
+
+export interface ImpactReport {
+  readonly records: number;
+  readonly reproduced: {
+    readonly equal: number;
+    readonly not_equal: number;
+    readonly differing: readonly { readonly decision_id: string; readonly why: string }[];
+  };
+  readonly counts: Readonly<Record<ChangeKind | 'same' | 'not_comparable', number>>;
+  readonly not_comparable: readonly { readonly why: string; readonly count: number }[];
+  readonly groups: Readonly<Record<'route' | 'runtime' | 'rule', readonly ImpactGroup[]>>;
+  readonly changes: readonly PolicyChange[];
+  /** Changes beyond those. */
+  readonly not_listed: number;
+}
+
+export interface ImpactJob {
+  readonly sha256: string;
+  readonly revision: string;
+  readonly state: 'running' | 'done' | 'failed' | 'cancelled';
+  readonly by: string;
+  readonly started_at: string;
+  readonly ended_at: string | null;
+  readonly last: number;
+  /** Evaluated so far. */
+  readonly records: number;
+  readonly error: string | null;
+  readonly report: ImpactReport | null;
+}
+
+export interface PolicyShadow {
+  readonly bundles: readonly (BundleRef & { readonly since: string; readonly by: string })[];
+  readonly counts: Readonly<
+    Record<ChangeKind | 'same' | 'not_comparable' | 'not_reproduced' | 'dropped', number>
+  >;
+  /** The latest first. */
+  readonly changes: readonly PolicyChange[];
 }
 
 export interface FileDiff {
@@ -231,11 +323,34 @@ export interface Explanation {
     readonly equal: boolean;
     readonly error: string | null;
   } | null;
+  /** What the revision in force now says to the input of then; null: no policy was asked then. */
+  readonly policy_today: {
+    readonly bundle: BundleRef | null;
+    readonly result: PolicyResult | null;
+    readonly equal: boolean;
+    readonly error: string | null;
+  } | null;
+  /** Null where it was not asked for. */
+  readonly trace: Trace | null;
   readonly chain: readonly (LinkFacts & { readonly failed: boolean })[];
   readonly bundle: (BundleRef & { readonly rego: Readonly<Record<string, string>> | null }) | null;
   readonly events: readonly StoredEvent[];
   readonly record: DecisionRecord;
   readonly amended: readonly DecisionRecord[];
+}
+
+/** How OPA's own evaluator comes to it, rule by rule. */
+export interface Trace {
+  readonly evaluator: string | null;
+  /** The rule that was asked for: `data.lemma.low.decision`. */
+  readonly decision: string | null;
+  readonly cut: boolean;
+  /** One sentence, where there is no trace. */
+  readonly error: string | null;
+  /** What decided first. */
+  readonly rules: readonly TracedRule[] | null;
+  /** Whether OPA comes to the recorded result; null where that cannot be said. */
+  readonly traced: 'equal' | 'different' | null;
 }
 
 export interface DecidingRule {

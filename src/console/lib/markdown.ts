@@ -1,25 +1,12 @@
+import { cell, code, explanationMarkdown, fenced } from '../../pdp/explain-markdown.ts';
 import type { Explanation } from './answers.ts';
 
-/** A decision for a ticket or a chat. What others wrote stands in code, where it means nothing else. */
+/** A decision for a ticket or a chat: as `lemma explain --markdown` tells it, then whose it was and by which chain. */
 export function markdownOf(explanation: Explanation, link: string): string {
-  const {
-    decision_id,
-    verdict,
-    reason,
-    summary,
-    record,
-    chain,
-    bundle,
-    rules = [],
-    evaluated_again,
-  } = explanation;
-  const { request, actor } = record;
-  const lines = [
-    `### ${verdict === 'allow' ? 'Allowed' : 'Denied'}: ${code(reason)}`,
-    '',
-    code(summary),
-    '',
-    `- Decision: [${decision_id}](${link})`,
+  const { record, chain, rules = [], trace } = explanation;
+  const { request, actor, route } = record;
+  const about = [
+    `- Decision: [${explanation.decision_id}](${link})`,
     `- Time: ${new Date(record.time).toISOString()}`,
     ...(request === null ? [] : [`- Request: ${code(`${request.method} ${request.host}${request.path}`)}`]),
     ...(actor === null
@@ -27,47 +14,20 @@ export function markdownOf(explanation: Explanation, link: string): string {
       : [
           `- Runtime: ${code(actor.runtime_id)}, agent ${code(actor.agent_id)} in ${code(actor.workspace_id)}`,
         ]),
-    ...(record.route === null ? [] : [`- Route: ${code(record.route.id)}`]),
-    `- Stage: ${explanation.stage}`,
-    ...(bundle === null
-      ? []
-      : [`- Policy: ${bundle.name}, revision ${code(bundle.revision)}, sha256 ${code(bundle.sha256)}`]),
-    ...(evaluated_again === null
-      ? []
-      : [`- Evaluated again: ${evaluated_again.equal ? 'equal' : 'not equal'}`]),
-    ...(chain.length === 0
-      ? []
-      : [
-          '',
-          '| # | Link | Scope | Expires | |',
-          '|---|---|---|---|---|',
-          ...chain.map(
-            (one, n) =>
-              `| ${n + 1} | ${one.type} | ${code(one.scope.join(' '))} | ${new Date(one.expires_at * 1000).toISOString()} | ${one.failed ? '**failed**' : ''} |`,
-          ),
-        ]),
-    ...rules.flatMap((rule) => [
-      '',
-      `${code(`${rule.file}:${rule.line}`)}`,
-      '',
-      ...fenced(rule.rego, 'rego'),
-    ]),
+    ...(route === null ? [] : [`- Route: ${code(route.id)}`]),
+    `- Stage: ${explanation.stage}, reason: ${code(explanation.reason)}`,
   ];
-  return `${lines.join('\n')}\n`;
-}
-
-/** With more backticks around it than stand in it; in a table, no bar ends the cell. */
-function code(text: string): string {
-  const clean = text.replaceAll(/\s+/g, ' ').replaceAll('|', '\\|').trim();
-  if (clean === '') return '';
-  const longest = Math.max(0, ...(clean.match(/`+/g) ?? []).map((run) => run.length));
-  const fence = '`'.repeat(longest + 1);
-  const gap = longest === 0 ? '' : ' ';
-  return `${fence}${gap}${clean}${gap}${fence}`;
-}
-
-function fenced(text: string, language: string): string[] {
-  const longest = Math.max(2, ...(text.match(/`+/g) ?? []).map((run) => run.length));
-  const fence = '`'.repeat(longest + 1);
-  return [`${fence}${language}`, text.replace(/\n$/, ''), fence];
+  const links = chain.map(
+    ({ type, scope, expires_at: expires, failed }, n) =>
+      `| ${n + 1} | ${type} | ${scope.length === 0 ? '' : cell(scope.join(' '))} | ${new Date(expires * 1000).toISOString()} | ${failed ? '**failed**' : ''} |`,
+  );
+  const table = ['| # | Link | Scope | Expires | |', '|---|---|---|---|---|', ...links];
+  // Where OPA's evaluator has nothing to tell.
+  const untraced = (trace?.rules ?? null) === null ? rules : [];
+  const parts = [
+    about.join('\n'),
+    ...(links.length === 0 ? [] : [table.join('\n')]),
+    ...untraced.flatMap(({ file, line, rego }) => [code(`${file}:${line}`), fenced(rego.replace(/\n$/, ''))]),
+  ];
+  return `${[explanationMarkdown(explanation).trimEnd(), ...parts].join('\n\n')}\n`;
 }

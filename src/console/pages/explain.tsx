@@ -5,25 +5,30 @@ import { get } from '../lib/api.ts';
 import { feedPath } from '../lib/decisions.ts';
 import { msText, shortDigest, shortSubject } from '../lib/format.ts';
 import { markdownOf } from '../lib/markdown.ts';
-import { useQuery } from '../lib/query.ts';
+import { type Asked, useQuery } from '../lib/query.ts';
 import { inputsOf, valueAt } from '../lib/rego.ts';
 import { BASE, Link, setParams, usePlace } from '../lib/router.tsx';
-import { Badge } from '../ui/badge.tsx';
+import { Badge, VerdictBadge } from '../ui/badge.tsx';
 import { Card } from '../ui/card.tsx';
 import { Code, CopyButton } from '../ui/code.tsx';
 import { Facts } from '../ui/facts.tsx';
 import { Icon } from '../ui/icons.tsx';
+import { Lines } from '../ui/lines.tsx';
 import { Page } from '../ui/page.tsx';
 import { Loaded } from '../ui/states.tsx';
 import { Tabs } from '../ui/tabs.tsx';
 import { Time } from '../ui/time.tsx';
+import { TracedRules } from './traced-rules.tsx';
 
 export function ExplainPage({ id }: { readonly id: string }) {
-  const asked = useQuery(id, async (signal) => {
+  const ask = (trace: string | null) => async (signal: AbortSignal) => {
     const path = `/api/wallet/runtimes/decisions/${encodeURIComponent(id)}/explain`;
-    return (await get<{ readonly explanation: Explanation }>(path, {}, signal)).explanation;
-  });
+    return (await get<{ readonly explanation: Explanation }>(path, { trace }, signal)).explanation;
+  };
+  const asked = useQuery(id, ask(null));
   const { data } = asked;
+  // OPA itself evaluates it once more, which takes a while: the page does not wait for it.
+  const traced = useQuery(data === null || data.bundle === null ? null : id, ask('rules'));
   return (
     <Page
       title={data === null ? 'Decision' : data.verdict === 'allow' ? 'Allowed' : 'Denied'}
@@ -34,7 +39,9 @@ export function ExplainPage({ id }: { readonly id: string }) {
         data === null ? null : (
           <>
             <CopyButton text={() => `${location.origin}${BASE}/decisions/${id}`}>Copy link</CopyButton>
-            <CopyButton text={() => markdownOf(data, `${location.origin}${BASE}/decisions/${id}`)}>
+            <CopyButton
+              text={() => markdownOf(traced.data ?? data, `${location.origin}${BASE}/decisions/${id}`)}
+            >
               Copy as Markdown
             </CopyButton>
           </>
@@ -42,23 +49,29 @@ export function ExplainPage({ id }: { readonly id: string }) {
       }
     >
       <Loaded asked={asked} lines={10}>
-        {(explanation) => <Explained explanation={explanation} />}
+        {(explanation) => <Explained explanation={explanation} traced={traced} />}
       </Loaded>
     </Page>
   );
 }
 
-function Explained({ explanation }: { readonly explanation: Explanation }) {
+interface ExplainedProps {
+  readonly explanation: Explanation;
+  readonly traced: Asked<Explanation>;
+}
+
+function Explained({ explanation, traced }: ExplainedProps) {
   const { record, chain, amended } = explanation;
   return (
     <div class="explain">
       <div class="stack loose">
         <Verdict explanation={explanation} />
         {chain.length > 0 ? <Chain explanation={explanation} /> : null}
-        <Policy explanation={explanation} />
+        <Policy explanation={explanation} traced={traced} />
       </div>
       <div class="stack loose">
         <RequestCard record={record} />
+        <Today explanation={explanation} />
         <LiveState explanation={explanation} />
         {amended.length > 0 ? (
           <Card title="Amended">
@@ -233,7 +246,7 @@ function leftText(seconds: number): string {
 
 type View = 'rules' | 'rego' | 'input' | 'result';
 
-function Policy({ explanation }: { readonly explanation: Explanation }) {
+function Policy({ explanation, traced }: ExplainedProps) {
   const { bundle, record, rules = [] } = explanation;
   const { params } = usePlace();
   if (bundle === null)
@@ -271,7 +284,11 @@ function Policy({ explanation }: { readonly explanation: Explanation }) {
         chosen={view}
         onChoose={(id) => setParams({ view: id === 'rules' ? null : id })}
       >
-        {view === 'rules' ? <Rules rules={rules} rego={bundle.rego} record={record} /> : null}
+        {view === 'rules' ? (
+          <TracedRules asked={traced}>
+            <Rules rules={rules} rego={bundle.rego} record={record} />
+          </TracedRules>
+        ) : null}
         {view === 'rego' ? <Rego rego={bundle.rego} rules={rules} /> : null}
         {view === 'input' ? <Code label="input" text={JSON.stringify(record.input, null, 2)} /> : null}
         {view === 'result' ? <Code label="result" text={JSON.stringify(record.result, null, 2)} /> : null}
@@ -362,36 +379,41 @@ function Rego({
   );
 }
 
-function Lines({
-  text,
-  from,
-  hits,
-  label,
-}: {
-  readonly text: string;
-  readonly from: number;
-  readonly hits: ReadonlySet<number>;
-  readonly label: string;
-}) {
+/** What the policy alone would say now, whatever the checks before it would. */
+function Today({ explanation: { policy_today: today, verdict } }: { readonly explanation: Explanation }) {
+  if (today === null) return null;
+  const { bundle, result, equal, error } = today;
+  const said = result === null ? null : result.allow ? 'allow' : 'deny';
   return (
-    <div class="code">
-      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reached by the keyboard */}
-      <section class="pane" tabIndex={0} aria-label={label}>
-        <pre>
-          {text
-            .replace(/\n$/, '')
-            .split('\n')
-            .map((line, n) => (
-              <span key={from + n} class={hits.has(from + n) ? 'line hit' : 'line'}>
-                <span class="ln" aria-hidden="true">
-                  {from + n}
-                </span>
-                {line}
-              </span>
-            ))}
-        </pre>
-      </section>
-    </div>
+    <Card title="Under the active revision today">
+      <div class="stack tight">
+        <p class="row">
+          {said === null ? <Badge tone="warn">no answer</Badge> : <VerdictBadge verdict={said} />}
+          {said === 'deny' ? <code class="reason">{result?.reason}</code> : null}
+          <span class="soft small">{equal ? 'as then' : said === verdict ? 'otherwise than then' : ''}</span>
+        </p>
+        {equal || said === null || said === verdict ? null : (
+          <p class="small">The policy would say the opposite of what was answered.</p>
+        )}
+        {error === null ? null : <p class="small">{error}</p>}
+        <Facts
+          rows={[
+            [
+              'Revision',
+              bundle === null ? (
+                'none is in force'
+              ) : (
+                <Link key="revision" to={`/policies?profile=${bundle.name}`}>
+                  {bundle.revision}
+                </Link>
+              ),
+            ],
+            ['Digest', bundle === null ? null : <code key="digest">{shortDigest(bundle.sha256)}</code>],
+          ]}
+        />
+        <p class="small soft">The policy alone, asked with the input of then.</p>
+      </div>
+    </Card>
   );
 }
 

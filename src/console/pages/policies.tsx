@@ -1,6 +1,6 @@
 import { useState } from 'preact/hooks';
 import { PROFILES, type Profile } from '../../schema/common.ts';
-import type { PolicyAct, PolicyBundle, PolicyHistory } from '../lib/answers.ts';
+import type { PolicyAct, PolicyBundle, PolicyHistory, PolicyShadow } from '../lib/answers.ts';
 import { get, post } from '../lib/api.ts';
 import { shortDigest } from '../lib/format.ts';
 import { useDoing, useQuery } from '../lib/query.ts';
@@ -17,11 +17,21 @@ import { Table } from '../ui/table.tsx';
 import { Tabs } from '../ui/tabs.tsx';
 import { Time } from '../ui/time.tsx';
 import { toast } from '../ui/toasts.tsx';
+import { SHADOW, ShadowCard } from './policy-shadow.tsx';
+import { SourceCard } from './policy-source.tsx';
+
+const SHADOW_MS = 5000;
 
 export function PoliciesPage() {
   const { params } = usePlace();
   const asked = params.get('profile');
   const profile = PROFILES.find((one) => one === asked) ?? PROFILES[0];
+  const { may } = useMe();
+  const shadow = useQuery(
+    may('policies.impact') ? 'shadow' : null,
+    (signal) => get<PolicyShadow>(SHADOW, {}, signal),
+    SHADOW_MS,
+  );
   const history = useQuery('history', (signal) =>
     get<PolicyHistory>('/api/wallet/policies/history', {}, signal),
   );
@@ -37,13 +47,19 @@ export function PoliciesPage() {
         onChoose={(id) => setParams({ profile: id === PROFILES[0] ? null : id })}
       >
         <Loaded asked={history}>
-          {({ bundles, acts }) => (
-            <Revisions
-              profile={profile}
-              bundles={bundles.filter(({ name }) => name === profile)}
-              acts={acts[profile] ?? []}
-              onChanged={history.reload}
-            />
+          {({ bundles, acts, source }) => (
+            <div class="stack loose">
+              <Revisions
+                profile={profile}
+                bundles={bundles.filter(({ name }) => name === profile)}
+                acts={acts[profile] ?? []}
+                shadow={shadow.data}
+                onChanged={history.reload}
+                onShadowed={shadow.reload}
+              />
+              {may('policies.impact') ? <ShadowCard asked={shadow} /> : null}
+              {source === null ? null : <SourceCard source={source} />}
+            </div>
           )}
         </Loaded>
       </Tabs>
@@ -55,11 +71,24 @@ interface RevisionsProps {
   readonly profile: Profile;
   readonly bundles: readonly PolicyBundle[];
   readonly acts: readonly PolicyAct[];
+  /** Null where it is not known. */
+  readonly shadow: PolicyShadow | null;
   readonly onChanged: () => void;
+  readonly onShadowed: () => void;
 }
 
-function Revisions({ profile, bundles, acts, onChanged }: RevisionsProps) {
+function Revisions({ profile, bundles, acts, shadow, onChanged, onShadowed }: RevisionsProps) {
   const { may } = useMe();
+  const shadowing = useDoing();
+  const inShadow = new Set(shadow?.bundles.map(({ sha256 }) => sha256));
+  /** In the place of the one of its profile. */
+  const addShadow = async ({ name, sha256, revision }: PolicyBundle) => {
+    const others = (shadow?.bundles ?? []).filter((one) => one.name !== name).map((one) => one.sha256);
+    const done = await shadowing.run(async () => void (await post(SHADOW, { bundles: [...others, sha256] })));
+    if (!done) return;
+    toast(`${revision} is shadowed`);
+    onShadowed();
+  };
   const [chosen, setChosen] = useState<PolicyBundle | null>(null);
   const active = bundles.find((one) => one.active);
   const sorted = [...bundles].sort((a, b) => b.serial - a.serial);
@@ -84,10 +113,11 @@ function Revisions({ profile, bundles, acts, onChanged }: RevisionsProps) {
           columns={[
             {
               name: 'Revision',
-              cell: ({ revision, active: inForce }) => (
+              cell: ({ revision, active: inForce, sha256 }) => (
                 <span class="row">
                   <strong class="break">{revision}</strong>
                   {inForce ? <Badge tone="allow">in force</Badge> : null}
+                  {inShadow.has(sha256) ? <Badge tone="accent">in the shadow</Badge> : null}
                 </span>
               ),
             },
@@ -111,6 +141,16 @@ function Revisions({ profile, bundles, acts, onChanged }: RevisionsProps) {
                     <Link to={`/policies/diff?from=${active.sha256}&to=${bundle.sha256}`} class="button">
                       Diff
                     </Link>
+                    {may('policies.impact') ? (
+                      <Link to={`/policies/impact?sha256=${bundle.sha256}`} class="button">
+                        Impact
+                      </Link>
+                    ) : null}
+                    {may('platform.policies') && shadow !== null && !inShadow.has(bundle.sha256) ? (
+                      <Button disabled={shadowing.busy} onClick={() => void addShadow(bundle)}>
+                        Shadow
+                      </Button>
+                    ) : null}
                     {may('platform.policies') ? (
                       <Button
                         kind={bundle.serial > active.serial ? 'primary' : 'danger'}
@@ -124,6 +164,7 @@ function Revisions({ profile, bundles, acts, onChanged }: RevisionsProps) {
             },
           ]}
         />
+        <Problem error={shadowing.error} />
       </Card>
       <Card title="What operators did" flush>
         {acts.length === 0 ? (
@@ -178,6 +219,7 @@ interface ForceDialogProps {
 
 /** Activation or, to a lower serial, rollback. */
 function ForceDialog({ bundle, active, onClose, onDone }: ForceDialogProps) {
+  const { may } = useMe();
   const { busy, error, run } = useDoing();
   const [reason, setReason] = useState('');
   const back = bundle.serial < active.serial;
@@ -212,6 +254,12 @@ function ForceDialog({ bundle, active, onClose, onDone }: ForceDialogProps) {
       </p>
       <p class="small">
         <Link to={`/policies/diff?from=${active.sha256}&to=${bundle.sha256}`}>See what changes first</Link>
+        {may('policies.impact') ? (
+          <>
+            , or{' '}
+            <Link to={`/policies/impact?sha256=${bundle.sha256}`}>what it would have decided otherwise</Link>
+          </>
+        ) : null}
       </p>
       <TextField
         label="Reason"
