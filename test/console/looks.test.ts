@@ -7,7 +7,7 @@ import type { Page } from 'playwright-core';
 import { emptyFolder } from '../cli/lemma.ts';
 import { BASE, consoleScene, type Scene } from '../support/console.ts';
 
-/** Pictures of this run: the README's, and what a reviewer looks at. */
+/** Pictures of this run, for a reviewer to look at; the README's are of pictures.test.ts. */
 const PICTURES = fileURLToPath(new URL('../../coverage/console', import.meta.url));
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 
