@@ -22,7 +22,7 @@ const PAGES = [
 ];
 /** What changes something, by its words. */
 const VERBS =
-  /^(?:kill|contain|resume|taint|revoke|approve again|activate|roll back|new api key|add an operator|change|remove|end|set it|change it|let it be bound anew)$/i;
+  /^(?:kill|contain|resume|taint|revoke|approve again|activate|roll back|shadow|end its shadow|evaluate|new api key|add an operator|change|remove|end|set it|change it|let it be bound anew)$/i;
 
 describe('who sees what in the console', function () {
   this.timeout(90_000);

@@ -6,8 +6,9 @@ import { fileURLToPath } from 'node:url';
 import type { Page } from 'playwright-core';
 import { emptyFolder } from '../cli/lemma.ts';
 import { BASE, consoleScene, type Scene } from '../support/console.ts';
+import { eventually } from '../support/waiting.ts';
 
-/** Pictures of this run: the README's, and what a reviewer looks at. */
+/** Pictures of this run, for a reviewer to look at; the README's are of pictures.test.ts. */
 const PICTURES = fileURLToPath(new URL('../../coverage/console', import.meta.url));
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 
@@ -36,6 +37,16 @@ describe('how the console looks', function () {
     await service.control('/api/wallet/runtimes/gone-1/kill', { reason: 'no longer needed' });
     await scene.addOperator('an auditor', 'auditor');
     await service.control('/api/wallet/api-keys', { name: 'ci', permissions: ['decisions.read'] });
+    const { sha256 } = await scene.publishCandidate();
+    await service.control(`/api/wallet/policies/${sha256}/impact`, {});
+    await service.control('/api/wallet/policies/shadow', { bundles: [sha256] });
+    await service.grpc(reader.reading());
+    await eventually(async () => {
+      const { body } = await service.control(`/api/wallet/policies/${sha256}/impact`);
+      const shadow = (await service.control('/api/wallet/policies/shadow')).body;
+      const { state } = body.impact as { state: string };
+      return state === 'done' && (shadow.changes as unknown[]).length > 0;
+    });
     paths = [
       ['overview', ''],
       ['decisions', '/decisions'],
@@ -45,6 +56,7 @@ describe('how the console looks', function () {
       ['runtime', '/runtimes/writer-1'],
       ['killed', '/runtimes/gone-1'],
       ['policies', '/policies'],
+      ['impact', `/policies/impact?sha256=${sha256}`],
       ['legacy', '/legacy'],
       ['connect', '/connect'],
       ['operators', '/operators'],

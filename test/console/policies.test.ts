@@ -1,19 +1,16 @@
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { gzipSync } from 'node:zlib';
 import type { Page } from 'playwright-core';
-import { fromBase64url } from '../../src/crypto/base64url.ts';
+import { stringify } from 'yaml';
 import type { Bundle } from '../../src/policy/bundle.ts';
-import { signBundle } from '../../src/policy/signature.ts';
-import { writeTar } from '../../src/policy/tar.ts';
 import { emptyFolder } from '../cli/lemma.ts';
-import { told } from '../pdp/support.ts';
-import { republished } from '../policy/support.ts';
+import { PATIENT_MS, wasmBuilt } from '../policy/compiler/support.ts';
 import { BASE, consoleScene, type Scene } from '../support/console.ts';
-import type { Agent } from '../support/serving.ts';
+import { policyRepository, type Repository } from '../support/git-repository.ts';
+import { type Agent, servedConfig } from '../support/serving.ts';
 
-/** The service's own policy is in force; the candidate denies whatever does not say `tell=allow`. */
+/** The service's own policy is in force; the candidate fails where a query does not say `tell=allow`. */
 describe('policies that are tried in the console', function () {
   this.timeout(90_000);
   const folder = emptyFolder();
@@ -26,11 +23,7 @@ describe('policies that are tried in the console', function () {
     scene = await consoleScene(this, folder.path);
     agent = await scene.service.onboard('bot-1');
     for (let n = 0; n < 3; n += 1) decisions.push((await scene.service.grpc(agent.reading())).decisionId);
-    const seed = fromBase64url(readFileSync(join(folder.path, '.lemma/keys/bundle.key'), 'utf8').trim());
-    candidate = signBundle(republished(told, 100, 'low-100'), seed ?? new Uint8Array());
-    const bundle_base64 = gzipSync(writeTar(candidate.files)).toString('base64');
-    const { status, body } = await scene.service.control('/api/wallet/policies/publish', { bundle_base64 });
-    assert.equal(status, 200, JSON.stringify(body));
+    candidate = await scene.publishCandidate();
     page = await scene.signedIn('/policies');
   });
   after(async () => {
@@ -109,4 +102,44 @@ describe('policies that are tried in the console', function () {
   });
 
   it('does nothing that its policy forbids', () => assert.deepEqual(scene.problems, []));
+});
+
+describe('policies from a repository, in the console', function () {
+  this.timeout(4 * PATIENT_MS);
+  const folder = emptyFolder();
+  let scene: Scene;
+  let repository: Repository;
+  before(async function () {
+    if (!wasmBuilt()) this.skip();
+    mkdirSync(join(folder.path, 'repo'));
+    repository = policyRepository(join(folder.path, 'repo'));
+    const bundles = { source: 'git+file:./repo#main', every: '1s' };
+    writeFileSync(join(folder.path, 'lemma.yaml'), stringify({ ...servedConfig(), bundles }));
+    scene = await consoleScene(this, folder.path);
+  });
+  after(async () => {
+    await scene?.close();
+    folder.remove();
+  });
+
+  it('say which commit is in force', async () => {
+    const page = await scene.signedIn('/policies');
+    await page.getByText('up to date', { exact: true }).waitFor();
+    await page.getByText(repository.git('rev-parse', 'HEAD').slice(0, 12), { exact: true }).waitFor();
+  });
+
+  it('say which commit never came into force, and why', async () => {
+    const subject = 'wrong <img src=x onerror=alert(1)>';
+    repository.edit('low/data.json', '30000', '20000');
+    const wrong = repository.commit(subject);
+    await scene.service.noted(new RegExp(`commit ${wrong} is not put into force`));
+    const page = await scene.signedIn('/policies');
+    await page.getByText('behind its branch', { exact: true }).waitFor();
+    const row = page.getByRole('region', { name: 'Rejected commits' }).locator('tbody tr');
+    const text = await row.innerText();
+    assert.match(text, new RegExp(wrong.slice(0, 12)));
+    assert.match(text, /tests_failed/);
+    assert.ok(text.includes(subject), text);
+    assert.deepEqual(scene.problems, []);
+  });
 });

@@ -18,7 +18,9 @@ export function fencesOf(markdown: string): Fence[] {
 }
 
 /** The pages as they lie there, front matter and all. */
-export const PAGES = readdirSync(FOLDER).map((file) => ({
-  name: file.replace(/\.md$/, ''),
-  text: readFileSync(`${FOLDER}/${file}`, 'utf8'),
-}));
+export const PAGES = readdirSync(FOLDER)
+  .filter((file) => file.endsWith('.md'))
+  .map((file) => ({
+    name: file.replace(/\.md$/, ''),
+    text: readFileSync(`${FOLDER}/${file}`, 'utf8'),
+  }));

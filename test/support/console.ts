@@ -4,8 +4,14 @@ import { readFileSync } from 'node:fs';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { gzipSync } from 'node:zlib';
 import type { Browser, BrowserContext, Page } from 'playwright-core';
-import { toBase64url } from '../../src/crypto/base64url.ts';
+import { fromBase64url, toBase64url } from '../../src/crypto/base64url.ts';
+import type { Bundle } from '../../src/policy/bundle.ts';
+import { signBundle } from '../../src/policy/signature.ts';
+import { writeTar } from '../../src/policy/tar.ts';
+import { told } from '../pdp/support.ts';
+import { republished } from '../policy/support.ts';
 import { person } from '../server/people.ts';
 import { needChromium } from './chromium.ts';
 import { type Serving, serving } from './serving.ts';
@@ -34,6 +40,8 @@ export interface Scene {
   detour(): Promise<Detour>;
   /** Makes somebody an operator. Gives the text of his key file. */
   addOperator(name: string, role: string): Promise<string>;
+  /** Publishes `low-100`, which is not in force, and fails where a query does not say `tell=allow`. */
+  publishCandidate(): Promise<Bundle>;
   /** Of all pages so far. */
   readonly problems: string[];
   close(): Promise<void>;
@@ -128,6 +136,14 @@ export async function consoleScene(context: Mocha.Context, folder: string): Prom
       });
       if (status !== 200) throw new Error(JSON.stringify(body));
       return JSON.stringify({ subject, seed: toBase64url(seed) });
+    },
+    async publishCandidate() {
+      const seed = fromBase64url(readFileSync(join(folder, '.lemma', 'keys', 'bundle.key'), 'utf8').trim());
+      const candidate = signBundle(republished(told, 100, 'low-100'), seed ?? new Uint8Array());
+      const bundle_base64 = gzipSync(writeTar(candidate.files)).toString('base64');
+      const { status, body } = await service.control('/api/wallet/policies/publish', { bundle_base64 });
+      if (status !== 200) throw new Error(JSON.stringify(body));
+      return candidate;
     },
     async close() {
       for (const one of contexts) await one.close();

@@ -40,7 +40,9 @@ async function documentation(lemma: string): Promise<number> {
   try {
     const [announced] = (await once(child.stdout, 'data')) as [Buffer];
     const { data } = JSON.parse(announced.toString()) as { data: { addresses: { control: string } } };
-    const names = readdirSync(join(root, 'src/docs')).map((file) => `/docs/${file.replace(/\.md$/, '')}`);
+    const names = readdirSync(join(root, 'src/docs'))
+      .filter((file) => file.endsWith('.md'))
+      .map((file) => `/docs/${file.replace(/\.md$/, '')}`);
     for (const path of ['/docs', '/openapi', '/admin/agent-ops', '/wallet', ...names]) {
       const { status } = await fetch(`http://${data.addresses.control}${path}`);
       if (status !== 200) throw new Error(`${path} answered ${status}`);

@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { cpSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 /**
@@ -27,7 +27,11 @@ for (const name of readdirSync(join(root, 'dist'), { recursive: true, encoding: 
     readFileSync(path, 'utf8').replaceAll(/((?:from|import\()\s*'\.[^']+)\.ts'/g, "$1.js'"),
   );
 }
-cpSync(join(root, 'src/docs'), join(root, 'dist/docs'), { recursive: true });
+// The pictures are the README's, which shows them from the repository.
+cpSync(join(root, 'src/docs'), join(root, 'dist/docs'), {
+  recursive: true,
+  filter: (path) => basename(path) !== 'pictures',
+});
 execFileSync(process.execPath, [join(root, 'tools/console/build.ts')], { stdio: ['ignore', 2, 2] });
 cpSync(join(root, 'src/console/built'), join(root, 'dist/console/built'), { recursive: true });
 

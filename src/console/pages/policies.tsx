@@ -164,7 +164,11 @@ function Revisions({ profile, bundles, acts, shadow, onChanged, onShadowed }: Re
             },
           ]}
         />
-        <Problem error={shadowing.error} />
+        {shadowing.error === null ? null : (
+          <div class="pad">
+            <Problem error={shadowing.error} />
+          </div>
+        )}
       </Card>
       <Card title="What operators did" flush>
         {acts.length === 0 ? (
