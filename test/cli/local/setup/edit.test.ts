@@ -74,7 +74,13 @@ describe('reading JSON5', () => {
     deepEqual(Object.keys(plainOf(parseJson5('{__proto__: {x: 1}}')) as object), ['__proto__']));
 
   it('reads any JSON as JSON does', () =>
-    assert(property(jsonValue(), (value) => deepEqual(plainOf(parseJson5(JSON.stringify(value))), value))));
+    assert(
+      // Of the text: JSON itself has no -0 to write.
+      property(jsonValue(), (value) => {
+        const text = JSON.stringify(value);
+        deepEqual(plainOf(parseJson5(text)), JSON.parse(text));
+      }),
+    ));
 });
 
 describe('changing JSON5', () => {
