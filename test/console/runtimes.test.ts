@@ -110,6 +110,7 @@ describe('a runtime in the console', function () {
   it('leaves a dialog by Escape, and nothing is done', async () => {
     const agent = await shown('spared-1');
     await press('Kill');
+    await dialog().waitFor();
     await page.keyboard.press('Escape');
     await dialog().waitFor({ state: 'detached' });
     assert.equal((await scene.service.grpc(agent.reading())).verdict, 'allow');
