@@ -40,7 +40,7 @@ export function toRequest(message: CheckRequestMessage, border: 'grpc' | 'rest' 
       principal: source?.principal ?? '',
     },
     ...routeNamed(extensions),
-    ...(Object.keys(extensions).length === 0 ? {} : { extensions }),
+    ...(Object.keys(extensions).length === 0 ? {} : { extensions: { ...extensions } }),
     ...traceOf(headers),
   };
 }
