@@ -51,6 +51,7 @@ describe('proto', () => {
       protocol: 'HTTP/2',
       source: { address: '10.0.0.7', principal: 'spiffe://acme/bot' },
       routeId: 'documents.write',
+      extensions: { lemma_route: 'documents.write' },
       traceId: null,
     });
   });
