@@ -10,7 +10,7 @@ import type { BundleRef, DecisionRecord, LinkFacts } from '../schema/decision.ts
 import type { PolicyResult } from '../schema/result.ts';
 import type { StoredEvent, Within } from '../store/model.ts';
 import type { Store } from '../store/store.ts';
-import { failureIn, inputIn, reproduces } from './recorded.ts';
+import { failureIn, inputIn, reproduces, UNREADABLE } from './recorded.ts';
 import { tracedRules } from './traced-rules.ts';
 
 export interface ExplainDeps {
@@ -153,7 +153,6 @@ async function rulesOf(
 
 const LAYERED =
   "a policy behind an adapter is asked after the profile's own: a trace of it alone would not be the decision's";
-const UNREADABLE = 'the recorded input could not be read back byte for byte';
 
 async function evaluateAgain(
   line: string,

@@ -3,7 +3,10 @@ import { Denial, type ReasonCode } from '../reason.ts';
 import type { DecisionRecord } from '../schema/decision.ts';
 
 /** What an evaluation fails with: the same again, whenever. */
-const POLICY_FAILURES: ReadonlySet<string> = new Set<ReasonCode>(['policy_error', 'policy_timeout']);
+export const POLICY_FAILURES: ReadonlySet<string> = new Set<ReasonCode>(['policy_error', 'policy_timeout']);
+
+/** Said where `inputIn` finds nothing. */
+export const UNREADABLE = 'the recorded input could not be read back byte for byte';
 
 /** The input document of a stored line, as it was evaluated, and where it ends in the line. */
 export interface InputText {

@@ -1,8 +1,9 @@
 import { printable } from '../decision-log/record.ts';
 import type { Evaluation } from '../policy/evaluate.ts';
-import { Denial, type Reason, type ReasonCode } from '../reason.ts';
+import { Denial, type Reason } from '../reason.ts';
 import type { Adapter } from '../schema/bundle.ts';
 import type { DecisionRecord, Verdict } from '../schema/decision.ts';
+import { inputIn, POLICY_FAILURES, UNREADABLE } from './recorded.ts';
 
 export interface Outcome {
   readonly verdict: Verdict;
@@ -19,9 +20,6 @@ export interface CandidatePolicy {
   readonly adapter?: Adapter | undefined;
   decide(input: Uint8Array): Evaluation | Promise<Evaluation>;
 }
-
-/** What an evaluation fails with, whenever it is made. */
-const POLICY_FAILURES: ReadonlySet<Reason> = new Set<ReasonCode>(['policy_error', 'policy_timeout']);
 
 /**
  * What a candidate says to the input of a recorded decision, which is all that it would have seen. What a check decided stays
@@ -40,10 +38,9 @@ export async function replayWith(
     return { now: outcomeOf(record), why: `${failed.check}: a check decided, not the policy` };
   if (input === null) return { now: null, why: 'the record holds no input' };
   if (candidate === null) return { now: outcomeOf(record), why: 'the candidate is of another profile' };
-  const inputJson = printable(JSON.stringify(input));
-  if (!line.includes(`"input":${inputJson},"result":`))
-    return { now: null, why: 'the recorded input could not be read back byte for byte' };
-  return judged(candidate, input, inputJson);
+  const text = inputIn(line, input);
+  if (text === null) return { now: null, why: UNREADABLE };
+  return judged(candidate, input, text.json);
 }
 
 /** A policy that fails denies; a host that cannot ask it says nothing of it. */

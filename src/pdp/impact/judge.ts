@@ -8,7 +8,7 @@ import type { Adapter } from '../../schema/bundle.ts';
 import type { PolicyInput } from '../../schema/input.ts';
 import type { PolicyResult } from '../../schema/result.ts';
 import { type Disclosure, redact } from '../input.ts';
-import { failureIn, reproduces } from '../recorded.ts';
+import { failureIn, reproduces, UNREADABLE } from '../recorded.ts';
 import type { RecordedDecision } from './line.ts';
 
 /** Why a decision says nothing about a candidate. */
@@ -85,7 +85,6 @@ export interface Judge extends Disclosure {
 const SAME: Judgement = { kind: 'same' };
 const REPRODUCED: Judgement = { kind: 'reproduced' };
 const encoder = new TextEncoder();
-const UNREADABLE = 'the recorded input could not be read back byte for byte';
 
 /** One recorded input (JSON in UTF-8) by one policy: what it came to, or how it failed. */
 export function evaluateRecorded(
