@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { explanationLines } from '../../src/cli/explanation.ts';
-import type { Explanation, Trace } from '../../src/pdp/explain.ts';
 import type { TracedRule } from '../../src/schema/api-explain.ts';
 import type { DecisionRecord } from '../../src/schema/decision.ts';
+import type { Explanation, Trace } from '../../src/schema/explanation.ts';
 import { allowedInput, merged } from '../policy/support.ts';
 
 const RESULT = { allow: false, reason: 'x_a', reasons: ['x_a'] };
