@@ -1,16 +1,15 @@
 import { gzipSync } from 'node:zlib';
 import type { Command } from 'commander';
 import { writeTar } from '../policy/tar.ts';
-import type { Call, Result } from './command.ts';
+import { type Call, type Result, textOption } from './command.ts';
 import { controlApi, defineControlOptions } from './control-api.ts';
 import { readBundles } from './policy-bundle-files.ts';
 import { explained } from './policy-errors.ts';
-import { defineReason, reasonOf } from './reason.ts';
 
 export function define(command: Command): void {
   command.argument('<bundle>', 'A signed bundle (folder or tar.gz), or a folder of bundles');
   command.option('--activate', 'Put them into force at once, all of them or none');
-  defineReason(command);
+  command.option('--reason <text>', 'Why, for the log');
   defineControlOptions(command);
 }
 
@@ -18,7 +17,8 @@ export function define(command: Command): void {
 export function run(call: Call): Promise<Result> {
   return explained(async () => {
     const found = await readBundles(call.folder, call.args[0] ?? '');
-    const why = reasonOf(call);
+    const reason = textOption(call.options, 'reason');
+    const why = reason === undefined ? {} : { reason };
     const api = controlApi(call);
     const published: unknown[] = [];
     for (const { bundle } of found) {
