@@ -1,21 +1,45 @@
 import assert from 'node:assert/strict';
-import { explanationMarkdown } from '../../src/pdp/explain-markdown.ts';
+import { explanationMarkdown, type Told } from '../../src/pdp/explain-markdown.ts';
 import type { TracedRule } from '../../src/schema/api-explain.ts';
-import type { Explanation } from '../../src/schema/explanation.ts';
-import { BUNDLE, explanation, RULE, TRACE } from '../support/explanation.ts';
+import type { DecisionRecord } from '../../src/schema/decision.ts';
 
-const ONE: TracedRule = {
-  ...RULE,
+const RESULT = { allow: false, reason: 'x_a', reasons: ['x_a'] };
+const BUNDLE = { name: 'low', revision: 'low-3', sha256: 'ab'.repeat(32) };
+
+const RULE: TracedRule = {
+  path: 'data.lemma.low.deny',
+  outcome: 'fired',
+  file: 'lemma/low/own.rego',
+  line_from: 7,
+  line_to: 7,
+  source: 'deny contains "x_a" if input.a == 1',
+  default: false,
+  evaluated: 1,
+  held: 1,
+  gives: '"x_a"',
+  at: { line: 7, column: 1, text: 'deny' },
+  would: null,
   values: [{ line: 7, column: 24, text: 'input.a', value: '1' }],
 };
-const summary = 'Denied by the low policy, revision low-3: x_a.';
-const told = (rules: readonly TracedRule[], some: Partial<Explanation> = {}) =>
-  explanationMarkdown(explanation({ summary, trace: { ...TRACE, rules }, ...some }));
+
+function told(rules: readonly TracedRule[] | null, more: Partial<Told> = {}): string {
+  const record = { bundle: BUNDLE, result: RESULT } as unknown as DecisionRecord;
+  return explanationMarkdown({
+    decision_id: 'dec_1',
+    verdict: 'deny',
+    summary: 'Denied by the low policy, revision low-3: x_a.',
+    bundle: BUNDLE,
+    evaluated_again: { equal: true, error: null },
+    trace: { decision: 'data.lemma.low.decision', rules, traced: 'equal', error: null },
+    record,
+    ...more,
+  });
+}
 
 describe('an explanation as Markdown', () => {
   it('has the decision, the policy, and each rule that decided', () => {
     assert.equal(
-      told([ONE, { ...RULE, outcome: 'failed', gives: null, held: 0 }]),
+      told([RULE, { ...RULE, outcome: 'failed', gives: null, held: 0 }]),
       `## Denied: \`dec_1\`
 
 Denied by the low policy, revision low\\-3\\: x\\_a.
@@ -63,11 +87,12 @@ deny contains "x_a" if input.a == 1
   });
 
   it('says loudly that the trace is of another result', () => {
-    assert.match(told([], { trace: { ...TRACE, traced: 'different' } }), /^\*\*traced: different/m);
+    const trace = { decision: 'data.lemma.low.decision', rules: [RULE], error: null };
+    assert.match(told([], { trace: { ...trace, traced: 'different' } }), /^\*\*traced: different/m);
   });
 
   it('says why it shows no rules', () => {
-    const trace = { ...TRACE, rules: null, error: 'it took more than 5 steps' };
+    const trace = { decision: null, rules: null, traced: null, error: 'it took more than 5 steps' };
     const shown = told([], { trace });
     assert.match(shown, /^No rules are shown: it took more than 5 steps$/m);
   });
