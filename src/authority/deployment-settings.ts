@@ -5,7 +5,7 @@ import type { Store } from '../store/store.ts';
 import { Refusal } from './refusal.ts';
 
 /** What holds for the whole organisation, or for one env of it, which goes first. */
-export const LEVELS = ['org', 'env'] as const;
+const LEVELS = ['org', 'env'] as const;
 export type Level = (typeof LEVELS)[number];
 
 /** `version` 0: nobody has written them yet. `at` in milliseconds. */

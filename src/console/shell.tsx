@@ -16,7 +16,7 @@ interface Entry {
   readonly needs?: Permission;
 }
 
-export const NAVIGATION: readonly { readonly title: string; readonly entries: readonly Entry[] }[] = [
+const NAVIGATION: readonly { readonly title: string; readonly entries: readonly Entry[] }[] = [
   {
     title: 'Observe',
     entries: [

@@ -53,7 +53,7 @@ const PIECE = 64 * 1024;
 /** Lines that are written in one turn of the event loop. */
 const LINES_AT_ONCE = 50;
 const GZIP_LEVEL = 4;
-export const NEXT_CURSOR = 'lemma-next-cursor';
+const NEXT_CURSOR = 'lemma-next-cursor';
 
 const readQuery = reader<DecisionsQuery>(decisionsQuerySchema);
 const readExplainQuery = reader<ExplainQuery>(explainQuerySchema);

@@ -105,7 +105,7 @@ function whyOf({ id: by }: Operator, reason: string | undefined) {
   return { by, ...(reason === undefined ? {} : { reason }) };
 }
 
-export function eventJson({ epoch, seq, type, time, payload }: StoredEvent): object {
+function eventJson({ epoch, seq, type, time, payload }: StoredEvent): object {
   const { by, reason, action, taint_epoch, status } = payload;
   const said = Object.entries({ action, taint_epoch, status, by, reason });
   return {

@@ -68,7 +68,7 @@ export function follow({ path, onEvents, onState }: StreamOptions): () => void {
 }
 
 /** Takes text in any pieces; gives the events that are whole, and the last id among them. */
-export function createParser(): (text: string) => { events: StreamEvent[]; id: string | null } {
+function createParser(): (text: string) => { events: StreamEvent[]; id: string | null } {
   let rest = '';
   let event = 'message';
   let data: string[] = [];

@@ -35,7 +35,7 @@ const REPRODUCED: Judgement = { kind: 'reproduced' };
 const encoder = new TextEncoder();
 
 /** One recorded input (JSON in UTF-8) by one policy: what it came to, or how it failed. */
-export function evaluateRecorded(
+function evaluateRecorded(
   input: Uint8Array,
   { evaluator, base }: Pick<Judge, 'evaluator' | 'base'>,
 ): Outcome['came'] {
