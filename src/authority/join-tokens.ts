@@ -62,7 +62,7 @@ export function createJoinTokens({
       const proof =
         body.proof === undefined
           ? null
-          : { ttl_s: Math.min(PROOF_TTL_S, grants?.max_ttl_s ?? PROOF_TTL_S), ...body.proof };
+          : { ttl_s: Math.min(PROOF_TTL_S, grants?.longest_life_s ?? PROOF_TTL_S), ...body.proof };
       if (proof !== null) checkGrants(proof, grants);
       const token = `lm_jt_${toBase64url(randomBytes(32))}`;
       const digest = digestOf(token);

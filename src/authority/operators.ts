@@ -2,7 +2,7 @@ import { timingSafeEqual } from 'node:crypto';
 import { sha256 } from '#runtime';
 import { PERMISSIONS, type Permission } from '../schema/access.ts';
 import type { Tenant } from '../store/model.ts';
-import type { Grants } from './operator-grants.ts';
+import type { Grants } from './grants.ts';
 
 /** How an operator showed who he is. `id`: which of his credentials of that kind; null for the owner's key. */
 export interface ShownBy {

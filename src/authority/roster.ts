@@ -7,7 +7,7 @@ import { isOrigin } from '../schema/origin.ts';
 import type { Tenant } from '../store/model.ts';
 import type { Store } from '../store/store.ts';
 import { retrying } from './changing.ts';
-import { type Grants, grantsWithin } from './operator-grants.ts';
+import { type Grants, grantsWithin } from './grants.ts';
 import { type Operator, OWNER_ID, type ShownBy } from './operators.ts';
 import { notFound, Refusal } from './refusal.ts';
 import { lacking, permissionsOf } from './roles.ts';

@@ -1,6 +1,5 @@
 import type { Authority } from '../authority/authority.ts';
 import type { RuntimeDetail, ShownProof } from '../authority/detail.ts';
-import { grantsOf } from '../authority/operator-grants.ts';
 import type { Operator } from '../authority/operators.ts';
 import { tenantOf } from '../authority/operators.ts';
 import { InputError } from '../reason.ts';
@@ -45,11 +44,7 @@ export function runtimeVerbHandlers(authority: Authority): Record<Verb, Operator
   return {
     async joinToken(operator, request) {
       const body = readJoinToken(request.body);
-      const { token, id, expires_at } = await authority.joinTokens.create(
-        body,
-        operator.id,
-        grantsOf(operator),
-      );
+      const { token, id, expires_at } = await authority.joinTokens.create(body, operator.id, operator.grants);
       return { success: true, token, id, expires_at: timeText(expires_at) };
     },
     async killBelow(operator, request) {
@@ -75,7 +70,7 @@ export function runtimeVerbHandlers(authority: Authority): Record<Verb, Operator
     },
     async approve(operator, request) {
       const { id } = readParams(request.params);
-      const who = { by: operator.id, grants: grantsOf(operator) };
+      const who = { by: operator.id, grants: operator.grants };
       const { proof, lemma_id, tainted_by } = await authority.approve(id, readApprove(request.body), who);
       return { success: true, ...proofJson(proof), renewed: lemma_id, tainted_by: tainted_by.map(eventJson) };
     },
