@@ -10,6 +10,7 @@ import { useMe } from '../lib/session.ts';
 import { Badge } from '../ui/badge.tsx';
 import { Button } from '../ui/button.tsx';
 import { Card } from '../ui/card.tsx';
+import { Chips } from '../ui/chips.tsx';
 import { Facts } from '../ui/facts.tsx';
 import { Page } from '../ui/page.tsx';
 import { Empty, Loaded, Notice } from '../ui/states.tsx';
@@ -286,15 +287,7 @@ function Proofs({
         { name: 'State', cell: ({ state }) => <Badge tone={STATES[state]}>{state}</Badge> },
         {
           name: 'Scope',
-          cell: ({ scope }) => (
-            <span class="chips">
-              {scope.map((one) => (
-                <span key={one} class="chip">
-                  {one}
-                </span>
-              ))}
-            </span>
-          ),
+          cell: ({ scope }) => <Chips names={scope} />,
         },
         { name: 'Epoch', right: true, cell: ({ taint_epoch }) => <span class="num">{taint_epoch}</span> },
         { name: 'Budget', cell: ({ budget }) => <Budget budget={budget} /> },
