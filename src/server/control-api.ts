@@ -145,7 +145,7 @@ function guardedHandlers(api: ControlApi, streams: Set<PassThrough>): Record<Gua
   return {
     ...runtimeHandlers(authority),
     ...runtimeVerbHandlers(authority),
-    ...settingsHandlers(authority.settings),
+    ...settingsHandlers(authority.settings, api.home),
     ...policyHandlers(api.policies, api.policySource),
     ...impactHandlers(api),
     ...keyHandlers(api.keys),
