@@ -41,12 +41,14 @@ export function addGuarded(
   const unsafe = operation.method !== 'GET';
   // What decides is in the decision log.
   const audited = unsafe && operation.decides !== true;
+  const told = (request: FastifyRequest, { statusCode }: FastifyReply) =>
+    operation.routine === true && statusCode !== 403 ? null : (callers.get(request) ?? null);
   app.route({
     method: operation.method,
     url: routePath(operation),
     bodyLimit:
       operation.bodyLimit ?? (operation.decides || operation.large ? DECIDE_BODY_LIMIT : CONTROL_BODY_LIMIT),
-    ...(audited ? { onSend: auditTrail(audit, id, (request) => callers.get(request) ?? null) } : {}),
+    ...(audited ? { onSend: auditTrail(audit, id, told) } : {}),
     onRequest: async (request, reply) => {
       const other = otherwise(request);
       if (other !== null) {
