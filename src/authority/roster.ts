@@ -90,7 +90,8 @@ export function createRoster({ home, owner, store, clock }: RosterOptions): Rost
   ): Promise<T> {
     return retrying(async () => {
       const { version, members } = await read(tenant);
-      if (idOf(tenant) === idOf(caller)) requireStanding(caller, members);
+      const own = sameTenant(tenant, caller) ? members : (await read(caller)).members;
+      requireStanding(caller, own);
       const changed = change(members);
       const { org, env } = tenant;
       await store.putDocument({
