@@ -1,6 +1,6 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Audit } from '../authority/audit.ts';
-import type { Operator } from '../authority/operators.ts';
+import { nameOf, type Operator } from '../authority/operators.ts';
 import { Refusal } from '../authority/refusal.ts';
 import { auditTrail } from './audit-trail.ts';
 import type { Authenticate } from './authenticate.ts';
@@ -58,7 +58,7 @@ export function addGuarded(
       const operator = await authenticate(request, reply, unsafe);
       const { needs } = operation;
       const forbidden = needs !== null && needs !== 'signed_in' && !operator.may.has(needs);
-      if (forbidden && audited) refusals.take(`${operator.org}/${operator.env}/${operator.id}`);
+      if (forbidden && audited) refusals.take(nameOf(operator));
       callers.set(request, operator);
       if (forbidden) throw new Refusal('forbidden', `this needs the permission ${needs}`);
     },
