@@ -2,6 +2,7 @@ import { Readable } from 'node:stream';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { nameOf, type Operator } from '../authority/operators.ts';
 import { Refusal } from '../authority/refusal.ts';
+import { takenWithin } from './stalled.ts';
 
 /** Server-sent events (WHATWG HTML, 9.2). */
 
@@ -50,11 +51,7 @@ export function createEventStreams({
   /** What waits for a client is one piece here and one in the stream: the next is made when there is room for it. */
   async function* pieces(events: EventSource, stream: AbortController, cut: (error: Error) => void) {
     yield `retry: ${RETRY_MS}\n\n`;
-    for await (const text of events(stream.signal)) {
-      const stalled = setTimeout(() => cut(new Error(`the client took no event for ${stallMs} ms`)), stallMs);
-      yield text;
-      clearTimeout(stalled);
-    }
+    yield* takenWithin(stallMs, events(stream.signal), cut);
   }
 
   return {
