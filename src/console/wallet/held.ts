@@ -51,7 +51,10 @@ export function watchOver(): void {
 
 function stay(): void {
   if (held === null) return;
-  if (Date.now() - seenAt > IDLE_MS) return drop();
+  if (Date.now() - seenAt > IDLE_MS) {
+    drop();
+    return;
+  }
   seenAt = Date.now();
   clearTimeout(timer);
   timer = setTimeout(drop, IDLE_MS);
