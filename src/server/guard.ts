@@ -27,7 +27,10 @@ export interface GuardOptions {
 /** Each is a line of the audit trail, which must not be filled by somebody who may do nothing. */
 export const REFUSALS: FloodLimits = { burst: 60, perSecond: 1, everyone: { burst: 600, perSecond: 20 } };
 
-/** Routes an operation whose caller is looked at before the body is even read. */
+/**
+ * Routes an operation whose caller is looked at before the body is even read; and once more where the body came later, which
+ * its sender may hold back until he may do nothing any more.
+ */
 export function addGuarded(
   app: FastifyInstance,
   { authenticate, audit, refusals }: GuardOptions,
@@ -37,6 +40,7 @@ export function addGuarded(
   otherwise: OtherCaller = () => null,
 ): void {
   const callers = new WeakMap<FastifyRequest, Operator>();
+  const late = new WeakSet<FastifyRequest>();
   const others = new WeakMap<FastifyRequest, (reply: FastifyReply) => Promise<unknown>>();
   const unsafe = operation.method !== 'GET';
   // What decides is in the decision log.
@@ -55,19 +59,25 @@ export function addGuarded(
         others.set(request, other);
         return;
       }
-      const operator = await authenticate(request, reply, unsafe);
-      const { needs } = operation;
-      const forbidden = needs !== null && needs !== 'signed_in' && !operator.may.has(needs);
-      if (forbidden && audited) refusals.take(nameOf(operator));
-      callers.set(request, operator);
-      if (forbidden) throw new Refusal('forbidden', `this needs the permission ${needs}`);
+      await letIn(request, reply);
+      if (request.raw.complete === false) late.add(request);
     },
-    handler: (request, reply) => {
+    handler: async (request, reply) => {
       const other = others.get(request);
       if (other !== undefined) return other(reply);
+      if (late.has(request)) await letIn(request, reply);
       const operator = callers.get(request);
       if (operator === undefined) throw new Error('a guarded handler was reached without its guard');
       return handler(operator, request, reply);
     },
   });
+
+  async function letIn(request: FastifyRequest, reply: FastifyReply): Promise<void> {
+    const operator = await authenticate(request, reply, unsafe);
+    const { needs } = operation;
+    const forbidden = needs !== null && needs !== 'signed_in' && !operator.may.has(needs);
+    if (forbidden && audited) refusals.take(nameOf(operator));
+    callers.set(request, operator);
+    if (forbidden) throw new Refusal('forbidden', `this needs the permission ${needs}`);
+  }
 }
