@@ -8,6 +8,7 @@ import type { ApproveBody } from '../schema/api-runtimes.ts';
 import type { AuthzRequest, Route } from '../schema/request.ts';
 import type { RuntimeState, Tenant } from '../store/model.ts';
 import type { Store } from '../store/store.ts';
+import { sameTenant } from '../store/tenant.ts';
 import { type Approved, type Approver, createApprove } from './approve.ts';
 import { createCursors } from './cursor.ts';
 import { createSettings, type SettingsVerbs } from './deployment-settings.ts';
@@ -78,6 +79,8 @@ export interface Authority extends Registrar, Stops, Resumes {
   /** Null also for what another organisation has. */
   find(tenant: Tenant, runtimeId: string): LiveRuntime | null;
   list(tenant: Tenant, query: RuntimeQuery): RuntimePage;
+  /** Whether it signs for this tenant: for the deployment's own alone. Others' operators get no proof and no join token. */
+  signsFor(tenant: Tenant): boolean;
 }
 
 export function createAuthority(options: AuthorityOptions): Authority {
@@ -109,5 +112,6 @@ export function createAuthority(options: AuthorityOptions): Authority {
     detail: createDetail(gate, store, outstanding),
     find: ({ org, env }, runtimeId) => gate.runtime(org, env, runtimeId),
     list: (tenant, query) => listRuntimes(gate, cursors, tenant, query),
+    signsFor: (tenant) => sameTenant(tenant, home),
   };
 }

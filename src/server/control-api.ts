@@ -61,6 +61,8 @@ export interface ControlApi extends DecisionLogReader {
   /** Null: they come from no repository. */
   readonly policySource: () => SourceStatus | null;
   readonly nodes: NodesApi;
+  /** How long a node's stream of events may be, milliseconds; absent: as usual. */
+  readonly nodeStreamMs?: number;
   readonly backup: () => Promise<BackupStream>;
   /** Knows the owner by his key. */
   readonly operators: Operators;
@@ -145,11 +147,11 @@ function guardedHandlers(api: ControlApi, streams: Set<PassThrough>): Record<Gua
   return {
     ...runtimeHandlers(authority),
     ...runtimeVerbHandlers(authority),
-    ...settingsHandlers(authority.settings),
+    ...settingsHandlers(authority.settings, api.home),
     ...policyHandlers(api.policies, api.policySource),
     ...impactHandlers(api),
     ...keyHandlers(api.keys),
-    ...nodeHandlers(api.nodes, streams),
+    ...nodeHandlers(api.nodes, streams, api.nodeStreamMs),
     ...backupHandlers(api.backup),
     ...decisionHandlers(api),
     ...replayHandlers(api.replays),

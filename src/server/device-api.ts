@@ -1,6 +1,6 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { Access } from '../authority/access.ts';
-import { type Operator, tenantOf } from '../authority/operators.ts';
+import { nameOf, type Operator, tenantOf } from '../authority/operators.ts';
 import { Refusal } from '../authority/refusal.ts';
 import { InputError } from '../reason.ts';
 import { PERMISSIONS, type Permission } from '../schema/access.ts';
@@ -88,7 +88,7 @@ export function deviceHandlers({
   /** Only what misses counts. */
   async function guarded<T>(operator: Operator, ask: () => Promise<T>): Promise<T> {
     requirePerson(operator);
-    const who = `${operator.org}/${operator.env}/${operator.id}`;
+    const who = nameOf(operator);
     guesses.take(who);
     try {
       const found = await ask();

@@ -97,6 +97,8 @@ export interface Operation {
   readonly decides?: true;
   /** The statuses of its denials, which are all that it knows beside 200. */
   readonly denies?: readonly number[];
+  /** Programs ask it all the time, a node each second: of the audit trail only who may not is told. */
+  readonly routine?: true;
   /** Bytes that its body may have, where that is not the usual. */
   readonly bodyLimit?: number;
 }
@@ -604,6 +606,7 @@ export const OPERATIONS = {
     summary: 'What a legacy token is good for now (RFC 7662)',
     body: tokenBodySchema,
     form: true,
+    routine: true,
     answer: introspectedAnswer,
     errors: [...INPUT, 'state_not_ready'],
   },
@@ -654,6 +657,7 @@ export const OPERATIONS = {
     needs: 'nodes.connect',
     summary: 'Acknowledges what a node has applied, and says, signed, what there is',
     body: leaseRequestSchema,
+    routine: true,
     answer: answer.nodeLease,
     errors: [...INPUT, 'conflict', 'store_unavailable'],
   },
@@ -684,6 +688,7 @@ export const OPERATIONS = {
     needs: 'nodes.connect',
     summary: "Takes a node's decision records in order; the same again changes nothing",
     body: journalSchema,
+    routine: true,
     bodyLimit: 16 * 1024 * 1024,
     answer: answer.nodeJournal,
     errors: [...INPUT, 'conflict', 'store_unavailable'],
@@ -696,6 +701,7 @@ export const OPERATIONS = {
     summary:
       "Raises a runtime's taint epoch: a node is about to let an answer through that may carry instructions",
     body: nodeTaintSchema,
+    routine: true,
     answer: answer.nodeTaint,
     errors: [...INPUT, 'not_found', 'store_unavailable'],
   },

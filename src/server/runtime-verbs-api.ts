@@ -3,6 +3,7 @@ import type { RuntimeDetail, ShownProof } from '../authority/detail.ts';
 import { grantsOf } from '../authority/operator-grants.ts';
 import type { Operator } from '../authority/operators.ts';
 import { tenantOf } from '../authority/operators.ts';
+import { notFound } from '../authority/refusal.ts';
 import { InputError } from '../reason.ts';
 import { type KillBody, killSchema } from '../schema/api.ts';
 import {
@@ -45,6 +46,7 @@ export function runtimeVerbHandlers(authority: Authority): Record<Verb, Operator
   return {
     async joinToken(operator, request) {
       const body = readJoinToken(request.body);
+      if (!authority.signsFor(operator)) throw notFound('organisation');
       const { token, id, expires_at } = await authority.joinTokens.create(
         body,
         operator.id,
@@ -75,6 +77,7 @@ export function runtimeVerbHandlers(authority: Authority): Record<Verb, Operator
     },
     async approve(operator, request) {
       const { id } = readParams(request.params);
+      if (!authority.signsFor(operator)) throw notFound('runtime');
       const who = { by: operator.id, grants: grantsOf(operator) };
       const { proof, lemma_id, tainted_by } = await authority.approve(id, readApprove(request.body), who);
       return { success: true, ...proofJson(proof), renewed: lemma_id, tainted_by: tainted_by.map(eventJson) };
