@@ -232,6 +232,17 @@ describe('a decision, made again in process', () => {
       assert.equal(await reasonOf(record), 'allowed');
     });
 
+    it("of a run takes a key of the registration for the one that was bound, not the run's", async () => {
+      const record = await recordOf(writing(withRun(5), keys.run));
+      runtime({ keys: [keys.runtime.id] });
+      assert.equal(await reasonOf(record), 'allowed');
+    });
+
+    it('falls where its runtime is not known', async () => {
+      const record = await recordOf(bearing(chain()));
+      assert.equal(await reasonOf(record, { gate: loaded({ runtimes: [] }) }), 'runtime_unknown');
+    });
+
     describe('whose bound key is not known', () => {
       let record: DecisionRecord;
       beforeEach(async () => {
@@ -281,6 +292,9 @@ describe('a decision, made again in process', () => {
       assert.equal(await reasonOf({ ...record, links: [] }), 'root_untrusted');
       assert.equal(await reasonOf({ ...record, links: null }), 'auth_required');
       assert.equal(await reasonOf({ ...record, links, actor: null }), 'auth_required');
+      assert.ok(record.input !== null && links !== undefined);
+      const input = { ...record.input, proof: null };
+      assert.equal(await reasonOf({ ...record, links, input }), 'auth_required');
     });
 
     it('of a subject that an AuthZEN client asserts asks for no proof', async () => {
@@ -292,15 +306,17 @@ describe('a decision, made again in process', () => {
     });
 
     describe('by which a gateway named the route', () => {
-      const GATEWAY = { id: 'gateway', host: 'api.example.com', path: '/**' };
-      const withGateway = (more: Partial<Route> = {}) => {
+      const gateway = (more: Partial<Route> = {}): Route => {
         const [first] = bare();
         assert.ok(first !== undefined);
-        return routed(
-          bare().filter(({ path }) => path !== '/v1/documents/{id}'),
-          [{ ...first, ...GATEWAY, methods: ['GET'], scope: ['documents.read'], risk: 'low', ...more }],
-        );
+        const place = { id: 'gateway', host: 'api.example.com', path: '/**', methods: ['GET'] };
+        return { ...first, ...place, scope: ['documents.read'], risk: 'low', ...more };
       };
+      const withGateway = (more: Partial<Route> = {}) =>
+        routed(
+          bare().filter(({ path }) => path !== '/v1/documents/{id}'),
+          [gateway(more)],
+        );
       const named = (routeId: string, border: AuthzRequest['border']): AuthzRequest => ({
         ...asked(bearing(chain())),
         ...{ routeId, border },
@@ -319,9 +335,28 @@ describe('a decision, made again in process', () => {
         assert.equal(await reasonOf(record), 'route_unknown');
       });
 
-      it('asks the route that the request meets by itself, where that is Envoy', async () => {
+      it('asks that route again while the routes are the same, whatever it would meet by itself', async () => {
+        const read = bare().map((route) => ({ ...route, scope: ['other.read'] }));
+        const over = routed(read, [gateway()]);
+        const record = await recordOf(named('gateway', 'grpc'), over);
+        assert.deepEqual([record.reason, await reasonOf(record, over)], ['allowed', 'allowed']);
+      });
+
+      it('asks the route that the request meets by itself once they are others', async () => {
         const record = await recordOf(named('gateway', 'grpc'), withGateway());
-        assert.equal(await reasonOf(record), 'allowed');
+        const read = bare().map((route) => ({ ...route, scope: ['other.read'] }));
+        assert.equal(await reasonOf(record, routed(read, [gateway()])), 'scope_denied');
+      });
+
+      it('asks no other where it meets one by itself whose methods are others', async () => {
+        const record = await recordOf(named('gateway', 'grpc'), withGateway());
+        const write = bare().filter(({ id }) => id === 'documents.write');
+        assert.equal(await reasonOf(record, routed(write, [gateway()])), 'method_not_allowed');
+      });
+
+      it('asks the route that it meets by itself where the record names none', async () => {
+        const record = await recordOf(bearing(chain()));
+        assert.equal(await reasonOf({ ...record, route: null }), 'allowed');
       });
 
       it('is told by that route what its method is refused for', async () => {
