@@ -87,11 +87,26 @@ describe('the rules behind a decision', () => {
       assert.deepEqual([rule?.outcome, rule?.would?.allow], ['failed', true]);
     });
 
-    it('put what fired before what failed where there is no answer', () => {
-      const rules = tracedRules([clause({ file: 'b' }), clause({ file: 'a', held: 1 })], null, null);
+    it('have the values of what they name', () => {
+      const values = [{ line: 1, column: 2, text: 'input.a', value: '1' }];
+      assert.deepEqual(ruled({ values })[0]?.values, values);
+    });
+
+    it('do not count as near what lacks more than one expression', () => {
+      const [rule] = ruled({ given: 'rest', would: { allow: true, reason: 'allowed', reasons: [] } });
+      assert.deepEqual([rule?.outcome, rule?.would?.given], ['failed', 'rest']);
+    });
+
+    it('are the decision, then what fired, then what failed, where there is no answer', () => {
+      const clauses = [
+        { file: 'failed' },
+        { file: 'fired', held: 1 },
+        { file: 'decision', held: 1, path: 'data.d' },
+      ];
+      const rules = tracedRules(clauses.map(clause), 'data.d', null);
       assert.deepEqual(
         rules.map(({ file }) => file),
-        ['a', 'b'],
+        ['decision', 'fired', 'failed'],
       );
     });
 
