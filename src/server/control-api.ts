@@ -42,6 +42,7 @@ import { openApi } from './openapi.ts';
 import { OPERATIONS, type OperationId } from './operations.ts';
 import { operatorHandlers } from './operators-api.ts';
 import { policyHandlers } from './policies-api.ts';
+import { policyTestHandlers } from './policy-tests-api.ts';
 import { replayHandlers } from './replay-api.ts';
 import { runtimeVerbHandlers } from './runtime-verbs-api.ts';
 import { runtimeHandlers } from './runtimes-api.ts';
@@ -147,6 +148,7 @@ function guardedHandlers(api: ControlApi, streams: Set<PassThrough>): Record<Gua
     ...runtimeVerbHandlers(authority),
     ...settingsHandlers(authority.settings),
     ...policyHandlers(api.policies, api.policySource),
+    ...policyTestHandlers(api.policies),
     ...impactHandlers(api),
     ...keyHandlers(api.keys),
     ...nodeHandlers(api.nodes, streams),

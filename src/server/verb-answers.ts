@@ -3,6 +3,7 @@ import { settingsSchema } from '../schema/api-settings.ts';
 import { SHA256_HEX_PATTERN } from '../schema/bundle.ts';
 import { BYTES32_PATTERN, LEMMA_ID_PATTERN, PROFILES } from '../schema/common.ts';
 import { answerOf, id, perhapsPending, proof, runtime, runtimeItem, stopped, time } from './answers.ts';
+import { revisionTests } from './policy-tests-api.ts';
 
 /** Schemas of what the further verbs on runtimes, policies and settings answer. */
 
@@ -149,11 +150,12 @@ export const policyHistory = answerOf({
     type: 'array',
     items: {
       ...bundle,
-      required: [...bundle.required, 'activated_at', 'active'],
+      required: [...bundle.required, 'activated_at', 'active', 'tests'],
       properties: {
         ...bundle.properties,
         activated_at: { ...time, type: ['string', 'null'], description: 'null: it never was in force' },
         active: { type: 'boolean' },
+        tests: revisionTests,
       },
     },
   },
