@@ -355,6 +355,7 @@ async function compose(
     spread: nodes.spread,
     hold: nodes.hold,
     release: nodes.release,
+    shared: () => shared,
     clock,
     routes: () => settled.settings.routes.routes,
     states: snapshot.unregistered,

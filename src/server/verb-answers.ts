@@ -73,7 +73,23 @@ const shownProof = {
     issued_at: time,
     expires_at: time,
     renewable_until: { ...time, description: 'No renewal of it lives longer' },
-    budget: { type: ['object', 'null'], description: 'With what of it was used' },
+    budget: {
+      type: ['object', 'null'],
+      required: ['operations', 'used', 'remaining', 'counted_by'],
+      properties: {
+        operations: { type: 'integer', description: 'The limit. It never resets: it ends with the proof' },
+        used: {
+          type: ['integer', 'null'],
+          description: 'null: the count that nodes share is away, or was lost',
+        },
+        remaining: { type: ['integer', 'null'], minimum: 0 },
+        counted_by: {
+          enum: ['all_nodes', 'this_process'],
+          description: 'this_process: what other nodes decided is not in it',
+        },
+      },
+      description: 'null: its operations are not counted',
+    },
     bounds: { type: ['object', 'null'] },
     intent: { type: ['string', 'null'] },
     by: { type: 'string', description: 'Who asked; `runtime`: it renewed itself' },

@@ -101,9 +101,17 @@ export interface ShownProof {
   readonly issued_at: string;
   readonly expires_at: string;
   readonly renewable_until: string;
-  readonly budget: { readonly operations: number; readonly used: number } | null;
+  readonly budget: ProofBudget | null;
   readonly intent: string | null;
   readonly by: string;
+}
+
+/** `used` and `remaining` null: nobody knows. */
+export interface ProofBudget {
+  readonly operations: number;
+  readonly used: number | null;
+  readonly remaining: number | null;
+  readonly counted_by: 'all_nodes' | 'this_process';
 }
 
 export interface Delegation {
