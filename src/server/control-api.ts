@@ -48,7 +48,8 @@ import { runtimeVerbHandlers } from './runtime-verbs-api.ts';
 import { runtimeHandlers } from './runtimes-api.ts';
 import { addSignIn, sessionHandlers } from './session-api.ts';
 import { settingsHandlers } from './settings-api.ts';
-import { createSite } from './site.ts';
+import { createSite, type Site } from './site.ts';
+import { siteKeyHandlers } from './site-keys-api.ts';
 import type { Tls } from './tls.ts';
 import { addExchange, type Exchange, tokenHandlers } from './tokens-api.ts';
 
@@ -106,7 +107,7 @@ export function controlApp(api: ControlApi): FastifyInstance {
     audit: access.audit,
     refusals: createFlood(REFUSALS),
   };
-  const { bootstrap, issueProof, ...handlers } = guardedHandlers(api, streams);
+  const { bootstrap, issueProof, ...handlers } = guardedHandlers(api, site, streams);
   for (const [id, handler] of Object.entries<OperatorHandler>(handlers)) {
     addGuarded(app, guard, id as Guarded, OPERATIONS[id as Guarded], handler);
   }
@@ -139,7 +140,11 @@ export function startControlServer(
   return listen(controlApp(options), options.address, 'listen.control', options);
 }
 
-function guardedHandlers(api: ControlApi, streams: Set<PassThrough>): Record<Guarded, OperatorHandler> {
+function guardedHandlers(
+  api: ControlApi,
+  site: Site,
+  streams: Set<PassThrough>,
+): Record<Guarded, OperatorHandler> {
   const { authority, decide } = api;
   const authorize = authorizeHandler(decide);
   const monitor = { ...api.monitor, cursors: api.cursors };
@@ -162,6 +167,7 @@ function guardedHandlers(api: ControlApi, streams: Set<PassThrough>): Record<Gua
     ...operatorHandlers(api.access),
     ...apiKeyHandlers(api.access),
     ...sessionHandlers(api.access),
+    ...siteKeyHandlers(api.access, site),
     ...deviceHandlers(api.access),
     ...auditHandlers(api.access),
     authorize(operator, request, reply) {
