@@ -46,6 +46,8 @@ export interface Roster {
   add(caller: Operator, body: AddOperatorBody): Promise<Member>;
   /** Refusal: not_found, forbidden, conflict (the last owner stays one). */
   change(caller: Operator, id: string, body: ChangeOperatorBody): Promise<Member>;
+  /** Of the caller himself, who may have no permission to change operators. Refusal: forbidden, not_found, conflict. InputError: a key that is none. */
+  setOwnKeys(caller: Operator, change: (keys: readonly string[]) => readonly string[]): Promise<Member>;
   /** What the operator could use is void from then on: sessions, API keys, device tokens. Refusal as for `change`. */
   remove(caller: Operator, id: string): Promise<void>;
 }
@@ -155,6 +157,15 @@ export function createRoster({ home, owner, store, clock }: RosterOptions): Rost
         const changed = members.map((member) => (member === before ? after : member));
         requireOwner(changed, caller);
         return { members: changed, result: after };
+      }),
+
+    setOwnKeys: (caller, change) =>
+      edit(caller, caller, (members) => {
+        const before = memberOf(members, caller.id, caller);
+        const after: Member = { ...before, keys: change(before.keys) };
+        checkMember(after);
+        requireOwnKeys(isHome(caller) ? [embedded, ...members] : members, after);
+        return { members: members.map((member) => (member === before ? after : member)), result: after };
       }),
 
     remove: (caller, id) =>

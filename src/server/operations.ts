@@ -45,6 +45,7 @@ import {
   publishPolicySchema,
   rollbackPolicySchema,
 } from '../schema/api-policies.ts';
+import { testPolicySchema } from '../schema/api-policy-tests.ts';
 import { REPLAY_BODY_LIMIT, replaySchema } from '../schema/api-replay.ts';
 import {
   approveSchema,
@@ -66,6 +67,7 @@ import { ACCESS_OPERATIONS } from './access-operations.ts';
 import * as answer from './answers.ts';
 import * as impact from './impact-answers.ts';
 import * as answers from './monitor-answers.ts';
+import { policyTests, testedPolicy } from './policy-tests-api.ts';
 import * as verb from './verb-answers.ts';
 
 /** Every operation of the REST API: the servers route by this table, and `/openapi.json` is made from it. */
@@ -534,6 +536,28 @@ export const OPERATIONS = {
     body: publishPolicySchema,
     answer: verb.policyBundle,
     errors: [...INPUT, 'conflict', 'bundle_rejected', 'store_unavailable'],
+  },
+  testPolicy: {
+    method: 'POST',
+    path: `${POLICIES}/{sha256}/tests`,
+    on: ['control'],
+    needs: 'platform.policies',
+    summary: "Runs tests against a kept bundle's own Rego and data; the outcome is kept beside it",
+    large: true,
+    params: policyParamsSchema,
+    body: testPolicySchema,
+    answer: testedPolicy,
+    errors: [...INPUT, 'not_found', 'conflict', 'bundle_rejected', 'store_unavailable'],
+  },
+  policyTests: {
+    method: 'GET',
+    path: `${POLICIES}/{sha256}/tests`,
+    on: ['control'],
+    needs: 'policies.read',
+    summary: 'What the tests of a kept bundle came to, and its Rego; null: not known',
+    params: policyParamsSchema,
+    answer: policyTests,
+    errors: ['invalid_request', 'not_found', 'store_unavailable'],
   },
   activatePolicies: {
     method: 'POST',

@@ -142,7 +142,7 @@ function detailJson({ runtime, subject_revoked, tainted_by, events, proofs }: Ru
 
 function shownProofJson({
   links: _,
-  used,
+  spent,
   budget,
   issued_at,
   expires_at,
@@ -151,11 +151,18 @@ function shownProofJson({
 }: ShownProof): object {
   return {
     ...proof,
-    budget: budget === null || budget === undefined ? null : { ...budget, used: used ?? 0 },
+    budget: budget === null || budget === undefined ? null : budgetJson(budget, spent),
     issued_at: timeText(issued_at * 1000),
     expires_at: timeText(expires_at * 1000),
     renewable_until: timeText(renewable_until * 1000),
   };
+}
+
+/** A budget never resets: it ends with its proof. */
+function budgetJson({ operations }: NonNullable<ShownProof['budget']>, spent: ShownProof['spent']): object {
+  const used = spent?.used ?? null;
+  const remaining = used === null ? null : Math.max(0, operations - used);
+  return { operations, used, remaining, counted_by: spent?.by ?? 'this_process' };
 }
 
 /** Chains that share their first links, as one tree. */
