@@ -259,8 +259,8 @@ function Spikes({ alerts }: { readonly alerts: Asked<AlertSummary> }) {
                 <Icon name="check" />
                 <span>
                   {baseline_minutes < 10
-                    ? `Learning what is usual: ${baseline_minutes} of 10 minutes are counted.`
-                    : `None: denials are as usual for the last ${baseline_minutes} minutes.`}
+                    ? `Learning what is usual: ${baseline_minutes} of 10 minutes with decisions are counted.`
+                    : `None: denials are as usual for the last ${baseline_minutes} minutes with decisions.`}
                 </span>
               </p>
             );
