@@ -60,7 +60,9 @@ export interface Node {
   readonly lag: number | null;
   readonly lease_age_ms: number | null;
   readonly leased_for_ms: number;
+  readonly left: boolean;
   readonly version: string | null;
+  readonly bundles: readonly string[] | null;
 }
 
 export interface Runtime {
