@@ -119,9 +119,10 @@ export function createShadow(options: ShadowOptions): Shadow {
     try {
       while (!signal.aborted) {
         const { records, next, done } = await store.streamRecords('any', place.at, PAGE);
-        place.at = next;
+        // A thread that failed before takes nothing more: the next one does.
         if (records.length > 0)
           await pool.give(new TextEncoder().encode(records.map(({ line }) => line).join('\n')));
+        place.at = next;
         if (done) await wait(LOOK_EVERY_MS, undefined, { signal, ref: false });
         else await catchUp(place);
       }

@@ -60,7 +60,9 @@ export interface Node {
   readonly lag: number | null;
   readonly lease_age_ms: number | null;
   readonly leased_for_ms: number;
+  readonly left: boolean;
   readonly version: string | null;
+  readonly bundles: readonly string[] | null;
 }
 
 export interface Runtime {
@@ -100,9 +102,17 @@ export interface ShownProof {
   readonly issued_at: string;
   readonly expires_at: string;
   readonly renewable_until: string;
-  readonly budget: { readonly operations: number; readonly used: number } | null;
+  readonly budget: ProofBudget | null;
   readonly intent: string | null;
   readonly by: string;
+}
+
+/** `used` and `remaining` null: nobody knows. */
+export interface ProofBudget {
+  readonly operations: number;
+  readonly used: number | null;
+  readonly remaining: number | null;
+  readonly counted_by: 'all_nodes' | 'this_process';
 }
 
 export interface Delegation {
@@ -139,6 +149,40 @@ export interface PolicyBundle {
   readonly sha256: string;
   readonly activated_at: string | null;
   readonly active: boolean;
+  /** Null: not known. */
+  readonly tests: PolicyTests | null;
+}
+
+/** What the latest run of a revision's tests came to. */
+export interface PolicyTests {
+  readonly passed: number;
+  readonly failed: number;
+  readonly skipped: number;
+  readonly failures: readonly {
+    readonly name: string;
+    readonly file: string;
+    readonly row: number;
+    readonly outcome: 'fail' | 'error';
+    readonly detail: string;
+  }[];
+  readonly coverage: { readonly percent: number; readonly files: readonly CoveredFile[] };
+  readonly at: string;
+  readonly by: string;
+  readonly commit: string | null;
+  readonly tests_sha256: string;
+}
+
+export interface CoveredFile {
+  readonly file: string;
+  readonly percent: number;
+  readonly not_covered: readonly { readonly from: number; readonly to: number }[];
+}
+
+/** Of `GET …/policies/<sha256>/tests`. */
+export interface TestedPolicy {
+  readonly bundle: Pick<PolicyBundle, 'name' | 'revision' | 'serial' | 'sha256'>;
+  readonly tests: PolicyTests | null;
+  readonly rego: Readonly<Record<string, string>>;
 }
 
 export interface PolicyAct {

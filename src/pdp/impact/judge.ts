@@ -35,7 +35,7 @@ const REPRODUCED: Judgement = { kind: 'reproduced' };
 const encoder = new TextEncoder();
 
 /** One recorded input (JSON in UTF-8) by one policy: what it came to, or how it failed. */
-function evaluateRecorded(
+export function evaluateRecorded(
   input: Uint8Array,
   { evaluator, base }: Pick<Judge, 'evaluator' | 'base'>,
 ): Outcome['came'] {
@@ -163,9 +163,10 @@ function asShown(json: string, input: Uint8Array, candidate: Judge, own: Judge):
   const names = lowerCase(candidate.headers);
   const before = lowerCase(own.headers);
   const hidden = new Set(candidate.redact);
-  if ([...names].some((name) => !before.has(name)) || !own.redact.every((path) => hidden.has(path)))
+  const hiddenBefore = new Set(own.redact);
+  if ([...names].some((name) => !before.has(name)) || [...hiddenBefore].some((path) => !hidden.has(path)))
     return null;
-  if (names.size === before.size && hidden.size === own.redact.length) return input;
+  if (names.size === before.size && hidden.size === hiddenBefore.size) return input;
   // What it hides stands in the view too, under other names.
   if (own.view !== null) return null;
   const shown: unknown = JSON.parse(json);
