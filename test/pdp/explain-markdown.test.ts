@@ -1,45 +1,22 @@
 import assert from 'node:assert/strict';
-import { cell, code, explanationMarkdown, fenced, type Told } from '../../src/pdp/explain-markdown.ts';
+import { cell, code, explanationMarkdown, fenced } from '../../src/pdp/explain-markdown.ts';
 import type { TracedRule } from '../../src/schema/api-explain.ts';
-import type { DecisionRecord } from '../../src/schema/decision.ts';
+import type { Explanation } from '../../src/schema/explanation.ts';
+import { BUNDLE, explanation, RULE, TRACE } from '../support/explanation.ts';
 
-const RESULT = { allow: false, reason: 'x_a', reasons: ['x_a'] };
-const BUNDLE = { name: 'low', revision: 'low-3', sha256: 'ab'.repeat(32) };
-
-const RULE: TracedRule = {
-  path: 'data.lemma.low.deny',
-  outcome: 'fired',
-  file: 'lemma/low/own.rego',
-  line_from: 7,
-  line_to: 7,
-  source: 'deny contains "x_a" if input.a == 1',
-  default: false,
-  evaluated: 1,
-  held: 1,
-  gives: '"x_a"',
-  at: { line: 7, column: 1, text: 'deny' },
-  would: null,
+const ONE: TracedRule = {
+  ...RULE,
   values: [{ line: 7, column: 24, text: 'input.a', value: '1' }],
 };
+const summary = 'Denied by the low policy, revision low-3: x_a.';
 
-function told(rules: readonly TracedRule[] | null, more: Partial<Told> = {}): string {
-  const record = { bundle: BUNDLE, result: RESULT } as unknown as DecisionRecord;
-  return explanationMarkdown({
-    decision_id: 'dec_1',
-    verdict: 'deny',
-    summary: 'Denied by the low policy, revision low-3: x_a.',
-    bundle: BUNDLE,
-    evaluated_again: { equal: true, error: null },
-    trace: { decision: 'data.lemma.low.decision', rules, traced: 'equal', error: null },
-    record,
-    ...more,
-  });
-}
+const told = (rules: readonly TracedRule[], some: Partial<Explanation> = {}) =>
+  explanationMarkdown(explanation({ summary, trace: { ...TRACE, rules }, ...some }));
 
 describe('an explanation as Markdown', () => {
   it('has the decision, the policy, and each rule that decided', () => {
     assert.equal(
-      told([RULE, { ...RULE, outcome: 'failed', gives: null, held: 0 }]),
+      told([ONE, { ...RULE, outcome: 'failed', gives: null, held: 0 }]),
       `## Denied: \`dec_1\`
 
 Denied by the low policy, revision low\\-3\\: x\\_a.
@@ -87,19 +64,18 @@ deny contains "x_a" if input.a == 1
   });
 
   it('says loudly that the trace is of another result', () => {
-    const trace = { decision: 'data.lemma.low.decision', rules: [RULE], error: null };
-    assert.match(told([], { trace: { ...trace, traced: 'different' } }), /^\*\*traced: different/m);
+    assert.match(told([], { trace: { ...TRACE, traced: 'different' } }), /^\*\*traced: different/m);
   });
 
   it('says why it shows no rules', () => {
-    const trace = { decision: null, rules: null, traced: null, error: 'it took more than 5 steps' };
+    const trace = { ...TRACE, rules: null, error: 'it took more than 5 steps' };
     const shown = told([], { trace });
     assert.match(shown, /^No rules are shown: it took more than 5 steps$/m);
   });
 
   it('is of an allow without a rule that decided, and of what a check denied before the policy', () => {
     assert.equal(
-      told(null, {
+      told([], {
         verdict: 'allow',
         summary: 'Allowed',
         bundle: null,
@@ -115,12 +91,12 @@ deny contains "x_a" if input.a == 1
     [null, 'another result'],
   ] as const)
     it(`says loudly that it did not come to the same again: ${said}`, () => {
-      const shown = told([], { evaluated_again: { equal: false, error } });
+      const shown = told([], { evaluated_again: { result: null, equal: false, error } });
       assert.ok(shown.includes(`\n**Evaluated again: ${said}**\n`));
     });
 
   it('says what a rule lacked, and what it would have decided with that', () => {
-    const failed: TracedRule = { ...RULE, outcome: 'nearly', gives: null, held: 0, values: [] };
+    const failed: TracedRule = { ...RULE, outcome: 'nearly', gives: null, held: 0 };
     const would: TracedRule['would'] = { allow: true, reason: 'allowed', reasons: [], given: 'at' };
     const denying: TracedRule['would'] = {
       ...{ allow: false, reason: 'x_b', reasons: ['x_b', 'x_c'] },
