@@ -164,6 +164,19 @@ describe('verbs of the control plane', () => {
 
     const proof = { scope: ['documents.read'], audience: [API] };
 
+    it('is tried a hundred times or so by one host, however many addresses it has', async () => {
+      const attempt = async (n: number) => {
+        const response = await control.app.inject({
+          ...{ method: 'POST', url: `${BASE}/bootstrap`, payload: RUNTIME },
+          remoteAddress: `2001:db8:0:1::${n.toString(16)}`,
+          headers: { authorization: `Bearer lm_jt_${'x'.repeat(42)}A` },
+        });
+        return response.statusCode;
+      };
+      const all = await Promise.all(Array.from({ length: 300 }, (_, n) => attempt(n)));
+      assert.deepEqual([...new Set(all)].sort(), [401, 429]);
+    });
+
     it('of a fleet makes nobody one of it that is there already', async () => {
       await post('/bootstrap', RUNTIME);
       const { token } = await made({ proof });
