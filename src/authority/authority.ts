@@ -97,7 +97,8 @@ export function createAuthority(options: AuthorityOptions): Authority {
   const issueProof = createIssuer({ ...options, identity });
   const ownTrust = () => createTrust([{ ...home, keys: [{ x: toBase64url(publicKeyOf(issuer())) }] }]);
   const shared = { home, gate, store, clock, issueProof, outstanding };
-  const joinTokens = createJoinTokens({ home, store, clock, fencedAt: options.fencedAt ?? null });
+  const epochOf = (id: string) => gate.runtime(home.org, home.env, id)?.taint_epoch ?? null;
+  const joinTokens = createJoinTokens({ home, store, clock, fencedAt: options.fencedAt ?? null, epochOf });
   return {
     subject,
     settings,
@@ -108,7 +109,7 @@ export function createAuthority(options: AuthorityOptions): Authority {
     issueProof,
     issue: createIssueAs({ ...shared, settings }),
     renew: createRenewer({ ...shared, trust: options.trust ?? ownTrust }),
-    join: createJoin({ joinTokens, registrar, issueProof, outstanding, home }),
+    join: createJoin({ joinTokens, registrar, issueProof, outstanding, home, epochOf }),
     approve: createApprove(shared),
     killBelow: createKillBelow(gate, stops),
     detail: createDetail({ gate, store, outstanding, clock, shared: options.shared ?? (() => null) }),

@@ -142,6 +142,7 @@ export const OPERATIONS = {
       'revoked',
       'runtime_killed',
       'runtime_inactive',
+      'moved',
       'rate_limited',
       'store_unavailable',
     ],
