@@ -16,6 +16,7 @@ import { opaKeyOf } from './authority/opa-key.ts';
 import { createOperators } from './authority/operators.ts';
 import { createPolicies, type Trusted } from './authority/policies.ts';
 import { createPolicySource, type RegoSetting, type SourceStatus } from './authority/policy-source.ts';
+import { createRevisionTesting } from './authority/revision-tests.ts';
 import { createTokens } from './authority/tokens.ts';
 import { environment, gitEnvironment } from './config/environment.ts';
 import type { LoadedConfig } from './config/load.ts';
@@ -229,10 +230,12 @@ async function compose(
   const thread = createEvaluationThread();
   stops.push(() => thread.close());
   const policies = new PolicyRegistry(archive, marksOf(snapshot), thread);
+  const testing = createRevisionTesting({ store, home, clock });
   const policyVerbs = createPolicies({
     registry: policies,
     archive,
     store: announced,
+    testing,
     home,
     clock,
     keys: () => bundleKeys(running.config, ring),
@@ -243,6 +246,7 @@ async function compose(
     registry: policies,
     archive,
     store,
+    testing,
     originOf: ({ rego }) =>
       rego.kind === 'folder'
         ? folderOrigin(rego.path)
@@ -351,6 +355,7 @@ async function compose(
     spread: nodes.spread,
     hold: nodes.hold,
     release: nodes.release,
+    shared: () => shared,
     clock,
     routes: () => settled.settings.routes.routes,
     states: snapshot.unregistered,
@@ -496,9 +501,15 @@ async function compose(
       await vouch(logged, ring.logKey(), clock).catch((error: unknown) =>
         logger.error({ err: error }, 'an export without a checkpoint at its end'),
       );
-      const release = await retention.hold();
+      let lost = false;
+      const release = await retention.hold(() => {
+        lost = true;
+      });
       try {
-        yield* provenLines(store, tenant);
+        for await (const item of provenLines(store, tenant)) {
+          if (lost) throw new Error('the database is all but full: an export gave way to its pruning');
+          yield item;
+        }
       } finally {
         release();
       }

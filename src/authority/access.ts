@@ -3,6 +3,7 @@ import { type Audit, type AuditOptions, createAudit } from './audit.ts';
 import { type Challenges, createChallenges } from './challenge.ts';
 import { type Cursors, createCursors } from './cursor.ts';
 import { createDevices, type Devices } from './device.ts';
+import { createSiteKeys, type SiteKeys } from './key-change.ts';
 import { createRoster, type Roster, type RosterOptions } from './roster.ts';
 import { createSessions, type Sessions } from './session.ts';
 import { createTokens, type Tokens } from './token.ts';
@@ -21,6 +22,7 @@ export interface Access {
   readonly apiKeys: ApiKeys;
   readonly challenges: Challenges;
   readonly sessions: Sessions;
+  readonly siteKeys: SiteKeys;
   readonly devices: Devices;
   readonly audit: Audit;
   readonly tokens: Tokens;
@@ -37,6 +39,7 @@ export function createAccess(options: AccessOptions): Access {
     apiKeys,
     challenges,
     sessions: createSessions({ ...options, roster, challenges, tokens }),
+    siteKeys: createSiteKeys({ roster, challenges }),
     devices: createDevices({ ...options, roster, apiKeys, tokens }),
     audit: createAudit(options),
     tokens,

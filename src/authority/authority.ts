@@ -8,10 +8,11 @@ import type { ApproveBody } from '../schema/api-runtimes.ts';
 import type { AuthzRequest, Route } from '../schema/request.ts';
 import type { RuntimeState, Tenant } from '../store/model.ts';
 import type { Store } from '../store/store.ts';
+import { sameTenant } from '../store/tenant.ts';
 import { type Approved, type Approver, createApprove } from './approve.ts';
 import { createCursors } from './cursor.ts';
 import { createSettings, type SettingsVerbs } from './deployment-settings.ts';
-import { createDetail, type RuntimeDetail } from './detail.ts';
+import { createDetail, type DetailOptions, type RuntimeDetail } from './detail.ts';
 import type { Grants } from './grants.ts';
 import { identityOf } from './identity.ts';
 import { createIssuer, type IssuedProof } from './issue.ts';
@@ -49,6 +50,8 @@ export interface AuthorityOptions {
   readonly spread?: StopsOptions['spread'];
   readonly hold?: StopsOptions['hold'];
   readonly release?: StopsOptions['release'];
+  /** What counts budgets over all nodes; absent, or null: each process counts its own. */
+  readonly shared?: DetailOptions['shared'];
   /** Milliseconds since 1970. */
   readonly clock: () => number;
   readonly routes: () => readonly Route[];
@@ -78,6 +81,8 @@ export interface Authority extends Registrar, Stops, Resumes {
   /** Null also for what another organisation has. */
   find(tenant: Tenant, runtimeId: string): LiveRuntime | null;
   list(tenant: Tenant, query: RuntimeQuery): RuntimePage;
+  /** Whether it signs for this tenant: for the deployment's own alone. Others' operators get no proof and no join token. */
+  signsFor(tenant: Tenant): boolean;
 }
 
 export function createAuthority(options: AuthorityOptions): Authority {
@@ -106,8 +111,9 @@ export function createAuthority(options: AuthorityOptions): Authority {
     join: createJoin({ joinTokens, registrar, issueProof, outstanding, home }),
     approve: createApprove(shared),
     killBelow: createKillBelow(gate, stops),
-    detail: createDetail(gate, store, outstanding),
+    detail: createDetail({ gate, store, outstanding, clock, shared: options.shared ?? (() => null) }),
     find: ({ org, env }, runtimeId) => gate.runtime(org, env, runtimeId),
     list: (tenant, query) => listRuntimes(gate, cursors, tenant, query),
+    signsFor: (tenant) => sameTenant(tenant, home),
   };
 }

@@ -24,7 +24,7 @@ export interface Who {
 /** Settings of the control plane, as documents: each write names the version that it replaces. */
 export interface SettingsVerbs {
   get(tenant: Tenant, level: Level): Promise<SettingsDocument>;
-  /** All of them at once. Refusal `moved`: somebody else wrote them meanwhile. */
+  /** All of them at once. Refusal: `moved` (somebody else wrote them meanwhile). */
   put(tenant: Tenant, level: Level, settings: Settings, version: number, who: Who): Promise<SettingsDocument>;
   /** Those of the env before those of the organisation. */
   effective(tenant: Tenant): Promise<Settings>;

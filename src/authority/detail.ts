@@ -1,3 +1,4 @@
+import type { Shared } from '../feed/shared.ts';
 import type { Gate } from '../gate/gate.ts';
 import type { LiveRuntime } from '../gate/runtimes.ts';
 import type { StoredEvent, Tenant } from '../store/model.ts';
@@ -9,7 +10,14 @@ import { eventsOf } from './taints.ts';
 export interface ShownProof extends Outstanding {
   /** Current: it names the runtime's taint epoch, and neither it nor a link above it was taken back. */
   readonly state: 'current' | 'stale' | 'revoked';
+  /** Null: it has no budget. */
+  readonly spent: Spent | null;
+}
+
+/** What was used of a budget. `by`: whose requests are in it. `used` null: nobody knows, now or for ever. */
+export interface Spent {
   readonly used: number | null;
+  readonly by: 'all_nodes' | 'this_process';
 }
 
 /** Everything that an operator may want to know before an act. */
@@ -23,12 +31,38 @@ export interface RuntimeDetail {
   readonly proofs: readonly ShownProof[];
 }
 
+export interface DetailOptions {
+  readonly gate: Gate;
+  readonly store: Pick<Store, 'eventsAround'>;
+  readonly outstanding: OutstandingProofs;
+  /** What counts budgets over all nodes; null: each process counts its own. */
+  readonly shared: () => Pick<Shared, 'count'> | null;
+  readonly clock: () => number;
+}
+
 /** Gives the verb that shows one runtime. Refusal: not_found. */
-export function createDetail(
-  gate: Gate,
-  store: Pick<Store, 'eventsAround'>,
-  outstanding: OutstandingProofs,
-): (tenant: Tenant, runtimeId: string) => Promise<RuntimeDetail> {
+export function createDetail({
+  gate,
+  store,
+  outstanding,
+  shared,
+  clock,
+}: DetailOptions): (tenant: Tenant, runtimeId: string) => Promise<RuntimeDetail> {
+  async function spentOf({ org, env }: Tenant, proofs: readonly Outstanding[]): Promise<Map<string, Spent>> {
+    const counting = shared();
+    const limited = proofs.filter(({ budget }) => hasBudget(budget));
+    if (counting === null) {
+      const own = (id: string): Spent => ({ used: gate.budgetUsed(org, env, id), by: 'this_process' });
+      return new Map(limited.map(({ lemma_id }) => [lemma_id, own(lemma_id)]));
+    }
+    if (limited.length === 0) return new Map();
+    const lines = limited.map(({ lemma_id, issued_at }) => ({ lemmaId: lemma_id, issued: issued_at }));
+    const used = await counting.count({ org, env, lines, now: Math.floor(clock() / 1000) });
+    return new Map(
+      limited.map(({ lemma_id }, i) => [lemma_id, { used: used?.[i] ?? null, by: 'all_nodes' }]),
+    );
+  }
+
   return async ({ org, env }, runtimeId) => {
     const tenant = { org, env };
     if (gate.runtime(org, env, runtimeId) === null) throw notFound('runtime');
@@ -36,6 +70,7 @@ export function createDetail(
       eventsOf(store, tenant, runtimeId),
       outstanding.of(tenant, runtimeId),
     ]);
+    const spent = await spentOf(tenant, known);
     const runtime = gate.runtime(org, env, runtimeId);
     if (runtime === null) throw notFound('runtime');
     const stateOf = ({ links, taint_epoch, issued_at }: Outstanding): ShownProof['state'] => {
@@ -52,8 +87,12 @@ export function createDetail(
       proofs: known.map((proof) => ({
         ...proof,
         state: stateOf(proof),
-        used: proof.budget === null ? null : gate.budgetUsed(org, env, proof.lemma_id),
+        spent: spent.get(proof.lemma_id) ?? null,
       })),
     };
   };
+}
+
+function hasBudget(budget: Outstanding['budget']): boolean {
+  return budget !== null && budget !== undefined;
 }

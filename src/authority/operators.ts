@@ -45,6 +45,11 @@ export function tenantOf({ org, env }: Tenant): Tenant {
   return { org, env };
 }
 
+/** An operator among those of all tenants, as one text. */
+export function nameOf({ org, env, id }: Pick<Operator, 'org' | 'env' | 'id'>): string {
+  return `${org}/${env}/${id}`;
+}
+
 function digest(text: string): Uint8Array {
   return sha256(new TextEncoder().encode(text));
 }

@@ -3,6 +3,7 @@ import { type Bundle, loadBundle } from '../policy/bundle.ts';
 import { type BundleDiff, diffBundles } from '../policy/diff.ts';
 import { EMBEDDED_TRUST } from '../policy/embedded.ts';
 import { compileEngine } from '../policy/engine.ts';
+import type { Sources } from '../policy/policy-files.ts';
 import { type BundleArchive, checkTrust, type PolicyRegistry, type Trust } from '../policy/registry.ts';
 import { Denial } from '../reason.ts';
 import { PROFILES, type Profile } from '../schema/common.ts';
@@ -10,6 +11,7 @@ import { StoreConflict } from '../store/errors.ts';
 import type { BundleInfo, Tenant } from '../store/model.ts';
 import type { Store } from '../store/store.ts';
 import { notFound, Refusal } from './refusal.ts';
+import type { RevisionTesting, TestedRevision } from './revision-tests.ts';
 
 /** Bundles, and whom to believe about them. */
 export interface Trusted {
@@ -34,7 +36,8 @@ export interface PolicyAct {
 }
 
 export interface PolicyHistory {
-  readonly bundles: readonly BundleInfo[];
+  /** `tests` null: not known. */
+  readonly bundles: readonly (BundleInfo & { readonly tests: TestedRevision | null })[];
   /** By profile, the latest first, 100 at most. */
   readonly acts: Readonly<Partial<Record<Profile, readonly PolicyAct[]>>>;
 }
@@ -48,7 +51,14 @@ export interface Policies {
   take(configured: Trusted): Promise<void>;
   /** Keeps a signed bundle; nothing comes into force. Refusal: bundle_rejected, conflict. InputError: it is no bundle. */
   publish(files: ReadonlyMap<string, Uint8Array>, who: PolicyWho): Promise<Bundle>;
-  /** Puts kept bundles into force, all or none. Refusal: not_found, bundle_rejected, bundle_rollback (a serial that is not higher). */
+  /** Runs tests against a kept bundle, and remembers the outcome in the place of the one before. Refusal: not_found, and as `RevisionTesting.run`. */
+  test(sha256: string, tests: Sources, who: PolicyWho): Promise<TestedRevision>;
+  /** A kept bundle with what its tests came to, null: not known. Refusal: not_found. */
+  tested(sha256: string): Promise<{ readonly bundle: Bundle; readonly tests: TestedRevision | null }>;
+  /**
+   * Puts kept bundles into force, all or none. Refusal: not_found, bundle_rejected (also one whose tests failed), bundle_rollback (a serial
+   * that is not higher).
+   */
   activate(digests: readonly string[], who: PolicyWho): Promise<readonly Bundle[]>;
   /** Puts an earlier bundle into force; default: the one of the next lower serial that ever was. Refusal: not_found, bundle_rejected. */
   rollback(profile: Profile, to: string | undefined, who: PolicyWho): Promise<Bundle>;
@@ -61,6 +71,7 @@ export interface PoliciesOptions {
   readonly registry: PolicyRegistry;
   readonly archive: BundleArchive;
   readonly store: Pick<Store, 'appendEvent' | 'getDocument' | 'putDocument' | 'listBundles'>;
+  readonly testing: RevisionTesting;
   readonly home: Tenant;
   readonly clock: () => number;
   /** Public keys that may sign bundles, 32 bytes each. */
@@ -82,6 +93,7 @@ export function createPolicies({
   registry,
   archive,
   store,
+  testing,
   home,
   clock,
   keys,
@@ -208,6 +220,17 @@ export function createPolicies({
     return bundle;
   }
 
+  /** As a commit whose tests fail never comes into force. To go back is always possible. */
+  async function requireTestsHold({ revision, sha256 }: Bundle): Promise<void> {
+    const { failed = 0, at = 0 } = (await testing.of(sha256)) ?? {};
+    if (failed === 0) return;
+    const when = new Date(at).toISOString();
+    throw new Refusal(
+      'bundle_rejected',
+      `${failed} of the tests of ${revision} failed at ${when}: mend it, or test it again`,
+    );
+  }
+
   async function rollback(profile: Profile, to: string | undefined, who: PolicyWho): Promise<Bundle> {
     const bundle = await kept(to ?? (await lowerThan(profile)));
     if (bundle.name !== profile)
@@ -243,16 +266,27 @@ export function createPolicies({
       refusing(() =>
         inTurn(async () => {
           const bundles = await Promise.all(digests.map(kept));
+          for (const bundle of bundles) await requireTestsHold(bundle);
           await act(bundles, 'activate', who);
           return bundles;
         }),
       ),
     rollback: (profile, to, who) => refusing(() => inTurn(() => rollback(profile, to, who))),
+    async test(sha256, tests, { by }) {
+      return testing.run(await kept(sha256), tests, by);
+    },
+    async tested(sha256) {
+      return { bundle: await kept(sha256), tests: await testing.of(sha256) };
+    },
     async history() {
       const acts = await Promise.all(
         PROFILES.map(async (profile) => [profile, (await heldOf(profile)).acts] as const),
       );
-      return { bundles: await store.listBundles(), acts: Object.fromEntries(acts) };
+      const [bundles, tested] = await Promise.all([store.listBundles(), testing.all()]);
+      return {
+        bundles: bundles.map((bundle) => ({ ...bundle, tests: tested.get(bundle.sha256) ?? null })),
+        acts: Object.fromEntries(acts),
+      };
     },
     async diff(from, to) {
       const [before, after] = await Promise.all([kept(from), kept(to)]);

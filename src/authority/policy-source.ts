@@ -3,7 +3,9 @@ import type { Bundle } from '../policy/bundle.ts';
 import { CompilerUnavailable, openCompiler } from '../policy/compiler/compiler.ts';
 import { lineOf, PolicyRefused } from '../policy/make.ts';
 import { OriginFailed, type PolicyOrigin, type PolicyTree, TreeRefused } from '../policy/origin.ts';
+import { isTestFile, textsOf } from '../policy/policy-files.ts';
 import type { BundleArchive, PolicyRegistry } from '../policy/registry.ts';
+import { placeInBundle } from '../policy/revision-tests.ts';
 import { signBundle } from '../policy/signature.ts';
 import { buildTested, TestsFailed } from '../policy/tested.ts';
 import { Denial, InputError } from '../reason.ts';
@@ -11,6 +13,7 @@ import type { BundleSetting } from '../schema/config.ts';
 import type { Tenant } from '../store/model.ts';
 import type { Store } from '../store/store.ts';
 import type { Policies } from './policies.ts';
+import type { RevisionTesting } from './revision-tests.ts';
 
 /** Policies that are built here. */
 export type RegoSetting = BundleSetting & { readonly rego: NonNullable<BundleSetting['rego']> };
@@ -81,6 +84,7 @@ export interface PolicySourceOptions {
   readonly registry: Pick<PolicyRegistry, 'marks'>;
   readonly archive: Pick<BundleArchive, 'get'>;
   readonly store: Pick<Store, 'getDocument' | 'putDocument'>;
+  readonly testing: Pick<RevisionTesting, 'note'>;
   readonly originOf: (setting: RegoSetting) => PolicyOrigin;
   readonly home: Tenant;
   readonly clock: () => number;
@@ -108,7 +112,7 @@ const REJECTED_AT_MOST = 20;
 const LINES_AT_MOST = 20;
 
 export function createPolicySource(options: PolicySourceOptions): PolicySource {
-  const { policies, registry, archive, store, originOf, home, clock } = options;
+  const { policies, registry, archive, store, testing, originOf, home, clock } = options;
   let state: State | null = null;
   let head: string | null = null;
   let failing: SourceStatus['failing'] = null;
@@ -186,8 +190,12 @@ export function createPolicySource(options: PolicySourceOptions): PolicySource {
     try {
       // Two builds of one commit are two revisions where their serials are two.
       const suffix = `${commit.slice(0, 12)}-${serial}`;
-      for (const bundle of await buildTested(compiler, files, { serial, suffix }))
-        bundles.push(signBundle(bundle, seed));
+      for (const { bundle: made, tests } of await buildTested(compiler, files, { serial, suffix })) {
+        const bundle = signBundle(made, seed);
+        bundles.push(bundle);
+        const ran = textsOf(files, (path) => isTestFile(path) && placeInBundle(path, bundle.name) !== null);
+        await testing.note(bundle.sha256, tests, ran, { by: 'service', commit });
+      }
     } finally {
       await compiler.close();
     }

@@ -6,6 +6,7 @@ import { type AddOperatorBody, type ChangeOperatorBody, OPERATORS_AT_MOST } from
 import { isOrigin } from '../schema/origin.ts';
 import type { Tenant } from '../store/model.ts';
 import type { Store } from '../store/store.ts';
+import { sameTenant } from '../store/tenant.ts';
 import { retrying } from './changing.ts';
 import { type Grants, grantsWithin } from './operator-grants.ts';
 import { type Operator, OWNER_ID, type ShownBy } from './operators.ts';
@@ -45,6 +46,8 @@ export interface Roster {
   add(caller: Operator, body: AddOperatorBody): Promise<Member>;
   /** Refusal: not_found, forbidden, conflict (the last owner stays one). */
   change(caller: Operator, id: string, body: ChangeOperatorBody): Promise<Member>;
+  /** Of the caller himself, who may have no permission to change operators. Refusal: forbidden, not_found, conflict. InputError: a key that is none. */
+  setOwnKeys(caller: Operator, change: (keys: readonly string[]) => readonly string[]): Promise<Member>;
   /** What the operator could use is void from then on: sessions, API keys, device tokens. Refusal as for `change`. */
   remove(caller: Operator, id: string): Promise<void>;
 }
@@ -79,9 +82,7 @@ export function createRoster({ home, owner, store, clock }: RosterOptions): Rost
     return isHome(tenant) ? [embedded, ...members] : members;
   }
 
-  function isHome({ org, env }: Tenant): boolean {
-    return org === home.org && env === home.env;
-  }
+  const isHome = (tenant: Tenant) => sameTenant(tenant, home);
 
   /** Writes what `change` makes of the members, and gives its result. */
   function edit<T>(
@@ -91,7 +92,8 @@ export function createRoster({ home, owner, store, clock }: RosterOptions): Rost
   ): Promise<T> {
     return retrying(async () => {
       const { version, members } = await read(tenant);
-      if (idOf(tenant) === idOf(caller)) requireStanding(caller, members);
+      const own = sameTenant(tenant, caller) ? members : (await read(caller)).members;
+      requireStanding(caller, own);
       const changed = change(members);
       const { org, env } = tenant;
       await store.putDocument({
@@ -155,6 +157,15 @@ export function createRoster({ home, owner, store, clock }: RosterOptions): Rost
         const changed = members.map((member) => (member === before ? after : member));
         requireOwner(changed, caller);
         return { members: changed, result: after };
+      }),
+
+    setOwnKeys: (caller, change) =>
+      edit(caller, caller, (members) => {
+        const before = memberOf(members, caller.id, caller);
+        const after: Member = { ...before, keys: change(before.keys) };
+        checkMember(after);
+        requireOwnKeys(isHome(caller) ? [embedded, ...members] : members, after);
+        return { members: members.map((member) => (member === before ? after : member)), result: after };
       }),
 
     remove: (caller, id) =>

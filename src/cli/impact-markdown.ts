@@ -1,5 +1,4 @@
-import type { Change } from '../pdp/impact/judge.ts';
-import type { Impact, ImpactGroup } from '../pdp/impact/report.ts';
+import type { Change, Impact, ImpactGroup } from '../schema/impact.ts';
 import { countsText, KIND_NAMES, notReproduced, saidText, UNCOMPARED_NAMES } from './impact-lines.ts';
 
 /** GitHub refuses a comment of more than 65,536 characters; a little is left for what somebody puts around it. */

@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { type Call, type Result, textOption } from './command.ts';
 import { cell, controlApi, defineControlOptions, member } from './control-api.ts';
+import { testsText } from './policy-tested.ts';
 import { table } from './terminal.ts';
 
 export function define(command: Command): void {
@@ -8,7 +9,7 @@ export function define(command: Command): void {
   defineControlOptions(command);
 }
 
-/** Bundles that are kept, which are in force, what operators did, and which commits of the repository were rejected. */
+/** Bundles that are kept, what their tests came to, which are in force, what operators did, and which commits of the repository were rejected. */
 export async function run(call: Call): Promise<Result> {
   const profile = textOption(call.options, 'profile');
   const query = profile === undefined ? '' : `?${new URLSearchParams({ profile })}`;
@@ -33,6 +34,7 @@ function bundleRow(bundle: unknown): string[] {
     `serial ${of('serial')}`,
     of('active') === 'true' ? 'in force' : '',
     of('activated_at'),
+    `tests: ${testsText(member(bundle, 'tests'))}`,
   ];
 }
 

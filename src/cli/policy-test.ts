@@ -6,6 +6,7 @@ import type { Compiler } from '../policy/compiler/compiler.ts';
 import { uncoveredRules } from '../policy/lint/untested.ts';
 import { lineOf } from '../policy/make.ts';
 import { isTestFile } from '../policy/policy-files.ts';
+import { isFailed } from '../policy/revision-tests.ts';
 import { type Call, type Result, textOption } from './command.ts';
 import { CliError, misuse } from './exit.ts';
 import { withCompiler } from './policy-errors.ts';
@@ -87,10 +88,6 @@ function reportOf(policies: PolicyFolder, tested: Tested, threshold: number | nu
           },
   };
   return { tests, lines, data, problem: problemOf(tests.length, failed.length, coverage, threshold) };
-}
-
-function isFailed({ outcome }: TestOutcome): boolean {
-  return outcome === 'fail' || outcome === 'error';
 }
 
 function problemOf(all: number, failed: number, coverage: Coverage | null, threshold: number | null) {

@@ -12,7 +12,8 @@ import { version } from './version.ts';
 export async function runCli(argv: readonly string[], env: Environment): Promise<ExitCode> {
   const json = argv.slice(0, endOfOptions(argv)).includes('--json');
   const terminal = terminalOf(process.stdout, process.stderr);
-  const { path, chosen } = choose(argv.filter((word) => !word.startsWith('-')));
+  const words = argv.filter((word) => !word.startsWith('-'));
+  const { path, chosen } = choose(words);
   const say = (result: Result) => {
     const { failure = null, data } = result;
     if (json) terminal.line(envelope(path, failure === null, failure, data));
@@ -34,8 +35,22 @@ export async function runCli(argv: readonly string[], env: Environment): Promise
     if (result !== null) say(result);
     return result?.failure === undefined ? EXIT.done : EXIT.failed;
   } catch (error) {
-    return complain(failureOf(error), path, json, terminal);
+    const failure = failureOf(error);
+    const meant = path === '' && failure?.code === 'usage' ? withGroup(words[0] ?? '') : [];
+    if (failure === null || meant.length === 0) return complain(failure, path, json, terminal);
+    const hint = `(Did you mean ${meant.join(' or ')}?)`;
+    const data = { ...failure.data, message: `${failure.data.message}\n${hint}` };
+    return complain({ ...failure, data, lines: [hint] }, path, json, terminal);
   }
+}
+
+/** Commands that are found in a group under a name that was given without it: `explain` is `decisions explain`. */
+function withGroup(name: string): string[] {
+  return COMMANDS.flatMap((group) =>
+    'entries' in group
+      ? group.entries.filter((entry) => entry.name === name).map((entry) => `${group.name} ${entry.name}`)
+      : [],
+  );
 }
 
 function endOfOptions(argv: readonly string[]): number {

@@ -16,6 +16,7 @@ import { OverviewPage } from './pages/overview.tsx';
 import { PoliciesPage } from './pages/policies.tsx';
 import { PolicyDiffPage } from './pages/policy-diff.tsx';
 import { PolicyImpactPage } from './pages/policy-impact.tsx';
+import { PolicyTestsPage } from './pages/policy-tests.tsx';
 import { RuntimePage } from './pages/runtime.tsx';
 import { RuntimesPage } from './pages/runtimes.tsx';
 import { SessionsPage } from './pages/sessions.tsx';
@@ -56,6 +57,7 @@ function pageAt(path: string, me: Me, alerts: Asked<AlertSummary>): ComponentChi
       return item === undefined ? <RuntimesPage /> : <RuntimePage key={item} id={item} />;
     case 'policies':
       if (item === 'impact') return <PolicyImpactPage />;
+      if (item === 'tests') return <PolicyTestsPage />;
       return item === 'diff' ? <PolicyDiffPage /> : <PoliciesPage />;
     case 'legacy':
       return <LegacyPage alerts={alerts} />;

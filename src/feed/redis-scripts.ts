@@ -65,13 +65,35 @@ end
 return 1
 `;
 
+/** KEYS memory, counter… · ARGV now, issued…. Gives used of each, -1 where it is not known as `take` has it. Writes nothing. */
+const count = `
+local from = tonumber(redis.call('HGET', KEYS[1], 'known_from')) or ${KNOWN_FROM_NOW}
+local answer = {}
+for i = 2, #KEYS do
+  local counter = redis.call('HMGET', KEYS[i], 'used', 'from')
+  local used = 0
+  if counter[1] and tonumber(counter[2]) == from then
+    used = tonumber(counter[1])
+  elseif tonumber(ARGV[i]) < from then
+    used = -1
+  end
+  answer[i - 1] = used
+end
+return answer
+`;
+
 export interface Script {
   readonly lua: string;
   /** By which Redis knows it. */
   readonly sha: string;
 }
 
-export const SCRIPTS = { greet: script(greet), take: script(take), giveBack: script(giveBack) } as const;
+export const SCRIPTS = {
+  greet: script(greet),
+  take: script(take),
+  giveBack: script(giveBack),
+  count: script(count),
+} as const;
 export type ScriptName = keyof typeof SCRIPTS;
 
 function script(lua: string): Script {

@@ -51,16 +51,27 @@ export function createRedisShared(link: RedisLink): Shared {
         return { kind: 'unavailable', why: error instanceof Error ? error.message : 'unknown error' };
       }
     },
+    async count(ask) {
+      const keys = [MEMORY_KEY, ...ask.lines.map((line) => counterKey(ask, line))];
+      try {
+        const args = [ask.now, ...ask.lines.map(({ issued }) => issued)];
+        return readCounts(await link.run({ script: 'count', keys, args }), ask.lines.length);
+      } catch {
+        return null;
+      }
+    },
     stats: () => ({ up: link.up, ...counts, knownFrom: Math.max(knownFrom, link.knownFrom ?? 0) || null }),
     close: () => link.close(),
   };
 }
 
+type Tenant = Pick<SharedAsk, 'org' | 'env'>;
+
 function nonceKey({ org, env }: SharedAsk, { keyid, nonce }: { keyid: string; nonce: string }): string {
   return `lemma:nonce:${org}/${env}:${keyid}:${nonce}`;
 }
 
-function counterKey({ org, env }: SharedAsk, { lemmaId }: SharedLine): string {
+function counterKey({ org, env }: Tenant, { lemmaId }: Pick<SharedLine, 'lemmaId'>): string {
   return `lemma:used:${org}/${env}:${lemmaId}`;
 }
 
@@ -72,6 +83,12 @@ function readTaken(reply: unknown, lines: number): { used: number[]; from: numbe
   if (from === undefined || numbers.length !== lines + 1)
     throw new TypeError('an answer that is none of ours');
   return { used: numbers.slice(0, -1), from };
+}
+
+function readCounts(reply: unknown, lines: number): (number | null)[] {
+  const numbers = Array.isArray(reply) ? reply.filter((n): n is number => typeof n === 'number') : [];
+  if (numbers.length !== lines) throw new TypeError('an answer that is none of ours');
+  return numbers.map((used) => (used < 0 ? null : used));
 }
 
 function readRefusal(reply: unknown, lines: readonly SharedLine[]): SharedAnswer {

@@ -45,6 +45,11 @@ export type SharedAnswer =
   | { readonly kind: 'uncounted'; readonly lemmaId: string; readonly knownFrom: number }
   | { readonly kind: 'unavailable'; readonly why: string };
 
+/** What is asked about, without taking anything. */
+export interface SharedCountAsk extends Pick<SharedAsk, 'org' | 'env' | 'now'> {
+  readonly lines: readonly Pick<SharedLine, 'lemmaId' | 'issued'>[];
+}
+
 export interface SharedStats {
   /** Whether it can be asked now. */
   readonly up: boolean;
@@ -64,6 +69,8 @@ export interface SharedStats {
 export interface Shared {
   /** Spends the nonce and takes an operation of each line: all of it or nothing. Never rejects, and answers in bounded time. */
   take(ask: SharedAsk): Promise<SharedAnswer>;
+  /** By line: operations used over all nodes; null where nobody knows them any more. Null: it cannot be asked. Never rejects. */
+  count(ask: SharedCountAsk): Promise<readonly (number | null)[] | null>;
   stats(): SharedStats;
   /** What was given back is told first, in bounded time. */
   close(): Promise<void>;

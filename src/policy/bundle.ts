@@ -16,7 +16,7 @@ import {
 import { PROFILES, type Profile } from '../schema/common.ts';
 import { type Checked, checker } from '../schema/validate.ts';
 import { bundleDigest } from './digest.ts';
-import { isRego, reasonsOf, type Sources } from './policy-files.ts';
+import { isRego, reasonsOf, type Sources, textsOf } from './policy-files.ts';
 import { readTar } from './tar.ts';
 import { buffersOf, INLINE_DATA_BYTES, inThread } from './thread.ts';
 
@@ -183,10 +183,7 @@ function isAdapted(files: ReadonlyMap<string, Uint8Array>): boolean {
 
 /** The Rego of a bundle, as text. */
 export function regoIn(files: ReadonlyMap<string, Uint8Array>): Sources {
-  const decoder = new TextDecoder();
-  return new Map(
-    [...files].filter(([path]) => isRego(path)).map(([path, bytes]) => [path, decoder.decode(bytes)]),
-  );
+  return textsOf(files, isRego);
 }
 
 export function entrypointOf(profile: Profile): string {

@@ -113,6 +113,14 @@ export function isTestFile(path: string): boolean {
   return path.endsWith('_test.rego');
 }
 
+/** Some of the files, as text. */
+export function textsOf(files: ReadonlyMap<string, Uint8Array>, isMeant: (path: string) => boolean): Sources {
+  const decoder = new TextDecoder();
+  return new Map(
+    [...files].filter(([path]) => isMeant(path)).map(([path, bytes]) => [path, decoder.decode(bytes)]),
+  );
+}
+
 /** A code that a policy may deny with: one of the contract's, or an author's own. */
 export function isDenialCode(code: string): boolean {
   return code.startsWith('x_') || POLICY_DENIAL_CODES.some((known) => known === code);
@@ -151,7 +159,8 @@ async function regoIn(folder: string, under: string): Promise<[string, string][]
   );
 }
 
-function underProfile(text: string, profile: Profile): string {
+/** `data.lemma.lib` is each profile's own in its bundle. */
+export function underProfile(text: string, profile: Profile): string {
   return text
     .replace(/^package lemma\.lib\b/m, `package lemma.${profile}.lib`)
     .replaceAll(/\bdata\.lemma\.lib\b/g, `data.lemma.${profile}.lib`);

@@ -4,10 +4,12 @@ import { dirname, join } from 'node:path';
 import { InputError } from '../reason.ts';
 import { PROFILES } from '../schema/common.ts';
 import type { Bundle } from './bundle.ts';
+import type { Tested } from './compiler/answers.ts';
 import type { Compiler } from './compiler/compiler.ts';
 import { lint, review } from './lint.ts';
 import { makeBundle, PolicyRefused, resultOf } from './make.ts';
 import { sourcesIn } from './policy-files.ts';
+import { isFailed, placeInBundle, type RevisionTests, revisionTests } from './revision-tests.ts';
 
 export interface Numbering {
   readonly serial: number;
@@ -20,6 +22,12 @@ export class TestsFailed extends Error {
   override readonly name = 'TestsFailed';
 }
 
+/** `tests`: those of its profile and of `lib`, and how far those of the whole folder cover its Rego. */
+export interface TestedBundle {
+  readonly bundle: Bundle;
+  readonly tests: RevisionTests;
+}
+
 /**
  * The bundles of all profiles from the files of a policy folder, by path, after what a pull request goes through: check,
  * lint, tests.
@@ -30,7 +38,7 @@ export async function buildTested(
   compiler: Compiler,
   files: ReadonlyMap<string, Uint8Array>,
   { serial, suffix }: Numbering,
-): Promise<Bundle[]> {
+): Promise<TestedBundle[]> {
   const missing = [...PROFILES, 'lib'].filter(
     (name) => ![...files.keys()].some((path) => path.startsWith(`${name}/`)),
   );
@@ -45,11 +53,13 @@ export async function buildTested(
       await mkdir(dirname(file), { recursive: true });
       await writeFile(file, bytes, { flag: 'wx' });
     }
-    await check(compiler, folder);
-    const bundles: Bundle[] = [];
-    for (const profile of PROFILES)
-      bundles.push(await makeBundle(compiler, folder, profile, serial, `${profile}-${suffix}`));
-    return bundles;
+    const tested = await check(compiler, folder);
+    const built: TestedBundle[] = [];
+    for (const profile of PROFILES) {
+      const bundle = await makeBundle(compiler, folder, profile, serial, `${profile}-${suffix}`);
+      built.push({ bundle, tests: revisionTests(tested, UNDER, (path) => placeInBundle(path, profile)) });
+    }
+    return built;
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
@@ -57,15 +67,16 @@ export async function buildTested(
 
 const UNDER = 'policies';
 
-async function check(compiler: Compiler, folder: string): Promise<void> {
+async function check(compiler: Compiler, folder: string): Promise<Tested> {
   const policies = { files: await sourcesIn(folder, UNDER), under: UNDER };
   const parsed = resultOf(await review(compiler, policies));
   const problems = parsed === null ? [] : await lint(compiler, { ...policies, parsed });
   if (problems.length > 0) throw new PolicyRefused(problems);
-  const { tests } = resultOf(await compiler.test({ files: policies.files }));
+  const tested = resultOf(await compiler.test({ files: policies.files, coverage: true }));
+  const { tests } = tested;
   if (tests.length === 0) throw new TestsFailed('there is no test: write rules test_… in *_test.rego');
-  const failed = tests.filter(({ outcome }) => outcome === 'fail' || outcome === 'error');
-  if (failed.length === 0) return;
+  const failed = tests.filter(isFailed);
+  if (failed.length === 0) return tested;
   const places = failed.map(
     (test) => `${test.file}:${test.row}:1: ${test.package}.${test.name}: ${test.outcome}`,
   );

@@ -11,6 +11,8 @@ export const API_KEY_DAYS = { most: 366, usual: 90 } as const;
 export const DEVICE_HOURS = { most: 168, usual: 12 } as const;
 /** RFC 8628, section 3.4. */
 export const DEVICE_GRANT = 'urn:ietf:params:oauth:grant-type:device_code';
+/** Keys of an operator at one site. */
+export const SITE_KEYS_AT_MOST = 8;
 /** Operators of one org and env. */
 export const OPERATORS_AT_MOST = 500;
 
@@ -65,7 +67,7 @@ export const grantsSchema = {
 const siteKeys = {
   type: 'array',
   minItems: 1,
-  maxItems: 8,
+  maxItems: SITE_KEYS_AT_MOST,
   uniqueItems: true,
   items: bytes32,
   description: 'Their Ed25519 public keys for this site: 32 bytes as base64url',
@@ -150,6 +152,33 @@ export const signInSchema = {
   },
 } as const;
 
+const bytes64 = { type: 'string', pattern: BYTES64_PATTERN } as const;
+
+export const changeKeysSchema = {
+  type: 'object',
+  additionalProperties: false,
+  required: ['key', 'next', 'challenge', 'signature', 'next_signature'],
+  properties: {
+    key: { ...bytes32, description: 'An Ed25519 public key of yours for this site' },
+    next: { ...bytes32, description: 'One that is yours from then on; `key` again where keys only end' },
+    ends: {
+      type: 'array',
+      maxItems: SITE_KEYS_AT_MOST,
+      uniqueItems: true,
+      items: bytes32,
+      default: [],
+      description: 'Keys that are yours no more, `key` perhaps among them: sessions that they opened end',
+    },
+    challenge: { type: 'string', pattern: '^[A-Za-z0-9_-]{1,128}$', description: 'As for a sign-in' },
+    signature: {
+      ...bytes64,
+      description:
+        'By `key`, over `lemma/key-change/v1`, a newline, and the RFC 8785 form of {challenge, ends, env, expires_at, key, next, org, origin, subject}',
+    },
+    next_signature: { ...bytes64, description: 'The same by `next`' },
+  },
+} as const;
+
 export const sessionParamsSchema = {
   type: 'object',
   additionalProperties: false,
@@ -219,6 +248,7 @@ export const approveDeviceSchema = {
 export const denyDeviceSchema = deviceQuerySchema;
 
 export type SignInBody = FromSchema<typeof signInSchema>;
+export type ChangeKeysBody = FromSchema<typeof changeKeysSchema, { keepDefaultedPropertiesOptional: true }>;
 export type SessionParams = FromSchema<typeof sessionParamsSchema>;
 export type DeviceCodeBody = FromSchema<typeof deviceCodeSchema>;
 export type DeviceTokenBody = FromSchema<typeof deviceTokenSchema>;

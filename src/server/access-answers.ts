@@ -70,6 +70,10 @@ export const signedIn = answerOf({
     description: 'For X-CSRF-Token of requests that change something; null: they need none, it was a key',
   },
 });
+export const siteKeys = answerOf({
+  subject: { type: 'string', pattern: SUBJECT_PATTERN },
+  keys: { type: 'array', items: bytes32 },
+});
 export const sessions = answerOf({ sessions: { type: 'array', items: sessionItem }, next_cursor: cursor });
 
 export const deviceCodes = answerOf({

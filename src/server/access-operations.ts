@@ -2,6 +2,7 @@ import {
   addOperatorSchema,
   apiKeyParamsSchema,
   approveDeviceSchema,
+  changeKeysSchema,
   changeOperatorSchema,
   createApiKeySchema,
   denyDeviceSchema,
@@ -33,7 +34,7 @@ export const ACCESS_OPERATIONS = {
     needs: null,
     summary: 'What an operator signs to sign in: good once, at this site, for two minutes',
     answer: answer.challenge,
-    errors: [...INPUT, 'forbidden', 'rate_limited'],
+    errors: [...INPUT, 'forbidden'],
   },
   signIn: {
     method: 'POST',
@@ -62,6 +63,26 @@ export const ACCESS_OPERATIONS = {
     summary: 'Ends the session that asks',
     answer: answer.revoked,
     errors: [...INPUT, 'not_found', 'conflict', 'store_unavailable'],
+  },
+  ownKeys: {
+    method: 'GET',
+    path: `${SESSION}/keys`,
+    on: ['control'],
+    needs: 'signed_in',
+    summary: "The caller's own keys for this site, the one that came last first",
+    answer: answer.siteKeys,
+    errors: ['auth_required', 'forbidden', 'store_unavailable'],
+  },
+  changeOwnKeys: {
+    method: 'POST',
+    path: `${SESSION}/keys`,
+    on: ['control'],
+    needs: 'signed_in',
+    summary:
+      "Replaces the caller's own key for this site, or ends some: signed by a key that he has and by the next. Permissions, API keys and delegations stay",
+    body: changeKeysSchema,
+    answer: answer.siteKeys,
+    errors: [...INPUT, 'auth_required', 'forbidden', 'not_found', 'conflict', 'store_unavailable'],
   },
   listSessions: {
     method: 'GET',
@@ -103,6 +124,7 @@ export const ACCESS_OPERATIONS = {
     answer: answer.deviceToken,
     errors: [
       ...INPUT,
+      'forbidden',
       'authorization_pending',
       'slow_down',
       'access_denied',

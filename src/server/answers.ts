@@ -135,7 +135,9 @@ export const nodes = answerOf({
         'lag',
         'lease_age_ms',
         'leased_for_ms',
+        'left',
         'version',
+        'bundles',
       ],
       properties: {
         node: id,
@@ -149,7 +151,13 @@ export const nodes = answerOf({
         lag: { ...maybe, description: 'Events that it has not acknowledged' },
         lease_age_ms: { ...maybe, description: 'Since its last lease' },
         leased_for_ms: { ...count, description: 'How long it may still allow; 0: not at all' },
+        left: { type: 'boolean', description: 'It said that it allows nothing any more' },
         version: { type: ['string', 'null'] },
+        bundles: {
+          type: ['array', 'null'],
+          items: { type: 'string' },
+          description: 'Digests of the policies in force at it; null: it has not said',
+        },
       },
     },
   },

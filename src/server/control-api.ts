@@ -42,12 +42,14 @@ import { openApi } from './openapi.ts';
 import { OPERATIONS, type OperationId } from './operations.ts';
 import { operatorHandlers } from './operators-api.ts';
 import { policyHandlers } from './policies-api.ts';
+import { policyTestHandlers } from './policy-tests-api.ts';
 import { replayHandlers } from './replay-api.ts';
 import { runtimeVerbHandlers } from './runtime-verbs-api.ts';
 import { runtimeHandlers } from './runtimes-api.ts';
 import { addSignIn, sessionHandlers } from './session-api.ts';
 import { settingsHandlers } from './settings-api.ts';
-import { createSite } from './site.ts';
+import { createSite, type Site } from './site.ts';
+import { siteKeyHandlers } from './site-keys-api.ts';
 import type { Tls } from './tls.ts';
 import { addExchange, type Exchange, tokenHandlers } from './tokens-api.ts';
 
@@ -61,6 +63,8 @@ export interface ControlApi extends DecisionLogReader {
   /** Null: they come from no repository. */
   readonly policySource: () => SourceStatus | null;
   readonly nodes: NodesApi;
+  /** How long a node's stream of events may be, milliseconds; absent: as usual. */
+  readonly nodeStreamMs?: number;
   readonly backup: () => Promise<BackupStream>;
   /** Knows the owner by his key. */
   readonly operators: Operators;
@@ -105,7 +109,7 @@ export function controlApp(api: ControlApi): FastifyInstance {
     audit: access.audit,
     refusals: createFlood(REFUSALS),
   };
-  const { bootstrap, issueProof, ...handlers } = guardedHandlers(api, streams);
+  const { bootstrap, issueProof, ...handlers } = guardedHandlers(api, site, streams);
   for (const [id, handler] of Object.entries<OperatorHandler>(handlers)) {
     addGuarded(app, guard, id as Guarded, OPERATIONS[id as Guarded], handler);
   }
@@ -138,18 +142,23 @@ export function startControlServer(
   return listen(controlApp(options), options.address, 'listen.control', options);
 }
 
-function guardedHandlers(api: ControlApi, streams: Set<PassThrough>): Record<Guarded, OperatorHandler> {
+function guardedHandlers(
+  api: ControlApi,
+  site: Site,
+  streams: Set<PassThrough>,
+): Record<Guarded, OperatorHandler> {
   const { authority, decide } = api;
   const authorize = authorizeHandler(decide);
   const monitor = { ...api.monitor, cursors: api.cursors };
   return {
     ...runtimeHandlers(authority),
     ...runtimeVerbHandlers(authority),
-    ...settingsHandlers(authority.settings),
+    ...settingsHandlers(authority.settings, api.home),
     ...policyHandlers(api.policies, api.policySource),
+    ...policyTestHandlers(api.policies),
     ...impactHandlers(api),
     ...keyHandlers(api.keys),
-    ...nodeHandlers(api.nodes, streams),
+    ...nodeHandlers(api.nodes, streams, api.nodeStreamMs),
     ...backupHandlers(api.backup),
     ...decisionHandlers(api),
     ...replayHandlers(api.replays),
@@ -160,6 +169,7 @@ function guardedHandlers(api: ControlApi, streams: Set<PassThrough>): Record<Gua
     ...operatorHandlers(api.access),
     ...apiKeyHandlers(api.access),
     ...sessionHandlers(api.access),
+    ...siteKeyHandlers(api.access, site),
     ...deviceHandlers(api.access),
     ...auditHandlers(api.access),
     authorize(operator, request, reply) {

@@ -29,7 +29,8 @@ export function streamHandlers({
   streams,
 }: StreamParts): Record<'streamDecisions', OperatorHandler> {
   return {
-    async streamDecisions({ org, env }, request, reply) {
+    async streamDecisions(operator, request, reply) {
+      const { org, env } = operator;
       const { after, ...query } = readQuery(request.query);
       const filters = filtersOf(query);
       const scope: CursorScope = { kind: 'stream', org, env, asked: { ...filters } };
@@ -38,6 +39,7 @@ export function streamHandlers({
       const position = from === null ? await tail.end() : Number(cursors.open(scope, from.id, from.field));
       const id = (at: number) => cursors.seal(scope, String(at));
       return streams.send(
+        operator,
         async function* (signal) {
           let told = false;
           for await (const batch of tail.follow({ org, env }, filters, position, signal)) {

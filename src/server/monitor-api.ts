@@ -76,7 +76,8 @@ export function monitorHandlers(
       };
     },
 
-    async monitorEvents({ org, env }, request, reply) {
+    async monitorEvents(operator, request, reply) {
+      const { org, env } = operator;
       const query = readQuery(request.query);
       const scope: CursorScope = { kind: 'monitor', org, env, asked: {} };
       const from = lastEvent(request.headers['last-event-id'], query.after);
@@ -86,6 +87,7 @@ export function monitorHandlers(
           : cursors.open(scope, from.id, from.field).split('.').map(Number);
       const id = (position: number, seq: number) => cursors.seal(scope, `${position}.${seq}`);
       return streams.send(
+        operator,
         async function* (signal) {
           let told = false;
           let position = start;

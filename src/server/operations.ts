@@ -45,6 +45,7 @@ import {
   publishPolicySchema,
   rollbackPolicySchema,
 } from '../schema/api-policies.ts';
+import { testPolicySchema } from '../schema/api-policy-tests.ts';
 import { REPLAY_BODY_LIMIT, replaySchema } from '../schema/api-replay.ts';
 import {
   approveSchema,
@@ -66,6 +67,7 @@ import { ACCESS_OPERATIONS } from './access-operations.ts';
 import * as answer from './answers.ts';
 import * as impact from './impact-answers.ts';
 import * as answers from './monitor-answers.ts';
+import { policyTests, testedPolicy } from './policy-tests-api.ts';
 import * as verb from './verb-answers.ts';
 
 /** Every operation of the REST API: the servers route by this table, and `/openapi.json` is made from it. */
@@ -97,6 +99,8 @@ export interface Operation {
   readonly decides?: true;
   /** The statuses of its denials, which are all that it knows beside 200. */
   readonly denies?: readonly number[];
+  /** Programs ask it all the time, a node each second: of the audit trail only who may not is told. */
+  readonly routine?: true;
   /** Bytes that its body may have, where that is not the usual. */
   readonly bodyLimit?: number;
 }
@@ -533,6 +537,28 @@ export const OPERATIONS = {
     answer: verb.policyBundle,
     errors: [...INPUT, 'conflict', 'bundle_rejected', 'store_unavailable'],
   },
+  testPolicy: {
+    method: 'POST',
+    path: `${POLICIES}/{sha256}/tests`,
+    on: ['control'],
+    needs: 'platform.policies',
+    summary: "Runs tests against a kept bundle's own Rego and data; the outcome is kept beside it",
+    large: true,
+    params: policyParamsSchema,
+    body: testPolicySchema,
+    answer: testedPolicy,
+    errors: [...INPUT, 'not_found', 'conflict', 'bundle_rejected', 'store_unavailable'],
+  },
+  policyTests: {
+    method: 'GET',
+    path: `${POLICIES}/{sha256}/tests`,
+    on: ['control'],
+    needs: 'policies.read',
+    summary: 'What the tests of a kept bundle came to, and its Rego; null: not known',
+    params: policyParamsSchema,
+    answer: policyTests,
+    errors: ['invalid_request', 'not_found', 'store_unavailable'],
+  },
   activatePolicies: {
     method: 'POST',
     path: `${POLICIES}/activate`,
@@ -604,6 +630,7 @@ export const OPERATIONS = {
     summary: 'What a legacy token is good for now (RFC 7662)',
     body: tokenBodySchema,
     form: true,
+    routine: true,
     answer: introspectedAnswer,
     errors: [...INPUT, 'state_not_ready'],
   },
@@ -654,6 +681,7 @@ export const OPERATIONS = {
     needs: 'nodes.connect',
     summary: 'Acknowledges what a node has applied, and says, signed, what there is',
     body: leaseRequestSchema,
+    routine: true,
     answer: answer.nodeLease,
     errors: [...INPUT, 'conflict', 'store_unavailable'],
   },
@@ -684,6 +712,7 @@ export const OPERATIONS = {
     needs: 'nodes.connect',
     summary: "Takes a node's decision records in order; the same again changes nothing",
     body: journalSchema,
+    routine: true,
     bodyLimit: 16 * 1024 * 1024,
     answer: answer.nodeJournal,
     errors: [...INPUT, 'conflict', 'store_unavailable'],
@@ -696,6 +725,7 @@ export const OPERATIONS = {
     summary:
       "Raises a runtime's taint epoch: a node is about to let an answer through that may carry instructions",
     body: nodeTaintSchema,
+    routine: true,
     answer: answer.nodeTaint,
     errors: [...INPUT, 'not_found', 'store_unavailable'],
   },

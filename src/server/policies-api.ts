@@ -1,5 +1,5 @@
 import type { Operator } from '../authority/operators.ts';
-import type { Policies, PolicyAct } from '../authority/policies.ts';
+import type { Policies, PolicyAct, PolicyHistory } from '../authority/policies.ts';
 import type { SourceStatus } from '../authority/policy-source.ts';
 import { fromBase64 } from '../crypto/base64url.ts';
 import { type Bundle, filesInTar } from '../policy/bundle.ts';
@@ -16,10 +16,10 @@ import {
   type RollbackPolicyBody,
   rollbackPolicySchema,
 } from '../schema/api-policies.ts';
-import type { BundleInfo } from '../store/model.ts';
 import type { OperatorHandler } from './guard.ts';
+import { testsJson } from './policy-tests-api.ts';
 import { reader } from './read.ts';
-import { timeText } from './time.ts';
+import { timeOrNull, timeText } from './time.ts';
 
 const readPublish = reader<PublishPolicyBody>(publishPolicySchema);
 const readActivate = reader<ActivatePoliciesBody>(activatePoliciesSchema);
@@ -100,8 +100,12 @@ function bundleJson({
   return { name, revision, serial, sha256 };
 }
 
-function infoJson({ activated_at, ...bundle }: BundleInfo): object {
-  return { ...bundle, activated_at: activated_at === null ? null : timeText(activated_at) };
+function infoJson({ activated_at, tests, ...bundle }: PolicyHistory['bundles'][number]): object {
+  return {
+    ...bundle,
+    activated_at: timeOrNull(activated_at),
+    tests: tests === null ? null : testsJson(tests),
+  };
 }
 
 function actJson({ at, ...act }: PolicyAct): object {

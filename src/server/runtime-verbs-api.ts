@@ -3,6 +3,7 @@ import type { RuntimeDetail, ShownProof } from '../authority/detail.ts';
 import { grantsOf } from '../authority/operator-grants.ts';
 import type { Operator } from '../authority/operators.ts';
 import { tenantOf } from '../authority/operators.ts';
+import { notFound } from '../authority/refusal.ts';
 import { InputError } from '../reason.ts';
 import { type KillBody, killSchema } from '../schema/api.ts';
 import {
@@ -45,6 +46,7 @@ export function runtimeVerbHandlers(authority: Authority): Record<Verb, Operator
   return {
     async joinToken(operator, request) {
       const body = readJoinToken(request.body);
+      if (!authority.signsFor(operator)) throw notFound('organisation');
       const { token, id, expires_at } = await authority.joinTokens.create(
         body,
         operator.id,
@@ -75,6 +77,7 @@ export function runtimeVerbHandlers(authority: Authority): Record<Verb, Operator
     },
     async approve(operator, request) {
       const { id } = readParams(request.params);
+      if (!authority.signsFor(operator)) throw notFound('runtime');
       const who = { by: operator.id, grants: grantsOf(operator) };
       const { proof, lemma_id, tainted_by } = await authority.approve(id, readApprove(request.body), who);
       return { success: true, ...proofJson(proof), renewed: lemma_id, tainted_by: tainted_by.map(eventJson) };
@@ -139,7 +142,7 @@ function detailJson({ runtime, subject_revoked, tainted_by, events, proofs }: Ru
 
 function shownProofJson({
   links: _,
-  used,
+  spent,
   budget,
   issued_at,
   expires_at,
@@ -148,11 +151,18 @@ function shownProofJson({
 }: ShownProof): object {
   return {
     ...proof,
-    budget: budget === null || budget === undefined ? null : { ...budget, used: used ?? 0 },
+    budget: budget === null || budget === undefined ? null : budgetJson(budget, spent),
     issued_at: timeText(issued_at * 1000),
     expires_at: timeText(expires_at * 1000),
     renewable_until: timeText(renewable_until * 1000),
   };
+}
+
+/** A budget never resets: it ends with its proof. */
+function budgetJson({ operations }: NonNullable<ShownProof['budget']>, spent: ShownProof['spent']): object {
+  const used = spent?.used ?? null;
+  const remaining = used === null ? null : Math.max(0, operations - used);
+  return { operations, used, remaining, counted_by: spent?.by ?? 'this_process' };
 }
 
 /** Chains that share their first links, as one tree. */

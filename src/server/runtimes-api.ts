@@ -49,7 +49,8 @@ export function runtimeHandlers(
     },
     async issueProof(operator, request) {
       const body = readIssueProof(request.body);
-      if (authority.find(operator, body.runtime_id) === null) throw notFound('runtime');
+      if (!authority.signsFor(operator) || authority.find(operator, body.runtime_id) === null)
+        throw notFound('runtime');
       return { success: true, ...proofJson(await authority.issue(body, operator.id, grantsOf(operator))) };
     },
     async listRuntimes(operator, request) {

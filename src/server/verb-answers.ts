@@ -3,6 +3,7 @@ import { settingsSchema } from '../schema/api-settings.ts';
 import { SHA256_HEX_PATTERN } from '../schema/bundle.ts';
 import { BYTES32_PATTERN, LEMMA_ID_PATTERN, PROFILES } from '../schema/common.ts';
 import { answerOf, id, perhapsPending, proof, runtime, runtimeItem, stopped, time } from './answers.ts';
+import { revisionTests } from './policy-tests-api.ts';
 
 /** Schemas of what the further verbs on runtimes, policies and settings answer. */
 
@@ -72,7 +73,23 @@ const shownProof = {
     issued_at: time,
     expires_at: time,
     renewable_until: { ...time, description: 'No renewal of it lives longer' },
-    budget: { type: ['object', 'null'], description: 'With what of it was used' },
+    budget: {
+      type: ['object', 'null'],
+      required: ['operations', 'used', 'remaining', 'counted_by'],
+      properties: {
+        operations: { type: 'integer', description: 'The limit. It never resets: it ends with the proof' },
+        used: {
+          type: ['integer', 'null'],
+          description: 'null: the count that nodes share is away, or was lost',
+        },
+        remaining: { type: ['integer', 'null'], minimum: 0 },
+        counted_by: {
+          enum: ['all_nodes', 'this_process'],
+          description: 'this_process: what other nodes decided is not in it',
+        },
+      },
+      description: 'null: its operations are not counted',
+    },
     bounds: { type: ['object', 'null'] },
     intent: { type: ['string', 'null'] },
     by: { type: 'string', description: 'Who asked; `runtime`: it renewed itself' },
@@ -149,11 +166,12 @@ export const policyHistory = answerOf({
     type: 'array',
     items: {
       ...bundle,
-      required: [...bundle.required, 'activated_at', 'active'],
+      required: [...bundle.required, 'activated_at', 'active', 'tests'],
       properties: {
         ...bundle.properties,
         activated_at: { ...time, type: ['string', 'null'], description: 'null: it never was in force' },
         active: { type: 'boolean' },
+        tests: revisionTests,
       },
     },
   },

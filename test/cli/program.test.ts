@@ -19,6 +19,14 @@ describe('the command line', () => {
     assert.deepEqual([code, err], [2, "error: unknown command 'srve'\n(Did you mean serve?)\n"]);
   });
 
+  it('names the groups that have a command which was given without one', async () => {
+    const { code, err } = await run('explain', 'dec_1');
+    assert.deepEqual(
+      [code, err],
+      [2, "error: unknown command 'explain'\n(Did you mean decisions explain?)\n"],
+    );
+  });
+
   it('ends with 2 and the nearest name for an unknown command of a group', async () => {
     const { code, err } = await run('decisions', 'explian', 'x');
     assert.deepEqual([code, err], [2, "error: unknown command 'explian'\n(Did you mean explain?)\n"]);

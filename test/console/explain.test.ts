@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import type { Page } from 'playwright-core';
+import { regoIn } from '../../src/policy/bundle.ts';
 import { emptyFolder } from '../cli/lemma.ts';
+import { bytes, withFile } from '../policy/support.ts';
 import { BASE, consoleScene, type Scene } from '../support/console.ts';
 import type { Agent } from '../support/serving.ts';
 
@@ -111,6 +113,28 @@ describe('a decision, explained', function () {
   it('says so where there is no such decision', async () => {
     await page.goto(`${scene.origin}${BASE}/decisions/dec_0000000000000000000000`);
     await page.getByRole('heading', { name: 'There is no such thing here' }).waitFor();
+  });
+
+  it('says so where the Rego comes to another result than what was recorded', async () => {
+    // Signed by who builds policies here, but its module was not made of this Rego.
+    const { sha256 } = await scene.publishCandidate((bundle) => {
+      const [path = '', text = ''] = [...regoIn(bundle.files)][0] ?? [];
+      const other = text.replace('"allow": true', '"allow": false');
+      assert.notEqual(other, text);
+      return withFile(bundle, path, bytes(other));
+    });
+    const { status } = await scene.service.control('/api/wallet/policies/activate', { bundles: [sha256] });
+    assert.equal(status, 200);
+    const { decisionId, verdict } = await scene.service.grpc({
+      ...agent.reading(),
+      path: '/v1/documents/7?tell=allow',
+    });
+    assert.equal(verdict, 'allow');
+    await open(decisionId);
+    await page.getByText('Evaluated again: equal').waitFor();
+    const warning = page.locator('.notice', { hasText: 'comes to another result than the record' });
+    assert.match(await warning.innerText(), /what follows is not how it was decided/);
+    await page.getByText('As OPA').waitFor({ state: 'detached' });
   });
 
   it('does nothing that its policy forbids', () => assert.deepEqual(scene.problems, []));

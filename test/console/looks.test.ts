@@ -39,6 +39,8 @@ describe('how the console looks', function () {
     await service.control('/api/wallet/api-keys', { name: 'ci', permissions: ['decisions.read'] });
     const { sha256 } = await scene.publishCandidate();
     await service.control(`/api/wallet/policies/${sha256}/impact`, {});
+    const tests = { 'low/a_test.rego': 'package told_test\n\ntest_wrong if data.lemma.low.told == "a"\n' };
+    await service.control(`/api/wallet/policies/${sha256}/tests`, { tests });
     await service.control('/api/wallet/policies/shadow', { bundles: [sha256] });
     await service.grpc(reader.reading());
     await eventually(async () => {
@@ -57,6 +59,7 @@ describe('how the console looks', function () {
       ['killed', '/runtimes/gone-1'],
       ['policies', '/policies'],
       ['impact', `/policies/impact?sha256=${sha256}`],
+      ['tests', `/policies/tests?sha256=${sha256}`],
       ['legacy', '/legacy'],
       ['connect', '/connect'],
       ['operators', '/operators'],

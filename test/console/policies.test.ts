@@ -6,9 +6,13 @@ import { stringify } from 'yaml';
 import type { Bundle } from '../../src/policy/bundle.ts';
 import { emptyFolder } from '../cli/lemma.ts';
 import { PATIENT_MS, wasmBuilt } from '../policy/compiler/support.ts';
+import { assertAccessible } from '../support/accessible.ts';
 import { BASE, consoleScene, type Scene } from '../support/console.ts';
 import { policyRepository, type Repository } from '../support/git-repository.ts';
 import { type Agent, servedConfig } from '../support/serving.ts';
+
+/** Decisions over which an impact takes seconds. */
+const SLOW = 300;
 
 /** The service's own policy is in force; the candidate fails where a query does not say `tell=allow`. */
 describe('policies that are tried in the console', function () {
@@ -31,6 +35,11 @@ describe('policies that are tried in the console', function () {
     folder.remove();
   });
 
+  const runTests = async (rego: string) => {
+    const path = `/api/wallet/policies/${candidate.sha256}/tests`;
+    const { status, body } = await scene.service.control(path, { tests: { 'low/told_test.rego': rego } });
+    assert.equal(status, 200, JSON.stringify(body));
+  };
   const changes = (name: string) => page.getByRole('region', { name }).locator('tbody tr');
 
   it('lead from a revision to its impact, before it is in force', async () => {
@@ -60,6 +69,55 @@ describe('policies that are tried in the console', function () {
     await page.goto(`${scene.origin}${BASE}/policies/impact?sha256=${candidate.sha256}`);
     await page.getByText('done', { exact: true }).waitFor();
     await page.getByRole('button', { name: 'Evaluate again' }).waitFor();
+  });
+
+  it('have an impact that is cancelled while it is evaluated, and says so', async () => {
+    // With these the candidate loops to the last step that it may take.
+    for (let n = 0; n < SLOW; n += 1)
+      await scene.service.grpc({ ...agent.reading(), path: '/v1/documents/7?tell=loop' });
+    await page.goto(`${scene.origin}${BASE}/policies/impact?sha256=${candidate.sha256}`);
+    await page.getByRole('button', { name: 'Evaluate again' }).click();
+    await page.getByRole('progressbar', { name: 'Decisions evaluated' }).waitFor();
+    await page.getByRole('button', { name: 'Cancel' }).click();
+    await page.getByText('cancelled', { exact: true }).waitFor();
+    await page.getByText('an operator ended it').waitFor();
+    assert.equal(await page.getByRole('region', { name: 'Changes' }).count(), 0);
+    const { body } = await scene.service.control(`/api/wallet/policies/${candidate.sha256}/impact`);
+    assert.equal((body.impact as { state: string }).state, 'cancelled');
+  });
+
+  it('have tests that are not known, until the service has run some', async () => {
+    await page.goto(`${scene.origin}${BASE}/policies`);
+    const row = page.getByRole('row', { name: /low-100/ });
+    await row.getByRole('link', { name: 'not known' }).click();
+    await page.getByText('Its tests are not known', { exact: true }).waitFor();
+    const test =
+      'package told_test\n\ntest_x if data.lemma.low.told == "allow" with input.request.query as {"tell": ["allow"]}\n';
+    await runTests(test);
+    await page.reload();
+    await page.getByRole('heading', { name: 'Tests of low-100' }).waitFor();
+    const missed = page.getByRole('region', { name: /lines that no test reaches/ }).locator('.hit');
+    await missed.first().waitFor();
+    assert.match(await missed.first().innerText(), /decision := \{"allow": true/);
+    await page.goto(`${scene.origin}${BASE}/policies`);
+    await row.getByRole('link', { name: '1 passed' }).waitFor();
+  });
+
+  it('say which of their tests failed, and do not come into force then', async () => {
+    await runTests('package told_test\n\ntest_wrong if false\n');
+    await page.goto(`${scene.origin}${BASE}/policies`);
+    const row = page.getByRole('row', { name: /low-100/ });
+    await row.getByRole('link', { name: '1 failed' }).waitFor();
+    await row.getByRole('button', { name: 'Activate' }).click();
+    const dialog = page.getByRole('dialog');
+    await dialog.getByText('1 of its tests failed').waitFor();
+    await dialog.getByRole('button', { name: 'Activate' }).click();
+    await dialog.getByRole('alert').getByText('1 of the tests of low-100 failed').waitFor();
+    await dialog.getByRole('button', { name: 'Cancel' }).click();
+    await row.getByRole('link', { name: '1 failed' }).click();
+    await page.getByRole('list', { name: 'Failed tests' }).getByText('data.told_test.test_wrong').waitFor();
+    await assertAccessible(page);
+    await runTests('package told_test\n\ntest_right if true\n');
   });
 
   it('are shadowed, and what they would have changed is counted as it comes', async () => {

@@ -52,6 +52,22 @@ describe('a runtime in the console', function () {
     assert.equal(await page.getByRole('button', { name: 'Kill', exact: true }).count(), 0);
   });
 
+  it('says how much of a budget is left, and that it ends with its proof', async () => {
+    const agent = await scene.service.onboard('limited-1', { operations: 3 });
+    for (let n = 0; n < 2; n += 1) await scene.service.grpc(agent.reading());
+    await page.goto(`${scene.origin}${BASE}/runtimes/limited-1`);
+    const row = page.getByRole('region', { name: 'Budgets' }).locator('tbody tr');
+    const cells = async () => (await row.locator('td').allInnerTexts()).map((text) => text.trim());
+    await row.waitFor();
+    const [, limit, used, left, resets = ''] = await cells();
+    assert.deepEqual([limit, used, left], ['3', '2', '1']);
+    assert.match(resets, /^never; ends in /);
+    await scene.service.grpc(agent.reading());
+    assert.equal((await scene.service.grpc(agent.reading())).verdict, 'budget_exhausted');
+    // The page looks again by itself.
+    await row.getByRole('cell', { name: 'none', exact: true }).waitFor();
+  });
+
   it('is contained, and goes on', async () => {
     const agent = await shown('contained-1');
     await press('Contain');

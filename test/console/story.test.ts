@@ -101,24 +101,32 @@ describe('the whole story in the browser', function () {
     await picture('5-explained');
   });
 
-  it('a policy is published, put into force here, and rolled back', async () => {
+  it('a policy is published with its tests, its impact is looked at, it is put into force here, and rolled back', async () => {
     cpSync(POLICIES, join(folder.path, 'policies'), { recursive: true });
     await cli('policy', 'build', '--out', 'next', '--sign-key', '.lemma/keys/bundle.key', '--serial', '100');
-    await cli('policy', 'publish', 'next');
+    await cli('policy', 'publish', 'next', '--tests', 'policies');
     await page.goto(`${scene.origin}${BASE}/policies`);
     const dialog = page.getByRole('dialog');
     const next = page.getByRole('row').filter({ has: page.getByRole('cell', { name: '100', exact: true }) });
+    await next.getByRole('link', { name: /^\d+ passed/ }).waitFor();
+    await next.getByRole('link', { name: 'Impact' }).click();
+    await press('Evaluate');
+    await page.getByText('done', { exact: true }).waitFor();
+    await page.getByText('No decision would have come out otherwise').waitFor();
+    await page.getByText(/gave their recorded result again first/).waitFor();
+    await picture('6-impact');
+    await page.getByRole('link', { name: 'Policies', exact: true }).first().click();
     await next.getByRole('button', { name: 'Activate' }).click();
     await dialog.getByLabel('Reason').fill('the first of our own');
     await dialog.getByRole('button', { name: 'Activate', exact: true }).click();
     await next.getByText('in force').waitFor();
-    await picture('6-policy');
+    await picture('7-policy');
     await page.locator('main').getByRole('button', { name: 'Roll back' }).first().click();
     await dialog.getByLabel('Reason').fill('it denied too much');
     await dialog.getByRole('button', { name: 'Roll back', exact: true }).click();
     await next.getByRole('button', { name: 'Activate' }).waitFor();
     await page.getByText('rolled back to').first().waitFor();
-    await picture('7-rolled-back');
+    await picture('8-rolled-back');
   });
 
   it('does nothing that the policy of its pages forbids', () => assert.deepEqual(scene.problems, []));

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
 import type { RejectedCommit, SourceStatus } from '../../src/authority/policy-source.ts';
+import type { TestedRevision } from '../../src/authority/revision-tests.ts';
 import { gitOrigin } from '../../src/policy/git.ts';
 import { OriginFailed } from '../../src/policy/origin.ts';
 import { InputError } from '../../src/reason.ts';
@@ -18,6 +19,7 @@ interface Kept {
   readonly serial: number;
   readonly sha256: string;
   readonly active: boolean;
+  readonly tests: TestedRevision | null;
 }
 
 describe('policies from a git repository', function () {
@@ -101,6 +103,18 @@ describe('policies from a git repository', function () {
     assert.equal((await look()).length, 3);
     const { revision, serial } = await low();
     assert.deepEqual([revision, serial], [`low-${commit.slice(0, 12)}-2`, 2]);
+  });
+
+  it('say what the tests of the commit came to, which were run here', async () => {
+    await start();
+    const { active } = await history();
+    for (const { name, tests } of active) {
+      assert.ok(tests !== null, name);
+      const { passed, failed, by, commit, coverage } = tests;
+      assert.deepEqual([failed, by, commit], [0, 'service', repository.git('rev-parse', 'HEAD')]);
+      assert.ok(passed > 40 && coverage.percent > 80, JSON.stringify([name, passed, coverage.percent]));
+      assert.ok(coverage.files.every(({ file }) => file.startsWith(`lemma/${name}/`)));
+    }
   });
 
   it('stay where nothing of them has changed', async () => {

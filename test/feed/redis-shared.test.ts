@@ -165,6 +165,43 @@ describe('what nodes share through a real Redis', () => {
     );
   });
 
+  describe('counts without taking', () => {
+    const counted = (shared: Shared, ...lines: SharedLine[]) =>
+      shared.count({ org: 'acme', env: 'prod', now, lines });
+
+    it('what all took, and none of what nobody took', async () => {
+      const [a, b] = [await node(), await node()];
+      await a.take(ask({ lines: [line('x')] }));
+      await b.take(ask({ lines: [line('x'), line('y')] }));
+      const asked = () => counted(a, line('x'), line('y'), line('z'));
+      assert.deepEqual(
+        [await asked(), await asked()],
+        [
+          [2, 1, 0],
+          [2, 1, 0],
+        ],
+      );
+    });
+
+    it('not what was used in a memory that is gone', async () => {
+      const a = await node();
+      await a.take(ask({ lines: [line('x')] }));
+      await redis.command('FLUSHALL');
+      assert.deepEqual(await counted(a, line('x'), line('new', NOW + 60)), [null, 0]);
+      assert.equal(await redis.command('EXISTS lemma:memory'), ':0');
+    });
+
+    it('nothing while Redis is away', async () => {
+      const a = await node();
+      await redis.kill();
+      try {
+        assert.equal(await counted(a, line('x')), null);
+      } finally {
+        await redis.start();
+      }
+    });
+  });
+
   describe('where Redis lost its memory', () => {
     const restart = async () => {
       await redis.kill();

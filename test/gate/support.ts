@@ -52,6 +52,7 @@ export function answering(answer: SharedAnswer) {
       asked.push(ask);
       return answer;
     },
+    count: async () => null,
     stats: () => ({
       up: true,
       asked: 0,

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { HOME } from '../authority/support.ts';
 import { recordBody } from '../decision-log/fixture.ts';
-import { DECISIONS, type FeedWorld, feedWorld, type OpenStream } from './feed-support.ts';
+import { DECISIONS, type FeedWorld, feedWorld, type OpenStream, openStream } from './feed-support.ts';
+import { join, person, signIn } from './people.ts';
 import { CURSORS } from './support.ts';
 
 const STREAM = `${DECISIONS}/stream`;
@@ -154,6 +155,17 @@ describe('the live decision feed', () => {
     only.close();
     while (world.streams.open > 0) await world.decide(1);
     assert.equal((await open()).response.statusCode, 200);
+  });
+
+  it('keeps half of the streams for others', async () => {
+    await start({ atMost: 2 });
+    await open();
+    const refused = await world.get(STREAM);
+    await join(world.control.app, person('a'));
+    const { reading } = await signIn(world.control.app, person('a'));
+    const other = await openStream(`${world.base}${STREAM}`, reading);
+    streams.push(other);
+    assert.deepEqual([refused.status, other.response.statusCode], [429, 200]);
   });
 
   it('ends by itself, and with the service', async () => {

@@ -622,7 +622,7 @@ describe('verbs of the control plane', () => {
     );
     assert.deepEqual(
       proofs.flatMap(({ budget }: { budget: object | null }) => (budget === null ? [] : [budget])),
-      [{ operations: 3, used: 0 }],
+      [{ operations: 3, used: 0, remaining: 3, counted_by: 'this_process' }],
     );
     assert.deepEqual(
       [delegations.subject, delegations.below.length, delegations.below[0].below.length],

@@ -40,8 +40,11 @@ export interface Scene {
   detour(): Promise<Detour>;
   /** Makes somebody an operator. Gives the text of his key file. */
   addOperator(name: string, role: string): Promise<string>;
-  /** Publishes `low-100`, which is not in force, and fails where a query does not say `tell=allow`. */
-  publishCandidate(): Promise<Bundle>;
+  /**
+   * Publishes `low-100`, which is not in force, and fails where a query does not say `tell=allow`. `change`: made to it before it is
+   * signed.
+   */
+  publishCandidate(change?: (bundle: Bundle) => Bundle): Promise<Bundle>;
   /** Of all pages so far. */
   readonly problems: string[];
   close(): Promise<void>;
@@ -137,9 +140,9 @@ export async function consoleScene(context: Mocha.Context, folder: string): Prom
       if (status !== 200) throw new Error(JSON.stringify(body));
       return JSON.stringify({ subject, seed: toBase64url(seed) });
     },
-    async publishCandidate() {
+    async publishCandidate(change = (bundle) => bundle) {
       const seed = fromBase64url(readFileSync(join(folder, '.lemma', 'keys', 'bundle.key'), 'utf8').trim());
-      const candidate = signBundle(republished(told, 100, 'low-100'), seed ?? new Uint8Array());
+      const candidate = signBundle(change(republished(told, 100, 'low-100')), seed ?? new Uint8Array());
       const bundle_base64 = gzipSync(writeTar(candidate.files)).toString('base64');
       const { status, body } = await service.control('/api/wallet/policies/publish', { bundle_base64 });
       if (status !== 200) throw new Error(JSON.stringify(body));

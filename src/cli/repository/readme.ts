@@ -66,6 +66,6 @@ Without that, build and publish:
 
 \`\`\`sh
 lemma policy build --out build/bundles --sign-key bundle.key --serial 100
-lemma policy publish build/bundles --activate
+lemma policy publish build/bundles --tests policies --activate
 \`\`\`
 `;

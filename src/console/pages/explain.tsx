@@ -1,6 +1,6 @@
 import type { ComponentChildren } from 'preact';
 import type { DecisionRecord, Stage } from '../../schema/decision.ts';
-import type { DecidingRule, Explanation } from '../lib/answers.ts';
+import type { DecidingRule, Explanation } from '../../schema/explanation.ts';
 import { get } from '../lib/api.ts';
 import { feedPath } from '../lib/decisions.ts';
 import { msText, shortDigest, shortSubject } from '../lib/format.ts';
@@ -247,7 +247,7 @@ function leftText(seconds: number): string {
 type View = 'rules' | 'rego' | 'input' | 'result';
 
 function Policy({ explanation, traced }: ExplainedProps) {
-  const { bundle, record, rules = [] } = explanation;
+  const { bundle, record, rules } = explanation;
   const { params } = usePlace();
   if (bundle === null)
     return (
@@ -337,18 +337,13 @@ function Rules({ rules, rego, record }: RulesProps) {
 
 /** What a rule looks at in its input, with the value that it had. */
 function Values({ rule, rego, record }: Omit<RulesProps, 'rules'> & { readonly rule: DecidingRule }) {
-  const values =
-    rule.values ??
-    inputsOf(rule.rego, rego ?? {}).map((path) => ({
-      path,
-      value: valueAt(record.input, path.split('.').slice(1)),
-    }));
-  if (values.length === 0) return null;
+  const paths = inputsOf(rule.rego, rego ?? {});
+  if (paths.length === 0) return null;
   return (
     <Facts
-      rows={values.map(({ path, value }) => [
+      rows={paths.map((path) => [
         <code key={path}>{path}</code>,
-        <code key={path}>{textOf(value)}</code>,
+        <code key={path}>{textOf(valueAt(record.input, path.split('.').slice(1)))}</code>,
       ])}
     />
   );

@@ -18,6 +18,8 @@ import { Time } from '../ui/time.tsx';
 
 const REFRESH_MS = 5000;
 const HOUR_MS = 3_600_000;
+/** A node asks for its lease each second: who said nothing for so long has a reason. */
+const QUIET_MS = 5000;
 
 export function OverviewPage({ alerts }: { readonly alerts: Asked<AlertSummary> }) {
   const { may } = useMe();
@@ -48,7 +50,7 @@ export function OverviewPage({ alerts }: { readonly alerts: Asked<AlertSummary> 
             <Spikes alerts={alerts} />
           </div>
           <Lag alerts={alerts} />
-          {may('nodes.read') ? <Nodes nodes={nodes} /> : null}
+          {may('nodes.read') ? <Nodes nodes={nodes} policies={policies.data} /> : null}
           {may('policies.read') ? <Revisions policies={policies} /> : null}
         </div>
       </div>
@@ -259,8 +261,8 @@ function Spikes({ alerts }: { readonly alerts: Asked<AlertSummary> }) {
                 <Icon name="check" />
                 <span>
                   {baseline_minutes < 10
-                    ? `Learning what is usual: ${baseline_minutes} of 10 minutes are counted.`
-                    : `None: denials are as usual for the last ${baseline_minutes} minutes.`}
+                    ? `Learning what is usual: ${baseline_minutes} of 10 minutes with decisions are counted.`
+                    : `None: denials are as usual for the last ${baseline_minutes} minutes with decisions.`}
                 </span>
               </p>
             );
@@ -344,40 +346,80 @@ function Gauge({
   );
 }
 
-function Nodes({ nodes }: { readonly nodes: Asked<{ readonly nodes: readonly Node[] }> }) {
+interface NodesProps {
+  readonly nodes: Asked<{ readonly nodes: readonly Node[] }>;
+  readonly policies: PolicyHistory | null;
+}
+
+function Nodes({ nodes, policies }: NodesProps) {
   return (
     <Card title="Decision nodes">
       <Loaded asked={nodes}>
-        {({ nodes: all }) =>
-          all.length === 0 ? (
-            <p class="calm">
-              <Icon name="nodes" />
-              <span>Decisions are made in this process: every stop holds at once.</span>
-            </p>
-          ) : (
+        {({ nodes: all }) => {
+          const there = all.filter(({ left }) => !left);
+          if (there.length === 0)
+            return (
+              <p class="calm">
+                <Icon name="nodes" />
+                <span>Decisions are made in this process: every stop holds at once.</span>
+              </p>
+            );
+          return (
             <ul class="lags">
-              {all.map((node) => (
+              {there.map((node) => (
                 <li key={node.instance}>
                   <span class="break">
-                    <strong>{node.node}</strong> <span class="soft small">{node.version}</span>
+                    <strong>{node.node}</strong> <span class="soft small">{node.version}</span>{' '}
                     {node.duplicate ? <Badge tone="warn">name twice</Badge> : null}
+                    {policies === null || node.bundles === null ? null : (
+                      <NodePolicies bundles={node.bundles} policies={policies} />
+                    )}
                   </span>
                   <NodeState node={node} />
                 </li>
               ))}
             </ul>
-          )
-        }
+          );
+        }}
       </Loaded>
     </Card>
   );
 }
 
 function NodeState({ node }: { readonly node: Node }) {
-  if (node.leased_for_ms === 0) return <Badge tone="deny">stale: it denies</Badge>;
-  if (node.lag !== null && node.lag > 0)
-    return <Badge tone="warn">{countText(node.lag)} events behind</Badge>;
-  return <Badge tone="allow">fresh, {msText(node.lease_age_ms)} ago</Badge>;
+  const { leased_for_ms: left, lease_age_ms: age, lag } = node;
+  if (left === 0)
+    return (
+      <Badge tone="deny">{age === null ? 'not heard of' : `last heard ${msText(age)} ago`}: it denies</Badge>
+    );
+  if (age === null) return <Badge tone="warn">not heard of yet, may allow for {msText(left)}</Badge>;
+  if (lag !== null && lag > 0) return <Badge tone="warn">{countText(lag)} events behind</Badge>;
+  return (
+    <Badge tone={age > QUIET_MS ? 'warn' : 'allow'}>
+      {age > QUIET_MS ? 'silent' : 'fresh'}, {msText(age)} ago
+    </Badge>
+  );
+}
+
+/** What it decides by, held against what is in force. */
+function NodePolicies({
+  bundles,
+  policies,
+}: {
+  readonly bundles: readonly string[];
+  readonly policies: PolicyHistory;
+}) {
+  const active = policies.bundles.filter((bundle) => bundle.active);
+  const missing = active.filter(({ sha256 }) => !bundles.includes(sha256));
+  const known = policies.bundles.filter(({ sha256 }) => bundles.includes(sha256));
+  return (
+    <span class="block small soft">
+      {known.map(({ revision }) => revision).join(' · ')}{' '}
+      {missing.length === 0 ? null : (
+        <Badge tone="warn">not yet {missing.map(({ revision }) => revision).join(', ')}</Badge>
+      )}
+    </span>
+  );
 }
 
 function Revisions({ policies }: { readonly policies: Asked<PolicyHistory> }) {

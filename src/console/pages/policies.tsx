@@ -12,13 +12,14 @@ import { Card } from '../ui/card.tsx';
 import { Dialog } from '../ui/dialog.tsx';
 import { TextField } from '../ui/field.tsx';
 import { Page } from '../ui/page.tsx';
-import { Empty, Loaded, Problem } from '../ui/states.tsx';
+import { Empty, Loaded, Notice, Problem } from '../ui/states.tsx';
 import { Table } from '../ui/table.tsx';
 import { Tabs } from '../ui/tabs.tsx';
 import { Time } from '../ui/time.tsx';
 import { toast } from '../ui/toasts.tsx';
 import { SHADOW, ShadowCard } from './policy-shadow.tsx';
 import { SourceCard } from './policy-source.tsx';
+import { TestsBadge } from './policy-tests.tsx';
 
 const SHADOW_MS = 5000;
 
@@ -114,22 +115,31 @@ function Revisions({ profile, bundles, acts, shadow, onChanged, onShadowed }: Re
             {
               name: 'Revision',
               cell: ({ revision, active: inForce, sha256 }) => (
-                <span class="row">
-                  <strong class="break">{revision}</strong>
-                  {inForce ? <Badge tone="allow">in force</Badge> : null}
-                  {inShadow.has(sha256) ? <Badge tone="accent">in the shadow</Badge> : null}
-                </span>
+                <>
+                  <span class="row">
+                    <strong class="break">{revision}</strong>
+                    {inForce ? <Badge tone="allow">in force</Badge> : null}
+                    {inShadow.has(sha256) ? <Badge tone="accent">in the shadow</Badge> : null}
+                  </span>
+                  <code class="small soft" title={sha256}>
+                    {shortDigest(sha256)}
+                  </code>
+                </>
               ),
             },
             { name: 'Serial', right: true, cell: ({ serial }) => <span class="num">{serial}</span> },
             {
-              name: 'Digest',
-              cell: ({ sha256 }) => <code title={sha256}>{shortDigest(sha256)}</code>,
-            },
-            {
               name: 'Put into force',
               cell: ({ activated_at }) =>
                 activated_at === null ? <span class="soft">never</span> : <Time at={activated_at} />,
+            },
+            {
+              name: 'Tests',
+              cell: ({ sha256, tests }) => (
+                <Link to={`/policies/tests?sha256=${sha256}`}>
+                  <TestsBadge tests={tests} />
+                </Link>
+              ),
             },
             { name: 'By', cell: ({ sha256 }) => author(sha256) ?? <span class="soft">–</span> },
             {
@@ -214,6 +224,22 @@ function Revisions({ profile, bundles, acts, shadow, onChanged, onShadowed }: Re
   );
 }
 
+/** What whoever activates should know; nothing where the tests hold. */
+function Untested({ tests }: Pick<PolicyBundle, 'tests'>) {
+  if (tests === null)
+    return (
+      <Notice tone="warn">
+        <span>Its tests are not known: nobody ran them here.</span>
+      </Notice>
+    );
+  if (tests.failed === 0) return null;
+  return (
+    <Notice tone="deny">
+      <span>{tests.failed} of its tests failed: it does not come into force.</span>
+    </Notice>
+  );
+}
+
 interface ForceDialogProps {
   readonly bundle: PolicyBundle;
   readonly active: PolicyBundle;
@@ -265,6 +291,7 @@ function ForceDialog({ bundle, active, onClose, onDone }: ForceDialogProps) {
           </>
         ) : null}
       </p>
+      {back ? null : <Untested tests={bundle.tests} />}
       <TextField
         label="Reason"
         hint="Kept with the event"

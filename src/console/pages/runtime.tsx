@@ -10,11 +10,13 @@ import { useMe } from '../lib/session.ts';
 import { Badge } from '../ui/badge.tsx';
 import { Button } from '../ui/button.tsx';
 import { Card } from '../ui/card.tsx';
+import { Chips } from '../ui/chips.tsx';
 import { Facts } from '../ui/facts.tsx';
 import { Page } from '../ui/page.tsx';
 import { Empty, Loaded, Notice } from '../ui/states.tsx';
 import { Table } from '../ui/table.tsx';
 import { Time } from '../ui/time.tsx';
+import { Budgets } from './budgets.tsx';
 import { KillDialog } from './kill.tsx';
 import { ApproveDialog, ReactivateDialog, RevokeDialog, TaintDialog, VerbDialog } from './runtime-verbs.tsx';
 import { ProfileBadge, StatusBadge } from './runtimes.tsx';
@@ -210,6 +212,7 @@ function Detail({ detail, onRevoke }: DetailProps) {
           <Proofs proofs={proofs} onRevoke={onRevoke} />
         )}
       </Card>
+      <Budgets proofs={proofs} />
       <Card title="What happened to it" flush>
         {events.length === 0 ? (
           <Empty title="Nothing yet" icon="audit" />
@@ -286,18 +289,9 @@ function Proofs({
         { name: 'State', cell: ({ state }) => <Badge tone={STATES[state]}>{state}</Badge> },
         {
           name: 'Scope',
-          cell: ({ scope }) => (
-            <span class="chips">
-              {scope.map((one) => (
-                <span key={one} class="chip">
-                  {one}
-                </span>
-              ))}
-            </span>
-          ),
+          cell: ({ scope }) => <Chips names={scope} />,
         },
         { name: 'Epoch', right: true, cell: ({ taint_epoch }) => <span class="num">{taint_epoch}</span> },
-        { name: 'Budget', cell: ({ budget }) => <Budget budget={budget} /> },
         { name: 'Ends', right: true, cell: ({ expires_at }) => <Time at={expires_at} form="relative" /> },
         ...(onRevoke === null
           ? []
@@ -315,22 +309,6 @@ function Proofs({
             ]),
       ]}
     />
-  );
-}
-
-function Budget({ budget }: { readonly budget: ShownProof['budget'] }) {
-  if (budget === null) return <span class="soft">none</span>;
-  const { used, operations } = budget;
-  const part = Math.min(1, used / Math.max(1, operations));
-  return (
-    <span class="meter">
-      <span class={`bar ${part >= 1 ? 'out' : ''}`} aria-hidden="true">
-        <i style={{ width: `${part * 100}%` }} />
-      </span>
-      <span class="small num">
-        {used} of {operations}
-      </span>
-    </span>
   );
 }
 

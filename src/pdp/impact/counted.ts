@@ -1,4 +1,4 @@
-import type { NotComparable } from './judge.ts';
+import type { NotComparable } from '../../schema/impact.ts';
 import type { Counted } from './protocol.ts';
 
 /** Ids that are kept of decisions that say nothing. */

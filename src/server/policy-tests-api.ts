@@ -1,0 +1,121 @@
+import type { Policies } from '../authority/policies.ts';
+import type { TestedRevision } from '../authority/revision-tests.ts';
+import { regoIn } from '../policy/bundle.ts';
+import { isTestFile } from '../policy/policy-files.ts';
+import { InputError } from '../reason.ts';
+import { type PolicyParams, policyParamsSchema } from '../schema/api-impact.ts';
+import { type TestPolicyBody, testPolicySchema } from '../schema/api-policy-tests.ts';
+import { SHA256_HEX_PATTERN } from '../schema/bundle.ts';
+import { answerOf, time } from './answers.ts';
+import type { OperatorHandler } from './guard.ts';
+import { reader } from './read.ts';
+import { timeText } from './time.ts';
+
+const readParams = reader<PolicyParams>(policyParamsSchema);
+const readTests = reader<TestPolicyBody>(testPolicySchema);
+
+/** The verbs on the tests of kept bundles. */
+export function policyTestHandlers(
+  policies: Pick<Policies, 'test' | 'tested'>,
+): Record<'testPolicy' | 'policyTests', OperatorHandler> {
+  return {
+    async testPolicy(operator, request) {
+      const { sha256 } = readParams(request.params);
+      const tests = new Map(
+        Object.entries(readTests(request.body).tests).map(([path, text]) => [plain(path), String(text)]),
+      );
+      return { success: true, tests: testsJson(await policies.test(sha256, tests, { by: operator.id })) };
+    },
+    async policyTests(_operator, request) {
+      const { bundle, tests } = await policies.tested(readParams(request.params).sha256);
+      const { name, revision, serial, sha256, files } = bundle;
+      const rego = [...regoIn(files)].filter(([path]) => !isTestFile(path));
+      return {
+        success: true,
+        bundle: { name, revision, serial, sha256 },
+        tests: tests === null ? null : testsJson(tests),
+        rego: Object.fromEntries(rego),
+      };
+    },
+  };
+}
+
+export function testsJson({ at, ...tests }: TestedRevision): object {
+  return { ...tests, at: timeText(at) };
+}
+
+function plain(path: string): string {
+  if (path.split('/').every((part) => part !== '.' && part !== '..')) return path;
+  throw new InputError([{ field: `tests.${path}`, message: 'has a dot segment; name it by its plain path' }]);
+}
+
+const count = { type: 'integer', minimum: 0 } as const;
+const percent = { type: 'number', minimum: 0, maximum: 100 } as const;
+
+export const revisionTests = {
+  type: ['object', 'null'],
+  required: [
+    ...['passed', 'failed', 'skipped', 'failures', 'coverage'],
+    ...['at', 'by', 'commit', 'tests_sha256'],
+  ],
+  properties: {
+    passed: count,
+    failed: count,
+    skipped: count,
+    failures: {
+      type: 'array',
+      items: {
+        type: 'object',
+        required: ['name', 'file', 'row', 'outcome', 'detail'],
+        properties: {
+          name: { type: 'string' },
+          file: { type: 'string', description: 'As its author has it' },
+          row: { type: 'integer' },
+          outcome: { enum: ['fail', 'error'] },
+          detail: { type: 'string' },
+        },
+      },
+      description: 'The first 20',
+    },
+    coverage: {
+      type: 'object',
+      required: ['percent', 'files'],
+      properties: {
+        percent,
+        files: {
+          type: 'array',
+          items: {
+            type: 'object',
+            required: ['file', 'percent', 'not_covered'],
+            properties: {
+              file: { type: 'string', description: 'As the bundle has it' },
+              percent,
+              not_covered: {
+                type: 'array',
+                items: {
+                  type: 'object',
+                  required: ['from', 'to'],
+                  properties: { from: { type: 'integer' }, to: { type: 'integer' } },
+                },
+                description: 'Rows from 1',
+              },
+            },
+          },
+        },
+      },
+      description: "Of the rows of the bundle's Rego that can be evaluated",
+    },
+    at: time,
+    by: { type: 'string', description: 'Who gave the tests; `service`: the commit brought them' },
+    commit: { type: ['string', 'null'], description: 'Of `bundles.source`, by which they came' },
+    tests_sha256: { type: 'string', pattern: SHA256_HEX_PATTERN, description: 'Of the tests that were run' },
+  },
+  description: 'What the latest run of its tests came to, here; null: not known',
+} as const;
+
+export const testedPolicy = answerOf({ tests: revisionTests });
+export const policyTests = answerOf({
+  bundle: { type: 'object', required: ['name', 'revision', 'serial', 'sha256'] },
+  tests: revisionTests,
+  rego: { type: 'object', additionalProperties: { type: 'string' }, description: "The bundle's, by path" },
+});
