@@ -432,7 +432,7 @@ describe('a decision, made again in process', () => {
       const unused = () => {
         throw new RangeError('asked');
       };
-      const more = { shared: { take: unused, stats: unused, close: unused }, follow: unused };
+      const more = { shared: { take: unused, count: unused, stats: unused, close: unused }, follow: unused };
       assert.deepEqual((await replay(writing(withRun(9), keys.run), null, more)).now, ALLOWED);
     });
 

@@ -260,6 +260,11 @@ describe('one recorded decision by a candidate', () => {
       assert.deepEqual(request.headers, { 'x-b': ['\u2028'] });
     });
 
+    it('with the headers that the route lists', () => {
+      const { request } = JSON.parse(shown({ headers: [] }, { headers: ['x-a'] }));
+      assert.deepEqual(request.headers, { 'x-b': ['\u2028'] });
+    });
+
     it('without what it hides, and nothing else', () => {
       const { request } = JSON.parse(shown({ redact: ['query.token', 'body.card.number'] }));
       assert.deepEqual(

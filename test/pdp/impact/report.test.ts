@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { counted, uncompared } from '../../../src/pdp/impact/counted.ts';
-import { CHANGE_KINDS, type Change, type ChangeKind, type Said } from '../../../src/pdp/impact/judge.ts';
 import type { Counted } from '../../../src/pdp/impact/protocol.ts';
 import { createTally, REPORT_LIMITS, type ReportLimits, ruleOf } from '../../../src/pdp/impact/report.ts';
 import type { Bundle } from '../../../src/policy/bundle.ts';
+import { CHANGE_KINDS, type Change, type ChangeKind, type Said } from '../../../src/schema/impact.ts';
 import { told } from '../support.ts';
 
 const said = (reason: string, allow = false): Said => ({ allow, reason, reasons: [reason], error: null });
