@@ -64,6 +64,8 @@ export interface Authority extends Registrar, Stops, Resumes {
   /** `did:lemma:ppid_…` of the embedded operator. */
   readonly subject: string;
   readonly settings: SettingsVerbs;
+  /** Of this org and env, as the running configuration has them. */
+  routesOf(tenant: Tenant): readonly Route[];
   readonly joinTokens: Pick<JoinTokens, 'create'>;
   /** Binds, and remembers nothing: `issue` is the verb. */
   issueProof(body: IssueProofBody): IssuedProof;
@@ -96,6 +98,7 @@ export function createAuthority(options: AuthorityOptions): Authority {
   return {
     subject,
     settings,
+    routesOf: ({ org, env }) => options.routes().filter((route) => route.org === org && route.env === env),
     joinTokens,
     ...registrar,
     ...stops,

@@ -43,6 +43,7 @@ import { OPERATIONS, type OperationId } from './operations.ts';
 import { operatorHandlers } from './operators-api.ts';
 import { policyHandlers } from './policies-api.ts';
 import { replayHandlers } from './replay-api.ts';
+import { routeHandlers } from './routes-api.ts';
 import { runtimeVerbHandlers } from './runtime-verbs-api.ts';
 import { runtimeHandlers } from './runtimes-api.ts';
 import { addSignIn, sessionHandlers } from './session-api.ts';
@@ -150,6 +151,7 @@ function guardedHandlers(api: ControlApi, streams: Set<PassThrough>): Record<Gua
     ...impactHandlers(api),
     ...keyHandlers(api.keys),
     ...nodeHandlers(api.nodes, streams),
+    ...routeHandlers(authority),
     ...backupHandlers(api.backup),
     ...decisionHandlers(api),
     ...replayHandlers(api.replays),

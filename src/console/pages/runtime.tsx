@@ -204,7 +204,14 @@ function Detail({ detail, onRevoke }: DetailProps) {
       <Card title="Proofs" flush>
         {proofs.length === 0 ? (
           <Empty title="No proof is out" icon="keys">
-            <p>It can do nothing until one is issued.</p>
+            <p>
+              It can do nothing until one is issued:{' '}
+              <Link
+                to={`/connect?${new URLSearchParams({ runtime: runtime.runtime_id, agent: runtime.agent_id, workspace: runtime.workspace_id })}`}
+              >
+                the command for it
+              </Link>
+            </p>
           </Empty>
         ) : (
           <Proofs proofs={proofs} onRevoke={onRevoke} />
@@ -212,7 +219,9 @@ function Detail({ detail, onRevoke }: DetailProps) {
       </Card>
       <Card title="What happened to it" flush>
         {events.length === 0 ? (
-          <Empty title="Nothing yet" icon="audit" />
+          <Empty title="Nothing yet" icon="audit">
+            <p>Stops, taints, approvals and proofs of it are listed here, with who did it and why.</p>
+          </Empty>
         ) : (
           <Events events={events} cause={tainted_by} />
         )}
