@@ -3,6 +3,7 @@ import { useState } from 'preact/hooks';
 import type { ControlEvent, Delegation, RuntimeDetail, ShownProof } from '../lib/answers.ts';
 import { get } from '../lib/api.ts';
 import { feedPath } from '../lib/decisions.ts';
+import { verbOf } from '../lib/events.ts';
 import { shortSubject } from '../lib/format.ts';
 import { useQuery } from '../lib/query.ts';
 import { Link } from '../lib/router.tsx';
@@ -362,7 +363,7 @@ function Events({
           name: 'What',
           cell: (event) => (
             <span class="row">
-              <strong>{(event.action ?? event.type).replaceAll('_', ' ')}</strong>
+              <strong>{verbOf(event.type, event)}</strong>
               {event.taint_epoch === undefined ? null : (
                 <span class="soft small">epoch {event.taint_epoch}</span>
               )}
