@@ -144,16 +144,16 @@ export function ConnectPage() {
                 <a href="/docs/installation">Install the command line</a>
               </li>
               <li>
-                In CI nobody approves: put an <Link to="/keys">API key</Link> into <code>LEMMA_API_KEY</code>{' '}
-                instead of signing in
-              </li>
-              <li>
                 <a href="/docs/quick-start">Quick start</a>
               </li>
               <li>
                 <a href="/docs">All of the documentation</a>
               </li>
             </ul>
+            <p class="small soft more">
+              In CI nobody approves: put an <Link to="/keys">API key</Link> into <code>LEMMA_API_KEY</code>{' '}
+              instead of signing in.
+            </p>
           </Card>
         </div>
       </div>
