@@ -67,6 +67,8 @@ export interface Authority extends Registrar, Stops, Resumes {
   /** `did:lemma:ppid_…` of the embedded operator. */
   readonly subject: string;
   readonly settings: SettingsVerbs;
+  /** Of this org and env, as the running configuration has them. */
+  routesOf(tenant: Tenant): readonly Route[];
   readonly joinTokens: Pick<JoinTokens, 'create'>;
   /** Binds, and remembers nothing: `issue` is the verb. */
   issueProof(body: IssueProofBody): IssuedProof;
@@ -102,6 +104,7 @@ export function createAuthority(options: AuthorityOptions): Authority {
   return {
     subject,
     settings,
+    routesOf: ({ org, env }) => options.routes().filter((route) => route.org === org && route.env === env),
     joinTokens,
     ...registrar,
     ...stops,

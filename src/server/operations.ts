@@ -646,6 +646,15 @@ export const OPERATIONS = {
     answer: tokenRevokedAnswer,
     errors: [...INPUT, 'store_unavailable'],
   },
+  listRoutes: {
+    method: 'GET',
+    path: '/api/wallet/routes',
+    on: ['control'],
+    needs: 'runtimes.read',
+    summary: 'Which requests stand for what: the scope and the audience that a proof needs for them',
+    answer: answer.routes,
+    errors: [],
+  },
   listNodes: {
     method: 'GET',
     path: NODES,

@@ -39,7 +39,7 @@ export interface Scene {
   /** The same service at another port, by a way that can be cut and mended. */
   detour(): Promise<Detour>;
   /** Makes somebody an operator. Gives the text of his key file. */
-  addOperator(name: string, role: string): Promise<string>;
+  addOperator(name: string, role: string, over?: { readonly platform: boolean }): Promise<string>;
   /**
    * Publishes `low-100`, which is not in force, and fails where a query does not say `tell=allow`. `change`: made to it before it is
    * signed.
@@ -132,10 +132,10 @@ export async function consoleScene(context: Mocha.Context, folder: string): Prom
       return page;
     },
     detour: () => detourTo(service.addresses.control),
-    async addOperator(name, role) {
+    async addOperator(name, role, over = { platform: false }) {
       const { seed, subject, key } = person(name);
       const { status, body } = await service.control('/api/wallet/operators', {
-        ...{ name, subject, keys: [key], role },
+        ...{ name, subject, keys: [key], role, ...over },
       });
       if (status !== 200) throw new Error(JSON.stringify(body));
       return JSON.stringify({ subject, seed: toBase64url(seed) });

@@ -65,6 +65,18 @@ export interface Node {
   readonly bundles: readonly string[] | null;
 }
 
+export interface Route {
+  readonly id: string;
+  readonly methods: readonly string[];
+  readonly host: string;
+  readonly path: string;
+  readonly scope: readonly string[];
+  readonly audience: string;
+  readonly risk: Profile;
+  readonly public: boolean;
+  readonly mode: 'enforce' | 'observe';
+}
+
 export interface Runtime {
   readonly org: string;
   readonly env: string;
