@@ -69,6 +69,13 @@ describe('the wallet', function () {
     await page.getByRole('button', { name: 'Confirm' }).click();
     return words;
   };
+  const made = async () => {
+    const page = await at();
+    const words = await written(page);
+    await protect(page);
+    await page.getByRole('button', { name: 'Lock' }).waitFor();
+    return { page, words };
+  };
   const subjectOn = async (page: Page) =>
     (await page.getByText(SUBJECT).first().textContent())?.match(SUBJECT)?.[0] ?? '';
   const imported = async (path = '', key = scene.ownerKey, options: Parameters<Scene['newPage']>[0] = {}) => {
@@ -85,10 +92,7 @@ describe('the wallet', function () {
     let words: string[];
     let subject: string;
     before(async () => {
-      page = await at();
-      words = await written(page);
-      await protect(page);
-      await page.getByRole('button', { name: 'Lock' }).waitFor();
+      ({ page, words } = await made());
       subject = await subjectOn(page);
     });
 
@@ -304,10 +308,7 @@ describe('the wallet', function () {
     let words: string[];
     let subject: string;
     before(async () => {
-      page = await at();
-      words = await written(page);
-      await protect(page);
-      await page.getByRole('button', { name: 'Lock' }).waitFor();
+      ({ page, words } = await made());
       const entry = await page.getByRole('region', { name: /operator entry/ }).innerText();
       const [, found = '', key = ''] = /add (\S+) --key (\S+)/.exec(entry) ?? [];
       subject = found;
