@@ -161,6 +161,14 @@ export interface PolicyBundle {
   readonly sha256: string;
   readonly activated_at: string | null;
   readonly active: boolean;
+  /** Who brought it; `author`: as the commit says. Null: not known. */
+  readonly published: {
+    readonly by: string;
+    readonly author: string | null;
+    readonly commit: string | null;
+    readonly reason: string | null;
+    readonly at: string;
+  } | null;
   /** Null: not known. */
   readonly tests: PolicyTests | null;
 }
