@@ -31,19 +31,21 @@ export function follow({ path, onEvents, onState }: StreamOptions): () => void {
   let lastId = '';
   let wait: number = RETRY.first_ms;
 
-  async function once(): Promise<void> {
+  /** Gives whether the server ended it in order, as it does after a while, so that nothing is to be said of it. */
+  async function once(): Promise<boolean> {
+    const began = performance.now();
     const silence = new AbortController();
     let timer = setTimeout(() => silence.abort(), SILENCE.first_ms);
     try {
       const headers = { accept: 'text/event-stream', ...(lastId === '' ? {} : { 'last-event-id': lastId }) };
       const response = await open(path, headers, AbortSignal.any([abort.signal, silence.signal]));
       const type = response.headers.get('content-type') ?? '';
-      if (response.body === null || !type.startsWith('text/event-stream')) return;
+      if (response.body === null || !type.startsWith('text/event-stream')) return false;
       const parser = createParser();
       const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
       for (let first = true; ; first = false) {
         const { done, value } = await reader.read();
-        if (done) return;
+        if (done) return !first && performance.now() - began > RETRY.most_ms;
         clearTimeout(timer);
         timer = setTimeout(() => silence.abort(), SILENCE.later_ms);
         if (first) onState('live', null);
@@ -63,7 +65,7 @@ export function follow({ path, onEvents, onState }: StreamOptions): () => void {
     while (!abort.signal.aborted) {
       let failed: ApiError | null = null;
       try {
-        await once();
+        if (await once()) continue;
       } catch (error) {
         failed = error instanceof ApiError ? error : null;
         if (failed !== null && isRefusal(failed)) {

@@ -378,7 +378,8 @@ const KEYS: Readonly<Record<string, Act>> = {
 function Space({ height }: { readonly height: number }) {
   if (height <= 0) return null;
   return (
-    <tr class="space">
+    // biome-ignore lint/a11y/noAriaHiddenOnFocusable: nothing here takes the focus; it is no row, it makes room
+    <tr class="space" aria-hidden="true">
       <td colSpan={7} style={{ height: `${height}px` }} />
     </tr>
   );
