@@ -324,7 +324,7 @@ export const OPERATIONS = {
     on: ['control'],
     needs: 'decisions.read',
     summary:
-      'The decision feed as server-sent events: `decision` with the stored record and an id to go on from (Last-Event-ID), `lag` to a client that is behind',
+      'The decision feed as server-sent events: `decision` with the stored record and an id to go on from (Last-Event-ID), `lag` to a client that falls behind, and again, with 0, when it has caught up',
     query: streamQuerySchema,
     answer: { mediaType: 'text/event-stream' },
     errors: ['invalid_request', 'rate_limited', 'store_unavailable'],

@@ -95,7 +95,11 @@ async function detourTo(address: string): Promise<Detour> {
 
 /** Builds the console where its sources are newer, and serves it. Skips, aloud, without a browser. */
 export async function consoleScene(context: Mocha.Context, folder: string): Promise<Scene> {
-  const browser = await needChromium(context);
+  return sceneIn(await needChromium(context), folder);
+}
+
+/** The same in a browser that is there; it is closed with the scene. */
+export async function sceneIn(browser: Browser, folder: string): Promise<Scene> {
   execFileSync(process.execPath, [BUILD, '--if-stale'], { stdio: ['ignore', 'ignore', 'inherit'] });
   const service = await serving(folder);
   const origin = `http://localhost:${service.addresses.control.replace(/^.*:/, '')}`;
