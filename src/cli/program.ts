@@ -12,7 +12,9 @@ import { version } from './version.ts';
 export async function runCli(argv: readonly string[], env: Environment): Promise<ExitCode> {
   const json = argv.slice(0, endOfOptions(argv)).includes('--json');
   const terminal = terminalOf(process.stdout, process.stderr);
-  const { path, chosen } = choose(argv.filter((word) => !word.startsWith('-')));
+  const words = argv.filter((word) => !word.startsWith('-'));
+  // `help kill` and `decisions help tail` print what the command itself defines, so that it is loaded.
+  const { path, chosen } = choose(words.filter((word, at) => at > 1 || word !== 'help'));
   const say = (result: Result) => {
     const { failure = null, data } = result;
     if (json) terminal.line(envelope(path, failure === null, failure, data));

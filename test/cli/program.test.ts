@@ -49,6 +49,15 @@ describe('the command line', () => {
     );
   });
 
+  for (const asked of [
+    ['help', 'kill'],
+    ['decisions', 'help', 'tail'],
+  ])
+    it(`prints by ${asked.join(' ')} what --help of the command prints`, async () => {
+      const named = asked.filter((word) => word !== 'help');
+      assert.deepEqual(await run(...asked), await run(...named, '--help'));
+    });
+
   it('hides the flag that freezes the clock', async () => {
     assert.equal((await run('serve', '--help')).out.includes('--clock'), false);
   });
