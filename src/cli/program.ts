@@ -2,6 +2,7 @@ import { Command, CommanderError } from 'commander';
 import { KeyFileError } from '../authority/secret-file.ts';
 import { type Environment, invocation, userFolder } from '../config/environment.ts';
 import { ConfigError } from '../config/error.ts';
+import { StoreOpenError } from '../store/errors.ts';
 import type { Call, CommandFile, Options, Result } from './command.ts';
 import { COMMANDS, type Entry, type Group } from './commands.ts';
 import { CliError, EXIT, type ExitCode } from './exit.ts';
@@ -136,6 +137,10 @@ function failureOf(error: unknown): Failure | null {
       data: { message, file: path },
       lines: [`error: ${message}`],
     };
+  }
+  if (error instanceof StoreOpenError) {
+    const { message } = error;
+    return { code: 'store_unusable', exit: EXIT.failed, data: { message }, lines: [`error: ${message}`] };
   }
   const message = error instanceof Error ? error.message : String(error);
   const lines = [`error: ${message}`, ...(error instanceof Error && error.stack ? [error.stack] : [])];
