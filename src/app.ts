@@ -16,7 +16,7 @@ import { opaKeyOf } from './authority/opa-key.ts';
 import { createOperators } from './authority/operators.ts';
 import { createPolicies, type Trusted } from './authority/policies.ts';
 import { createPolicySource, type RegoSetting, type SourceStatus } from './authority/policy-source.ts';
-import { createRevisionTesting } from './authority/revision-tests.ts';
+import { createRevisions } from './authority/revisions.ts';
 import { createTokens } from './authority/tokens.ts';
 import { environment, gitEnvironment } from './config/environment.ts';
 import type { LoadedConfig } from './config/load.ts';
@@ -239,12 +239,12 @@ async function compose(
   const thread = createEvaluationThread();
   stops.push(() => thread.close());
   const policies = new PolicyRegistry(archive, marksOf(snapshot), thread);
-  const testing = createRevisionTesting({ store, home, clock });
+  const revisions = createRevisions({ store, home, clock });
   const policyVerbs = createPolicies({
     registry: policies,
     archive,
     store: announced,
-    testing,
+    revisions,
     home,
     clock,
     keys: () => bundleKeys(running.config, ring),
@@ -255,7 +255,7 @@ async function compose(
     registry: policies,
     archive,
     store,
-    testing,
+    revisions,
     originOf: ({ rego }) =>
       rego.kind === 'folder'
         ? folderOrigin(rego.path)

@@ -67,6 +67,8 @@ export interface Authority extends Registrar, Stops, Resumes {
   /** `did:lemma:ppid_…` of the embedded operator. */
   readonly subject: string;
   readonly settings: SettingsVerbs;
+  /** Of this org and env, as the running configuration has them. */
+  routesOf(tenant: Tenant): readonly Route[];
   readonly joinTokens: Pick<JoinTokens, 'create'>;
   /** Binds, and remembers nothing: `issue` is the verb. */
   issueProof(body: IssueProofBody): IssuedProof;
@@ -97,10 +99,12 @@ export function createAuthority(options: AuthorityOptions): Authority {
   const issueProof = createIssuer({ ...options, identity });
   const ownTrust = () => createTrust([{ ...home, keys: [{ x: toBase64url(publicKeyOf(issuer())) }] }]);
   const shared = { home, gate, store, clock, issueProof, outstanding };
-  const joinTokens = createJoinTokens({ home, store, clock, fencedAt: options.fencedAt ?? null });
+  const epochOf = (id: string) => gate.runtime(home.org, home.env, id)?.taint_epoch ?? null;
+  const joinTokens = createJoinTokens({ home, store, clock, fencedAt: options.fencedAt ?? null, epochOf });
   return {
     subject,
     settings,
+    routesOf: ({ org, env }) => options.routes().filter((route) => route.org === org && route.env === env),
     joinTokens,
     ...registrar,
     ...stops,
@@ -108,7 +112,7 @@ export function createAuthority(options: AuthorityOptions): Authority {
     issueProof,
     issue: createIssueAs({ ...shared, settings }),
     renew: createRenewer({ ...shared, trust: options.trust ?? ownTrust }),
-    join: createJoin({ joinTokens, registrar, issueProof, outstanding, home }),
+    join: createJoin({ joinTokens, registrar, issueProof, outstanding, home, epochOf }),
     approve: createApprove(shared),
     killBelow: createKillBelow(gate, stops),
     detail: createDetail({ gate, store, outstanding, clock, shared: options.shared ?? (() => null) }),

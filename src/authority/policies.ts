@@ -11,7 +11,7 @@ import { StoreConflict } from '../store/errors.ts';
 import type { BundleInfo, Tenant } from '../store/model.ts';
 import type { Store } from '../store/store.ts';
 import { notFound, Refusal } from './refusal.ts';
-import type { RevisionTesting, TestedRevision } from './revision-tests.ts';
+import type { Revision, Revisions, TestedRevision } from './revisions.ts';
 
 /** Bundles, and whom to believe about them. */
 export interface Trusted {
@@ -36,8 +36,7 @@ export interface PolicyAct {
 }
 
 export interface PolicyHistory {
-  /** `tests` null: not known. */
-  readonly bundles: readonly (BundleInfo & { readonly tests: TestedRevision | null })[];
+  readonly bundles: readonly (BundleInfo & Revision)[];
   /** By profile, the latest first, 100 at most. */
   readonly acts: Readonly<Partial<Record<Profile, readonly PolicyAct[]>>>;
 }
@@ -51,7 +50,7 @@ export interface Policies {
   take(configured: Trusted): Promise<void>;
   /** Keeps a signed bundle; nothing comes into force. Refusal: bundle_rejected, conflict. InputError: it is no bundle. */
   publish(files: ReadonlyMap<string, Uint8Array>, who: PolicyWho): Promise<Bundle>;
-  /** Runs tests against a kept bundle, and remembers the outcome in the place of the one before. Refusal: not_found, and as `RevisionTesting.run`. */
+  /** Runs tests against a kept bundle, and remembers the outcome in the place of the one before. Refusal: not_found, and as `Revisions.test`. */
   test(sha256: string, tests: Sources, who: PolicyWho): Promise<TestedRevision>;
   /** A kept bundle with what its tests came to, null: not known. Refusal: not_found. */
   tested(sha256: string): Promise<{ readonly bundle: Bundle; readonly tests: TestedRevision | null }>;
@@ -71,7 +70,7 @@ export interface PoliciesOptions {
   readonly registry: PolicyRegistry;
   readonly archive: BundleArchive;
   readonly store: Pick<Store, 'appendEvent' | 'getDocument' | 'putDocument' | 'listBundles'>;
-  readonly testing: RevisionTesting;
+  readonly revisions: Revisions;
   readonly home: Tenant;
   readonly clock: () => number;
   /** Public keys that may sign bundles, 32 bytes each. */
@@ -93,7 +92,7 @@ export function createPolicies({
   registry,
   archive,
   store,
-  testing,
+  revisions,
   home,
   clock,
   keys,
@@ -214,6 +213,7 @@ export function createPolicies({
     await compileEngine(bundle, { spare: false });
     await archive.put(bundle);
     const { sha256, name, revision, serial } = bundle;
+    await revisions.published(sha256, by, reason ?? null);
     const noted = { by, ...(reason === undefined ? {} : { reason }) };
     const payload = { action: 'policy_publish', sha256, name, revision, serial, ...noted };
     await store.appendEvent({ ...home, type: 'admin', payload, time: clock() });
@@ -222,9 +222,10 @@ export function createPolicies({
 
   /** As a commit whose tests fail never comes into force. To go back is always possible. */
   async function requireTestsHold({ revision, sha256 }: Bundle): Promise<void> {
-    const { failed = 0, at = 0 } = (await testing.of(sha256)) ?? {};
-    if (failed === 0) return;
-    const when = new Date(at).toISOString();
+    const { tests } = await revisions.of(sha256);
+    if (tests === null || tests.failed === 0) return;
+    const { failed } = tests;
+    const when = new Date(tests.at).toISOString();
     throw new Refusal(
       'bundle_rejected',
       `${failed} of the tests of ${revision} failed at ${when}: mend it, or test it again`,
@@ -273,18 +274,22 @@ export function createPolicies({
       ),
     rollback: (profile, to, who) => refusing(() => inTurn(() => rollback(profile, to, who))),
     async test(sha256, tests, { by }) {
-      return testing.run(await kept(sha256), tests, by);
+      return revisions.test(await kept(sha256), tests, by);
     },
     async tested(sha256) {
-      return { bundle: await kept(sha256), tests: await testing.of(sha256) };
+      const { tests } = await revisions.of(sha256);
+      return { bundle: await kept(sha256), tests };
     },
     async history() {
       const acts = await Promise.all(
         PROFILES.map(async (profile) => [profile, (await heldOf(profile)).acts] as const),
       );
-      const [bundles, tested] = await Promise.all([store.listBundles(), testing.all()]);
+      const [bundles, known] = await Promise.all([store.listBundles(), revisions.all()]);
       return {
-        bundles: bundles.map((bundle) => ({ ...bundle, tests: tested.get(bundle.sha256) ?? null })),
+        bundles: bundles.map((bundle) => ({
+          ...bundle,
+          ...(known.get(bundle.sha256) ?? { published: null, tests: null }),
+        })),
         acts: Object.fromEntries(acts),
       };
     },

@@ -13,7 +13,7 @@ import type { BundleSetting } from '../schema/config.ts';
 import type { Tenant } from '../store/model.ts';
 import type { Store } from '../store/store.ts';
 import type { Policies } from './policies.ts';
-import type { RevisionTesting } from './revision-tests.ts';
+import type { Revisions } from './revisions.ts';
 
 /** Policies that are built here. */
 export type RegoSetting = BundleSetting & { readonly rego: NonNullable<BundleSetting['rego']> };
@@ -84,7 +84,7 @@ export interface PolicySourceOptions {
   readonly registry: Pick<PolicyRegistry, 'marks'>;
   readonly archive: Pick<BundleArchive, 'get'>;
   readonly store: Pick<Store, 'getDocument' | 'putDocument'>;
-  readonly testing: Pick<RevisionTesting, 'note'>;
+  readonly revisions: Pick<Revisions, 'built'>;
   readonly originOf: (setting: RegoSetting) => PolicyOrigin;
   readonly home: Tenant;
   readonly clock: () => number;
@@ -112,7 +112,7 @@ const REJECTED_AT_MOST = 20;
 const LINES_AT_MOST = 20;
 
 export function createPolicySource(options: PolicySourceOptions): PolicySource {
-  const { policies, registry, archive, store, testing, originOf, home, clock } = options;
+  const { policies, registry, archive, store, revisions, originOf, home, clock } = options;
   let state: State | null = null;
   let head: string | null = null;
   let failing: SourceStatus['failing'] = null;
@@ -162,7 +162,7 @@ export function createPolicySource(options: PolicySourceOptions): PolicySource {
       await checkFollows(from, commit);
       const tree = await origin.tree(commit);
       const bundles =
-        accepted?.tree === tree.id && !anew ? accepted.bundles : await builtAndTaken(commit, tree);
+        accepted?.tree === tree.id && !anew ? accepted.bundles : await builtAndTaken(about, tree);
       await origin.keep(commit);
       return await saved({ ...from, accepted: { ...about, tree: tree.id, bundles } });
     } catch (error) {
@@ -182,7 +182,8 @@ export function createPolicySource(options: PolicySourceOptions): PolicySource {
     );
   }
 
-  async function builtAndTaken(commit: string, { files }: PolicyTree): Promise<string[]> {
+  async function builtAndTaken({ commit, author: name }: Looked, { files }: PolicyTree): Promise<string[]> {
+    const author = name === '' ? null : name;
     const serial = Math.max(0, ...[...registry.marks().values()].map((mark) => mark.serial)) + 1;
     const compiler = await openCompiler();
     const seed = options.seed();
@@ -194,7 +195,7 @@ export function createPolicySource(options: PolicySourceOptions): PolicySource {
         const bundle = signBundle(made, seed);
         bundles.push(bundle);
         const ran = textsOf(files, (path) => isTestFile(path) && placeInBundle(path, bundle.name) !== null);
-        await testing.note(bundle.sha256, tests, ran, { by: 'service', commit });
+        await revisions.built(bundle.sha256, { author, commit }, tests, ran);
       }
     } finally {
       await compiler.close();

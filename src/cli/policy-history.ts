@@ -9,7 +9,7 @@ export function define(command: Command): void {
   defineControlOptions(command);
 }
 
-/** Bundles that are kept, what their tests came to, which are in force, what operators did, and which commits of the repository were rejected. */
+/** Bundles that are kept, who brought them and what their tests came to, which are in force, what operators did, and which commits of the repository were rejected. */
 export async function run(call: Call): Promise<Result> {
   const profile = textOption(call.options, 'profile');
   const query = profile === undefined ? '' : `?${new URLSearchParams({ profile })}`;
@@ -34,6 +34,7 @@ function bundleRow(bundle: unknown): string[] {
     `serial ${of('serial')}`,
     of('active') === 'true' ? 'in force' : '',
     of('activated_at'),
+    cell(member(bundle, 'published', 'author') ?? member(bundle, 'published', 'by')),
     `tests: ${testsText(member(bundle, 'tests'))}`,
   ];
 }

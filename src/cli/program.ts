@@ -2,6 +2,7 @@ import { Command, CommanderError } from 'commander';
 import { KeyFileError } from '../authority/secret-file.ts';
 import { type Environment, invocation, userFolder } from '../config/environment.ts';
 import { ConfigError } from '../config/error.ts';
+import { StoreOpenError } from '../store/errors.ts';
 import type { Call, CommandFile, Options, Result } from './command.ts';
 import { COMMANDS, type Entry, type Group } from './commands.ts';
 import { CliError, EXIT, type ExitCode } from './exit.ts';
@@ -13,7 +14,8 @@ export async function runCli(argv: readonly string[], env: Environment): Promise
   const json = argv.slice(0, endOfOptions(argv)).includes('--json');
   const terminal = terminalOf(process.stdout, process.stderr);
   const words = argv.filter((word) => !word.startsWith('-'));
-  const { path, chosen } = choose(words);
+  // `help kill` and `decisions help tail` print what the command itself defines, so that it is loaded.
+  const { path, chosen } = choose(words.filter((word, at) => at > 1 || word !== 'help'));
   const say = (result: Result) => {
     const { failure = null, data } = result;
     if (json) terminal.line(envelope(path, failure === null, failure, data));
@@ -149,6 +151,10 @@ function failureOf(error: unknown): Failure | null {
       data: { message, file: path },
       lines: [`error: ${message}`],
     };
+  }
+  if (error instanceof StoreOpenError) {
+    const { message } = error;
+    return { code: 'store_unusable', exit: EXIT.failed, data: { message }, lines: [`error: ${message}`] };
   }
   const message = error instanceof Error ? error.message : String(error);
   const lines = [`error: ${message}`, ...(error instanceof Error && error.stack ? [error.stack] : [])];

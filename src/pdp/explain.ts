@@ -34,7 +34,7 @@ export async function explain(
   if (found === null) return null;
   const { verdict, lines } = found;
   const { bundle, failed } = verdict;
-  const failedLink = failed?.facts.link;
+  const failedLink = failedLinkOf(verdict);
   const tenant = { org: verdict.org, env: verdict.env };
   const again = bundle === null ? null : await evaluateAgain(lines.at(-1) ?? '', verdict, bundle, deps);
   return {
@@ -54,6 +54,23 @@ export async function explain(
     record: verdict,
     amended: lines.slice(0, -1).map((line) => JSON.parse(line) as DecisionRecord),
   };
+}
+
+const THUMBPRINT = /^[\w-]{43}$/;
+
+/** Where in the chain it failed: as the check says, or the link that a revocation names. Null: it was none of them. */
+function failedLinkOf({ failed, links }: DecisionRecord): number | null {
+  if (failed === null || links === null) return null;
+  const { link, value } = failed.facts;
+  if (typeof link === 'number') return link;
+  if (failed.check !== 'revoked' || typeof value !== 'string') return null;
+  if (value.startsWith('did:')) return 0;
+  const named = links.findIndex(({ id }) => id === value);
+  if (named >= 0) return named;
+  // A key is of the holder, who signed what comes next; who holds the last link signed nothing.
+  const signed = links.findIndex(({ issuer }) => issuer === value);
+  if (signed >= 0) return Math.max(0, signed - 1);
+  return THUMBPRINT.test(value) ? links.length - 1 : null;
 }
 
 function summaryOf(record: DecisionRecord): string {

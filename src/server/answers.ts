@@ -162,6 +162,26 @@ export const nodes = answerOf({
     },
   },
 });
+export const routes = answerOf({
+  routes: {
+    type: 'array',
+    items: {
+      type: 'object',
+      required: ['id', 'methods', 'host', 'path', 'scope', 'audience', 'risk', 'public', 'mode'],
+      properties: {
+        id,
+        methods: { type: 'array', items: { type: 'string' } },
+        host: { type: 'string' },
+        path: { type: 'string' },
+        scope: { type: 'array', items: { type: 'string' } },
+        audience: { type: 'string' },
+        risk: { enum: PROFILES },
+        public: { type: 'boolean', description: 'No credential is asked for' },
+        mode: { enum: ['enforce', 'observe'] },
+      },
+    },
+  },
+});
 export const nodeSnapshot = answerOf({ snapshot: { type: 'object' } });
 export const nodeLease = answerOf({ lease: leaseSchema });
 export const nodeLeft = answerOf({});

@@ -44,6 +44,7 @@ import { operatorHandlers } from './operators-api.ts';
 import { policyHandlers } from './policies-api.ts';
 import { policyTestHandlers } from './policy-tests-api.ts';
 import { replayHandlers } from './replay-api.ts';
+import { routeHandlers } from './routes-api.ts';
 import { runtimeVerbHandlers } from './runtime-verbs-api.ts';
 import { runtimeHandlers } from './runtimes-api.ts';
 import { addSignIn, sessionHandlers } from './session-api.ts';
@@ -156,6 +157,7 @@ function guardedHandlers(
     ...impactHandlers(api),
     ...keyHandlers(api.keys),
     ...nodeHandlers(api.nodes, streams, api.nodeStreamMs),
+    ...routeHandlers(authority),
     ...backupHandlers(api.backup),
     ...decisionHandlers(api),
     ...replayHandlers(api.replays),

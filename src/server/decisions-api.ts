@@ -25,7 +25,7 @@ import { takesGzip } from './encoding.ts';
 import { type ExportWriter, exportWriter } from './export-format.ts';
 import type { OperatorHandler } from './guard.ts';
 import { reader } from './read.ts';
-import { takenWithin } from './stalled.ts';
+import { STALL_MS, takenWithin } from './stalled.ts';
 
 /** What an export is of. `after`: a place that an earlier one gave, null from the start. */
 export interface ExportWish {
@@ -56,8 +56,6 @@ const PIECE = 64 * 1024;
 /** Lines that are written in one turn of the event loop. */
 const LINES_AT_ONCE = 50;
 const GZIP_LEVEL = 4;
-/** An export holds the log's oldest records back from pruning. */
-const STALL_MS = 60_000;
 export const NEXT_CURSOR = 'lemma-next-cursor';
 
 const readQuery = reader<DecisionsQuery>(decisionsQuerySchema);

@@ -142,6 +142,7 @@ export const OPERATIONS = {
       'revoked',
       'runtime_killed',
       'runtime_inactive',
+      'moved',
       'rate_limited',
       'store_unavailable',
     ],
@@ -323,7 +324,7 @@ export const OPERATIONS = {
     on: ['control'],
     needs: 'decisions.read',
     summary:
-      'The decision feed as server-sent events: `decision` with the stored record and an id to go on from (Last-Event-ID), `lag` to a client that is behind',
+      'The decision feed as server-sent events: `decision` with the stored record and an id to go on from (Last-Event-ID), `lag` to a client that falls behind, and again, with 0, when it has caught up',
     query: streamQuerySchema,
     answer: { mediaType: 'text/event-stream' },
     errors: ['invalid_request', 'rate_limited', 'store_unavailable'],
@@ -644,6 +645,15 @@ export const OPERATIONS = {
     form: true,
     answer: tokenRevokedAnswer,
     errors: [...INPUT, 'store_unavailable'],
+  },
+  listRoutes: {
+    method: 'GET',
+    path: '/api/wallet/routes',
+    on: ['control'],
+    needs: 'runtimes.read',
+    summary: 'Which requests stand for what: the scope and the audience that a proof needs for them',
+    answer: answer.routes,
+    errors: [],
   },
   listNodes: {
     method: 'GET',

@@ -100,10 +100,11 @@ function bundleJson({
   return { name, revision, serial, sha256 };
 }
 
-function infoJson({ activated_at, tests, ...bundle }: PolicyHistory['bundles'][number]): object {
+function infoJson({ activated_at, published, tests, ...bundle }: PolicyHistory['bundles'][number]): object {
   return {
     ...bundle,
     activated_at: timeOrNull(activated_at),
+    published: published === null ? null : { ...published, at: timeText(published.at) },
     tests: tests === null ? null : testsJson(tests),
   };
 }

@@ -1,5 +1,5 @@
 import type { Policies } from '../authority/policies.ts';
-import type { TestedRevision } from '../authority/revision-tests.ts';
+import type { TestedRevision } from '../authority/revisions.ts';
 import { regoIn } from '../policy/bundle.ts';
 import { isTestFile } from '../policy/policy-files.ts';
 import { InputError } from '../reason.ts';

@@ -166,11 +166,24 @@ export const policyHistory = answerOf({
     type: 'array',
     items: {
       ...bundle,
-      required: [...bundle.required, 'activated_at', 'active', 'tests'],
+      required: [...bundle.required, 'activated_at', 'active', 'published', 'tests'],
       properties: {
         ...bundle.properties,
         activated_at: { ...time, type: ['string', 'null'], description: 'null: it never was in force' },
         active: { type: 'boolean' },
+        published: {
+          type: ['object', 'null'],
+          required: ['by', 'author', 'commit', 'reason', 'at'],
+          properties: {
+            by: { ...text, description: "An operator's id; `service`: it built a commit" },
+            author: { type: ['string', 'null'], description: 'As the commit says: nobody vouches for it' },
+            commit: { type: ['string', 'null'] },
+            reason: { type: ['string', 'null'] },
+            at: time,
+          },
+          description:
+            'Who brought it; null: not known, it came with the service or in its folder of bundles',
+        },
         tests: revisionTests,
       },
     },

@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { emptyFolder, lemma } from './lemma.ts';
+
+const FREE_PORTS = ['grpc', 'decision', 'control'].flatMap((name) => [`--listen-${name}`, '127.0.0.1:0']);
 
 describe('the command line', () => {
   let folder: ReturnType<typeof emptyFolder>;
@@ -55,6 +57,26 @@ describe('the command line', () => {
       [code, out.includes('--log-max-bytes'), out.includes('LEMMA_LOG_MAX_BYTES')],
       [0, true, true],
     );
+  });
+
+  for (const asked of [
+    ['help', 'kill'],
+    ['decisions', 'help', 'tail'],
+  ])
+    it(`prints by ${asked.join(' ')} what --help of the command prints`, async () => {
+      const named = asked.filter((word) => word !== 'help');
+      assert.deepEqual(await run(...asked), await run(...named, '--help'));
+    });
+
+  it('says of a store that cannot be opened what to do about it, and no more', async () => {
+    const database = join(folder.path, '.lemma', 'lemma.db');
+    mkdirSync(database, { recursive: true, mode: 0o700 });
+    const message = `${database} is not a file; move it away or change \`data\``;
+    const plain = await run('serve', ...FREE_PORTS);
+    const { code, out } = await run('serve', '--json', ...FREE_PORTS);
+    const { error_code, data } = JSON.parse(out);
+    assert.deepEqual([plain.code, plain.err], [1, `error: ${message}\n`]);
+    assert.deepEqual([code, error_code, data], [1, 'store_unusable', { message }]);
   });
 
   it('hides the flag that freezes the clock', async () => {

@@ -69,6 +69,13 @@ describe('the wallet', function () {
     await page.getByRole('button', { name: 'Confirm' }).click();
     return words;
   };
+  const made = async () => {
+    const page = await at();
+    const words = await written(page);
+    await protect(page);
+    await page.getByRole('button', { name: 'Lock' }).waitFor();
+    return { page, words };
+  };
   const subjectOn = async (page: Page) =>
     (await page.getByText(SUBJECT).first().textContent())?.match(SUBJECT)?.[0] ?? '';
   const imported = async (path = '', key = scene.ownerKey, options: Parameters<Scene['newPage']>[0] = {}) => {
@@ -85,10 +92,7 @@ describe('the wallet', function () {
     let words: string[];
     let subject: string;
     before(async () => {
-      page = await at();
-      words = await written(page);
-      await protect(page);
-      await page.getByRole('button', { name: 'Lock' }).waitFor();
+      ({ page, words } = await made());
       subject = await subjectOn(page);
     });
 
@@ -313,6 +317,101 @@ describe('the wallet', function () {
       await page.getByRole('dialog').getByRole('button', { name: 'Revoke' }).click();
       await row.getByText('revoked').waitFor();
       assert.equal((await scene.service.grpc(agent.reading())).verdict, 'revoked');
+    });
+  });
+
+  describe('whose key at a site is replaced', () => {
+    let page: Page;
+    let words: string[];
+    let subject: string;
+    before(async () => {
+      ({ page, words } = await made());
+      const entry = await page.getByRole('region', { name: /operator entry/ }).innerText();
+      const [, found = '', key = ''] = /add (\S+) --key (\S+)/.exec(entry) ?? [];
+      subject = found;
+      const { status } = await scene.service.control('/api/wallet/operators', {
+        ...{ name: 'changing', subject, keys: [key], role: 'operator' },
+      });
+      assert.equal(status, 200);
+      await page.getByRole('navigation', { name: 'Wallet' }).getByRole('link', { name: 'Keys' }).click();
+      await page.getByRole('button', { name: 'Sign in with this wallet' }).click();
+    });
+
+    const rows = () => page.getByRole('region', { name: 'Keys', exact: true }).locator('tbody tr');
+    const row = (number: number) => rows().filter({ hasText: `the wallet's number ${number}` });
+    const replace = async (number: number, old: string) => {
+      await page.getByLabel(/which is in use now/).selectOption(old);
+      await page.getByRole('button', { name: `Use key number ${number}` }).click();
+      await page.getByRole('dialog').getByRole('button', { name: 'Replace it' }).click();
+      await row(number).getByText('in use', { exact: true }).waitFor();
+    };
+    const knownHere = async () => {
+      const { body } = await scene.service.control('/api/wallet/operators');
+      const operators = body.operators as { subject: string; keys: string[] }[];
+      return operators.find((one) => one.subject === subject)?.keys ?? [];
+    };
+
+    it('is told before what happens to sessions and delegations', async () => {
+      const list = page.getByRole('list', { name: 'What happens' });
+      await list.getByText('No delegation that this site issued goes back to you.').waitFor();
+      await list.getByText('Sessions that the old key opened end').waitFor();
+      await page.getByLabel(/which is in use now/).selectOption('stays');
+      await list.getByText('Whoever has the old key can still sign in as you').waitFor();
+      await assertAccessible(page);
+    });
+
+    it('has the next one beside it, until the first is ended', async () => {
+      await replace(1, 'stays');
+      await row(0).getByText('signs in too').waitFor();
+      assert.equal((await knownHere()).length, 2);
+      await row(0).getByRole('button', { name: 'End' }).click();
+      await page.getByRole('dialog').getByRole('button', { name: 'End it' }).click();
+      await row(0).waitFor({ state: 'detached' });
+      assert.equal((await knownHere()).length, 1);
+    });
+
+    it('is signed in by the next one where the old one ends at once', async () => {
+      // The session was opened by the key that ended: a page that asks anything asks for a sign-in.
+      await page.reload();
+      await unlock(page);
+      await page.getByRole('button', { name: 'Sign in with this wallet' }).click();
+      const before = await knownHere();
+      await page.getByLabel('Also revoke the old key').check();
+      await replace(2, 'ends');
+      assert.equal(await rows().count(), 1);
+      const after = await knownHere();
+      assert.deepEqual([after.length, after.includes(before[0] ?? '')], [1, false]);
+      const { body } = await scene.service.control('/api/wallet/audit');
+      const done = (body.entries as { what: string; outcome: string }[]).map(
+        (one) => `${one.what} ${one.outcome}`,
+      );
+      assert.ok(done.includes('changeOwnKeys done'));
+    });
+
+    it('finds it in another browser, by its words alone', async () => {
+      const fresh = await at();
+      await fresh.getByRole('link', { name: 'Restore by words' }).click();
+      await fresh.getByLabel('The 24 words').fill(words.join(' '));
+      await fresh.getByRole('button', { name: 'Restore' }).click();
+      await protect(fresh);
+      await fresh.getByRole('button', { name: 'Sign in to Agent Ops' }).click();
+      await fresh.getByRole('navigation', { name: 'Agent Ops' }).waitFor();
+      await fresh.goto(`${scene.origin}/wallet/keys`);
+      await unlock(fresh);
+      const used = fresh.getByRole('row', { name: /the wallet's number 2/ });
+      await used.getByText('in use', { exact: true }).waitFor();
+      await fresh.context().close();
+    });
+
+    it("is not replaced where it is the deployment's own", async () => {
+      const owner = await imported();
+      await owner.getByRole('button', { name: 'Sign in to Agent Ops' }).click();
+      await owner.getByRole('navigation', { name: 'Agent Ops' }).waitFor();
+      await owner.goto(`${scene.origin}/wallet/keys`);
+      await unlock(owner);
+      await owner.getByText("This wallet is the deployment's owner").waitFor();
+      assert.equal(await owner.getByRole('button', { name: /Use key number/ }).count(), 0);
+      await owner.context().close();
     });
   });
 

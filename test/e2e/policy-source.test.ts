@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
 import type { RejectedCommit, SourceStatus } from '../../src/authority/policy-source.ts';
-import type { TestedRevision } from '../../src/authority/revision-tests.ts';
+import type { Published, TestedRevision } from '../../src/authority/revisions.ts';
 import { gitOrigin } from '../../src/policy/git.ts';
 import { OriginFailed } from '../../src/policy/origin.ts';
 import { InputError } from '../../src/reason.ts';
@@ -19,6 +19,7 @@ interface Kept {
   readonly serial: number;
   readonly sha256: string;
   readonly active: boolean;
+  readonly published: Published | null;
   readonly tests: TestedRevision | null;
 }
 
@@ -108,8 +109,9 @@ describe('policies from a git repository', function () {
   it('say what the tests of the commit came to, which were run here', async () => {
     await start();
     const { active } = await history();
-    for (const { name, tests } of active) {
+    for (const { name, tests, published } of active) {
       assert.ok(tests !== null, name);
+      assert.deepEqual([published?.author, published?.commit], ['Ada', tests.commit]);
       const { passed, failed, by, commit, coverage } = tests;
       assert.deepEqual([failed, by, commit], [0, 'service', repository.git('rev-parse', 'HEAD')]);
       assert.ok(passed > 40 && coverage.percent > 80, JSON.stringify([name, passed, coverage.percent]));

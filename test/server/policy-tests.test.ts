@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
-import type { TestedRevision } from '../../src/authority/revision-tests.ts';
+import type { TestedRevision } from '../../src/authority/revisions.ts';
 import { fromBase64url } from '../../src/crypto/base64url.ts';
 import type { Bundle } from '../../src/policy/bundle.ts';
 import { loadEmbedded } from '../../src/policy/embedded.ts';
@@ -60,6 +60,15 @@ describe('tests of a kept policy', function () {
   });
 
   it('are not known of one that came alone', async () => assert.equal(await known(), null));
+
+  it('stand beside who brought it', async () => {
+    const { bundles } = (await service.control(`${BASE}/history?profile=low`)).body as unknown as {
+      bundles: { serial: number; published: { by: string; reason: string | null } | null }[];
+    };
+    const who = bundles.map(({ serial, published }) => [serial, published?.by, published?.reason]);
+    assert.deepEqual(who.at(-1), [100, 'owner', null]);
+    assert.deepEqual(who[0]?.slice(1), [undefined, undefined]);
+  });
 
   it("run against the bundle's own Rego and data, and are kept with what they cover", async () => {
     const { status, body } = await test(own);

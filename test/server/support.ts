@@ -10,7 +10,7 @@ import { type KeyRing, openKeyRing } from '../../src/authority/key-ring.ts';
 import { openNodes } from '../../src/authority/nodes.ts';
 import { createOperators } from '../../src/authority/operators.ts';
 import { createPolicies, type Policies } from '../../src/authority/policies.ts';
-import { createRevisionTesting } from '../../src/authority/revision-tests.ts';
+import { createRevisions } from '../../src/authority/revisions.ts';
 import { createActivity } from '../../src/decision-log/activity.ts';
 import { createAlerts } from '../../src/decision-log/alerts.ts';
 import { createLags } from '../../src/decision-log/lags.ts';
@@ -150,7 +150,7 @@ function policiesOf({ keys, store }: World): Policies {
     registry: new PolicyRegistry(archive),
     archive,
     store,
-    testing: createRevisionTesting({ store, home: HOME, clock: Date.now }),
+    revisions: createRevisions({ store, home: HOME, clock: Date.now }),
     home: HOME,
     clock: Date.now,
     keys: () => [publicKeyOf(keys.bundle)],

@@ -61,6 +61,8 @@ function createRunner(options: object): TestRunner {
       if (result.status !== DryRunStatus.Complete || coverageAnalysis === 'off' || coverage === undefined)
         return result;
       for (const { test, mutant } of hits) {
+        // What this process has from its imports, it has for good: such a mutant needs a process of its own as well.
+        if (mutant in coverage.static) continue;
         coverage.perTest[test] = { [mutant]: 1, ...coverage.perTest[test] };
       }
       for (const [id, suite] of tests.suites) {

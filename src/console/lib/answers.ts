@@ -65,6 +65,18 @@ export interface Node {
   readonly bundles: readonly string[] | null;
 }
 
+export interface Route {
+  readonly id: string;
+  readonly methods: readonly string[];
+  readonly host: string;
+  readonly path: string;
+  readonly scope: readonly string[];
+  readonly audience: string;
+  readonly risk: Profile;
+  readonly public: boolean;
+  readonly mode: 'enforce' | 'observe';
+}
+
 export interface Runtime {
   readonly org: string;
   readonly env: string;
@@ -149,6 +161,14 @@ export interface PolicyBundle {
   readonly sha256: string;
   readonly activated_at: string | null;
   readonly active: boolean;
+  /** Who brought it; `author`: as the commit says. Null: not known. */
+  readonly published: {
+    readonly by: string;
+    readonly author: string | null;
+    readonly commit: string | null;
+    readonly reason: string | null;
+    readonly at: string;
+  } | null;
   /** Null: not known. */
   readonly tests: PolicyTests | null;
 }

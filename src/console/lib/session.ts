@@ -1,7 +1,7 @@
 import { createContext } from 'preact';
 import { useContext } from 'preact/hooks';
 import type { Permission } from '../../schema/access.ts';
-import { get, post, setCsrfToken } from './api.ts';
+import { ApiError, get, post, setCsrfToken } from './api.ts';
 import type { Signer } from './signer.ts';
 
 /** As `GET /api/wallet/session` answers. */
@@ -29,14 +29,36 @@ export async function currentSession(): Promise<Me> {
 
 /** Throws ApiError: `auth_required` where the server knows no such operator, and what the signer throws. */
 export async function signIn(signer: Signer): Promise<Me> {
-  const given = await post<Challenge>(`${SESSION}/challenge`);
-  const { challenge, expires_at, origin, org, env } = given;
+  return (await signInByOneOf([signer])).me;
+}
+
+/** By the first that the server knows: it is asked one after the other. Throws as `signIn` does, for the last of them. */
+export async function signInByOneOf(
+  signers: readonly Signer[],
+): Promise<{ readonly me: Me; readonly by: Signer }> {
+  const given = await challengeHere();
+  const { challenge } = given;
+  for (const [at, by] of signers.entries()) {
+    const { subject, key } = by;
+    const signature = await by.sign({ ...given, subject, key });
+    try {
+      const me = meOf(await post<SessionAnswer>(SESSION, { subject, key, challenge, signature }));
+      return { me, by };
+    } catch (error) {
+      const unknown = error instanceof ApiError && error.code === 'auth_required';
+      if (!unknown || at === signers.length - 1) throw error;
+    }
+  }
+  throw new RangeError('signers: none was given');
+}
+
+/** What a key signs here, once. */
+export async function challengeHere(): Promise<Challenge> {
+  const { challenge, expires_at, origin, org, env } = await post<Challenge>(`${SESSION}/challenge`);
   // What is signed names the site as the browser has it: a page elsewhere cannot use the signature.
   if (origin !== location.origin)
     throw new Error(`This control plane is reached at ${origin}: open the console there.`);
-  const { subject, key } = signer;
-  const signature = await signer.sign({ origin, org, env, subject, key, challenge, expires_at });
-  return meOf(await post<SessionAnswer>(SESSION, { subject, key, challenge, signature }));
+  return { challenge, expires_at, origin, org, env };
 }
 
 export async function signOut(): Promise<void> {
@@ -44,7 +66,7 @@ export async function signOut(): Promise<void> {
   setCsrfToken(null);
 }
 
-interface Challenge {
+export interface Challenge {
   readonly challenge: string;
   readonly expires_at: number;
   readonly origin: string;

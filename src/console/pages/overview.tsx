@@ -13,7 +13,7 @@ import { Card } from '../ui/card.tsx';
 import { Chart } from '../ui/chart.tsx';
 import { Icon } from '../ui/icons.tsx';
 import { Page } from '../ui/page.tsx';
-import { Empty, Loaded } from '../ui/states.tsx';
+import { Empty, Loaded, Notice } from '../ui/states.tsx';
 import { Time } from '../ui/time.tsx';
 
 const REFRESH_MS = 5000;
@@ -75,12 +75,7 @@ function Tiles({ rates, activity, alerts }: TilesProps) {
   const open = alerts?.alerts.filter(({ severity }) => severity !== 'info').length ?? 0;
   return (
     <ul class="tiles">
-      <Tile
-        name="Decisions per second"
-        value={mean(rates, ['allow', 'deny'])}
-        about={`${mean(rates, ['deny'])} denied, over 10 s`}
-        to="/decisions"
-      />
+      <Tile name="Decisions per second" {...perSecond(rates, activity)} to="/decisions" />
       <Tile
         name="Denied in the last hour"
         value={hour === undefined ? '–' : countText(hour.deny)}
@@ -118,10 +113,32 @@ function Tiles({ rates, activity, alerts }: TilesProps) {
   );
 }
 
+/** As they come, or, where no stream comes through, as they were counted. */
+function perSecond(
+  rates: TilesProps['rates'],
+  activity: Activity | null,
+): Pick<TileProps, 'value' | 'about'> {
+  if (streams(rates))
+    return { value: mean(rates, ['allow', 'deny']), about: `${mean(rates, ['deny'])} denied, over 10 s` };
+  if (activity === null) return { value: '–', about: 'no live stream' };
+  const { allow, deny } = activity.decisions.last_minute;
+  return {
+    value: rateText((allow + deny) / 60),
+    about: `${rateText(deny / 60)} denied, over the last minute`,
+  };
+}
+
+function streams({ state }: TilesProps['rates']): boolean {
+  return state === 'live' || state === 'connecting';
+}
+
 /** Of the last ten whole seconds. */
 function mean(rates: TilesProps['rates'], verdicts: readonly ('allow' | 'deny')[]): string {
   const sum = verdicts.flatMap((verdict) => rates[verdict].slice(-10)).reduce((a, b) => a + b, 0);
-  const each = sum / 10;
+  return rateText(sum / 10);
+}
+
+function rateText(each: number): string {
   return each === 0 ? '0' : each < 10 ? each.toFixed(1) : countText(Math.round(each));
 }
 
@@ -161,7 +178,8 @@ function Traffic({
 }) {
   const [range, setRange] = useState<Range>('live');
   const minutes = activity.data?.decisions.per_minute ?? [];
-  const live = range === 'live';
+  const streaming = streams(rates);
+  const live = range === 'live' && streaming;
   const times = live ? rates.times : minutes.map(({ minute }) => Date.parse(minute) / 1000);
   const allow = live ? rates.allow : minutes.map((one) => one.allow);
   const deny = live ? rates.deny : minutes.map((one) => one.deny);
@@ -177,7 +195,13 @@ function Traffic({
             <span class="legend deny">denied</span>
             <div class="segments">
               {(['live', 'hour'] as const).map((one) => (
-                <button key={one} type="button" aria-pressed={range === one} onClick={() => setRange(one)}>
+                <button
+                  key={one}
+                  type="button"
+                  aria-pressed={live === (one === 'live')}
+                  disabled={one === 'live' && !streaming}
+                  onClick={() => setRange(one)}
+                >
                   {one === 'live' ? 'Live' : 'Last hour'}
                 </button>
               ))}
@@ -185,6 +209,7 @@ function Traffic({
           </>
         }
       >
+        <StreamNotice rates={rates} />
         <Chart
           label={`Decisions ${live ? 'per second, two minutes' : 'per minute, one hour'}: ${total(allow)} allowed, ${total(deny)} denied`}
           times={times}
@@ -214,6 +239,18 @@ function Traffic({
       </Card>
     </div>
   );
+}
+
+/** Zeros of a stream that does not come are no figures. */
+function StreamNotice({ rates }: { readonly rates: TilesProps['rates'] }) {
+  if (!streams(rates))
+    return (
+      <Notice tone="warn">
+        No live stream comes through; what was counted is asked for every {REFRESH_MS / 1000} s.
+      </Notice>
+    );
+  if (rates.behind === null) return null;
+  return <Notice tone="warn">The stream is {countText(rates.behind)} events behind.</Notice>;
 }
 
 function Reasons({ activity }: { readonly activity: Asked<Activity> }) {

@@ -93,7 +93,6 @@ function Revisions({ profile, bundles, acts, shadow, onChanged, onShadowed }: Re
   const [chosen, setChosen] = useState<PolicyBundle | null>(null);
   const active = bundles.find((one) => one.active);
   const sorted = [...bundles].sort((a, b) => b.serial - a.serial);
-  const author = (sha256: string) => acts.find((act) => act.sha256 === sha256)?.by ?? null;
   if (bundles.length === 0)
     return (
       <div class="card">
@@ -141,7 +140,7 @@ function Revisions({ profile, bundles, acts, shadow, onChanged, onShadowed }: Re
                 </Link>
               ),
             },
-            { name: 'By', cell: ({ sha256 }) => author(sha256) ?? <span class="soft">–</span> },
+            { name: 'Author', cell: ({ published }) => <Author published={published} /> },
             {
               name: '',
               right: true,
@@ -221,6 +220,18 @@ function Revisions({ profile, bundles, acts, shadow, onChanged, onShadowed }: Re
         />
       )}
     </div>
+  );
+}
+
+/** Whoever brought it; of a commit, who it says that wrote it. */
+function Author({ published }: Pick<PolicyBundle, 'published'>) {
+  if (published === null) return <span class="soft">not known</span>;
+  const { by, author, commit } = published;
+  return (
+    <>
+      <span class="break">{author ?? by}</span>
+      {commit === null ? null : <code class="small soft block">{commit.slice(0, 12)}</code>}
+    </>
   );
 }
 

@@ -3,6 +3,7 @@ import { useState } from 'preact/hooks';
 import type { ControlEvent, Delegation, RuntimeDetail, ShownProof } from '../lib/answers.ts';
 import { get } from '../lib/api.ts';
 import { feedPath } from '../lib/decisions.ts';
+import { verbOf } from '../lib/events.ts';
 import { shortSubject } from '../lib/format.ts';
 import { useQuery } from '../lib/query.ts';
 import { Link } from '../lib/router.tsx';
@@ -206,7 +207,14 @@ function Detail({ detail, onRevoke }: DetailProps) {
       <Card title="Proofs" flush>
         {proofs.length === 0 ? (
           <Empty title="No proof is out" icon="keys">
-            <p>It can do nothing until one is issued.</p>
+            <p>
+              It can do nothing until one is issued:{' '}
+              <Link
+                to={`/connect?${new URLSearchParams({ runtime: runtime.runtime_id, agent: runtime.agent_id, workspace: runtime.workspace_id })}`}
+              >
+                the command for it
+              </Link>
+            </p>
           </Empty>
         ) : (
           <Proofs proofs={proofs} onRevoke={onRevoke} />
@@ -215,7 +223,9 @@ function Detail({ detail, onRevoke }: DetailProps) {
       <Budgets proofs={proofs} />
       <Card title="What happened to it" flush>
         {events.length === 0 ? (
-          <Empty title="Nothing yet" icon="audit" />
+          <Empty title="Nothing yet" icon="audit">
+            <p>Stops, taints, approvals and proofs of it are listed here, with who did it and why.</p>
+          </Empty>
         ) : (
           <Events events={events} cause={tainted_by} />
         )}
@@ -331,7 +341,7 @@ function Events({
           name: 'What',
           cell: (event) => (
             <span class="row">
-              <strong>{(event.action ?? event.type).replaceAll('_', ' ')}</strong>
+              <strong>{verbOf(event.type, event)}</strong>
               {event.taint_epoch === undefined ? null : (
                 <span class="soft small">epoch {event.taint_epoch}</span>
               )}

@@ -19,7 +19,7 @@ import { entryAt } from './site.ts';
 const RUNTIMES = '/api/wallet/runtimes';
 
 /** What somebody's chains say he let a runtime do. */
-interface Given {
+export interface Given {
   readonly runtime: string;
   readonly id: string;
   readonly scope: readonly string[];
@@ -135,7 +135,7 @@ function Mine({ root, me }: { readonly root: Uint8Array; readonly me: Me }) {
   );
 }
 
-async function delegationsOf(subject: string, signal: AbortSignal): Promise<Given[]> {
+export async function delegationsOf(subject: string, signal: AbortSignal): Promise<Given[]> {
   const runtimes = await all<'runtimes', Runtime>(RUNTIMES, 'runtimes');
   const mine = runtimes.filter((runtime) => runtime.subject === subject);
   const details = await Promise.all(

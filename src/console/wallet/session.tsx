@@ -3,14 +3,15 @@ import { useEffect, useState } from 'preact/hooks';
 import { ApiError, onSignedOut } from '../lib/api.ts';
 import { asApiError, type Doing, useDoing } from '../lib/query.ts';
 import { AGENT_OPS } from '../lib/router.tsx';
-import { currentSession, type Me, MeContext, signIn } from '../lib/session.ts';
+import { currentSession, type Me, MeContext } from '../lib/session.ts';
 import { Button } from '../ui/button.tsx';
 import { Card } from '../ui/card.tsx';
 import { Failed, Loading, Problem } from '../ui/states.tsx';
+import { signInHere } from './enter.ts';
 import { hold } from './held.ts';
 import { NotYet } from './not-yet.tsx';
 import type { Sealed } from './seal.ts';
-import { entryAt, walletSigner } from './site.ts';
+import { entryAt } from './site.ts';
 import { Unlock } from './unlock.tsx';
 import { Choices } from './welcome.tsx';
 
@@ -21,7 +22,7 @@ export function useSignIn(
   const { busy, error, run } = useDoing();
   const enter = (next: string | null) =>
     void run(async () => {
-      await signIn(walletSigner(root, location.hostname));
+      await signInHere(root);
       location.assign(pageOfAgentOps(next));
     });
   return { busy, error, enter };
@@ -62,8 +63,7 @@ export function SessionGate({ root, sealed, children }: SessionGateProps) {
   if (who === 'asking') return <Loading />;
   if (who instanceof ApiError) return <Failed error={who} retry={ask} />;
   if (who !== 'nobody') return <MeContext.Provider value={who}>{children(who)}</MeContext.Provider>;
-  const enter = (secret: Uint8Array) =>
-    void run(async () => setWho(await signIn(walletSigner(secret, location.hostname))));
+  const enter = (secret: Uint8Array) => void run(async () => setWho(await signInHere(secret)));
   if (sealed === null)
     return (
       <div class="stack">

@@ -9,6 +9,7 @@ const ENTRIES = [
   ['/', 'Wallet'],
   ['/device', 'Approve a command line'],
   ['/delegations', 'Delegations'],
+  ['/keys', 'Keys'],
 ] as const;
 
 export interface WalletShellProps {

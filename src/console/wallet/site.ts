@@ -3,6 +3,7 @@ import { toBase64url } from '../../crypto/base64url.ts';
 import { operatorSeed, subjectOf } from '../../proof/ppid.ts';
 import { signSignIn } from '../../proof/sign-in.ts';
 import type { Signer } from '../lib/signer.ts';
+import { numberAt } from './key-number.ts';
 
 /** Who a wallet is at one site. No two sites can tell that it is the same. */
 export interface SiteEntry {
@@ -13,21 +14,22 @@ export interface SiteEntry {
   readonly key: string;
 }
 
-export function entryAt(rootSecret: Uint8Array, host: string): SiteEntry {
-  const seed = operatorSeed(rootSecret, host, 0);
+/** `n`: of its keys for the site; default: the one in use. */
+export function entryAt(rootSecret: Uint8Array, host: string, n = numberAt(host)): SiteEntry {
+  const seed = operatorSeed(rootSecret, host, n);
   const key = toBase64url(publicKeyOf(seed));
   seed.fill(0);
   return { host, subject: subjectOf(rootSecret, host), key };
 }
 
 /** `host`: of the site that the browser is at. */
-export function walletSigner(rootSecret: Uint8Array, host: string): Signer {
-  const { subject, key } = entryAt(rootSecret, host);
+export function walletSigner(rootSecret: Uint8Array, host: string, n = numberAt(host)): Signer {
+  const { subject, key } = entryAt(rootSecret, host, n);
   return {
     subject,
     key,
     async sign(statement) {
-      const seed = operatorSeed(rootSecret, host, 0);
+      const seed = operatorSeed(rootSecret, host, n);
       const signature = signSignIn(statement, seed);
       seed.fill(0);
       return signature;

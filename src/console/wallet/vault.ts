@@ -1,11 +1,12 @@
 import { isSealed, type Sealed } from './seal.ts';
 
-/** The browser's own store of this origin: the sealed secret, and the names of sites that were looked up. */
+/** The browser's own store of this origin: the sealed secret, the names of sites that were looked up, and which key a site knows. */
 
 const NAME = 'lemma-wallet';
 const STORE = 'wallet';
 const SEALED = 'sealed';
 const SITES = 'sites';
+const NUMBERS = 'key-numbers';
 
 /** Null: there is no wallet here. Throws where the store cannot be read, or holds something else. */
 export async function readSealed(): Promise<Sealed | null> {
@@ -29,6 +30,20 @@ export async function readSites(): Promise<string[]> {
 
 export async function writeSites(hosts: readonly string[]): Promise<void> {
   await within('readwrite', (store) => store.put([...hosts], SITES));
+}
+
+/** By host. */
+export async function readNumbers(): Promise<Record<string, number>> {
+  const found = await within('readonly', (store) => store.get(NUMBERS));
+  if (typeof found !== 'object' || found === null) return {};
+  const whole = Object.entries(found).filter(
+    (one): one is [string, number] => Number.isInteger(one[1]) && one[1] >= 0 && one[1] <= 0xffff_ffff,
+  );
+  return Object.fromEntries(whole);
+}
+
+export async function writeNumbers(numbers: Readonly<Record<string, number>>): Promise<void> {
+  await within('readwrite', (store) => store.put({ ...numbers }, NUMBERS));
 }
 
 /** Nothing of it is left in this browser. */

@@ -9,6 +9,8 @@ import { DelegationsPage } from './delegations.tsx';
 import { DevicePage } from './device.tsx';
 import { lock, useHeld } from './held.ts';
 import { HomePage } from './home.tsx';
+import { loadNumbers } from './keep-number.ts';
+import { KeysPage } from './keys.tsx';
 import { ImportPage, RestorePage } from './restore.tsx';
 import type { Sealed } from './seal.ts';
 import { WalletShell } from './shell.tsx';
@@ -23,8 +25,8 @@ type Kept = { readonly sealed: Sealed | null } | 'asking' | Error;
 export function WalletApp() {
   const [kept, setKept] = useState<Kept>('asking');
   const read = useCallback(() => {
-    readSealed().then(
-      (sealed) => setKept({ sealed }),
+    Promise.all([readSealed(), loadNumbers()]).then(
+      ([sealed]) => setKept({ sealed }),
       (error: unknown) => setKept(error instanceof Error ? error : new Error(String(error))),
     );
   }, []);
@@ -88,6 +90,9 @@ function Opened({ sealed, onSealed, onWiped }: OpenedProps) {
       case '/delegations':
         if (root === null) return <UnlockPage sealed={sealed} onWiped={onWiped} />;
         return <DelegationsPage root={root} sealed={sealed} />;
+      case '/keys':
+        if (root === null) return <UnlockPage sealed={sealed} onWiped={onWiped} />;
+        return <KeysPage root={root} sealed={sealed} />;
       default:
         return (
           <Page title="Nothing here" of="Wallet">

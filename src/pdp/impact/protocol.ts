@@ -44,8 +44,6 @@ interface Uncompared {
 /** What some lines came to. */
 export interface Counted {
   records: number;
-  /** Of other bundles than those that were asked for. */
-  others: number;
   reproduced: number;
   same: number;
   not_reproduced: number;

@@ -201,6 +201,18 @@ describe('one recorded decision by a candidate', () => {
         assert.equal(uncompared(judged(lineOf('x_own', DENIED), candidate, by)), 'input_withheld');
       });
 
+    for (const [what, edit] of [
+      ['a request', (line: string) => line.replace('"low","request":{', '"low","asked":{')],
+      ['headers', (line: string) => line.replace('"headers":{}', '"headers":1')],
+      ['a body', (line: string) => line.replace('"body":{"state":"none"}', '"body":null')],
+    ] as const)
+      it(`where it hides more of an input without ${what}, which only a file can hold`, () => {
+        const line = edit(lineOf('nothing', ALLOWED));
+        const candidate = { ...probe, redact: ['body.secret'] };
+        assert.notEqual(line, lineOf('nothing', ALLOWED));
+        assert.equal(uncompared(judged(line, candidate)), 'input_withheld');
+      });
+
     it('where it hides more of a view, which has it under other names', () => {
       const by: Judge = { ...own, view: 'envoy' };
       const candidate: Judge = { ...probe, view: 'envoy', redact: ['query.token'] };
@@ -245,6 +257,11 @@ describe('one recorded decision by a candidate', () => {
 
     it('without the headers that it does not ask for', () => {
       const { request } = JSON.parse(shown({ headers: ['X-B'] }, { headers: ['x-a', 'X-b'] }));
+      assert.deepEqual(request.headers, { 'x-b': ['\u2028'] });
+    });
+
+    it('with the headers that the route lists', () => {
+      const { request } = JSON.parse(shown({ headers: [] }, { headers: ['x-a'] }));
       assert.deepEqual(request.headers, { 'x-b': ['\u2028'] });
     });
 

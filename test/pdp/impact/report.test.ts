@@ -113,6 +113,16 @@ describe('the report of an impact', () => {
     assert.deepEqual([groups.route.length, groups.runtime.length, groups.rule.length], [2, 2, 2]);
   });
 
+  it('counts fifty thousand names, and goes on with those', () => {
+    const most = 50_000;
+    const found = Array.from({ length: most + 1 }, (_, n) => change(n, { runtime: `b${n}` }));
+    const { runtime } = reportOf([{ changes: [...found, change(0, { runtime: 'b7' })] }], {
+      changes: 1,
+      groups: most + 1,
+    }).groups;
+    assert.deepEqual([runtime.length, runtime[0]?.name, runtime[0]?.counts.newly_allowed], [most, 'b7', 2]);
+  });
+
   it('compares nothing once a decision did not reproduce, but says what could not be compared', () => {
     const into = counted();
     uncompared(into, 'amendment', ['dec_9']);
@@ -141,6 +151,7 @@ describe('the report of an impact', () => {
     const part = counted();
     uncompared(part, 'withheld', [], 3);
     uncompared(part, 'amendment', ['a', 'b', 'c', 'd', 'e', 'f', 'g'], 7);
+    assert.equal(part.not_comparable.amendment?.count, 7);
     const { not_comparable, counts } = reportOf([part, part]);
     assert.deepEqual(
       not_comparable.map(({ why, count, decision_ids }) => [why, count, decision_ids.length]),
@@ -156,7 +167,7 @@ describe('the report of an impact', () => {
     const { manifest } = told;
     const lemma = { ...manifest.metadata.lemma, reasons: { x_own: 'low.rego:7' } };
     const bundle = { ...told, sha256: 'a', manifest: { ...manifest, metadata: { lemma } } } as Bundle;
-    const tally = createTally([], REPORT_LIMITS);
+    const tally = createTally([{ ...bundle, sha256: 'b' }], REPORT_LIMITS);
     tally.knows(bundle);
     tally.take({
       ...counted(),
