@@ -1011,7 +1011,7 @@ export function loggerTo({ output, level = 'info' }: AppOptions): Logger {
     : pino({ level }, { write: (line: string) => output(line.trimEnd()) });
 }
 
-export function once(run: () => Promise<void>): () => Promise<void> {
+function once(run: () => Promise<void>): () => Promise<void> {
   let done: Promise<void> | undefined;
   return () => {
     done ??= run();

@@ -213,19 +213,6 @@ export class PolicyRegistry {
   }
 }
 
-/** An archive for one process and its tests: nothing outlives it. */
-export function memoryArchive(): BundleArchive {
-  const bundles = new Map<string, Bundle>();
-  return {
-    async put(bundle) {
-      bundles.set(bundle.sha256, bundle);
-    },
-    async get(sha256) {
-      return bundles.get(sha256) ?? null;
-    },
-  };
-}
-
 async function compiled(bundle: Bundle, thread: EvaluationThread | null): Promise<Candidate> {
   try {
     const { lemma } = bundle.manifest.metadata;

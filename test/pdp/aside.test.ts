@@ -3,10 +3,10 @@ import { once } from 'node:events';
 import { decide, type Pdp } from '../../src/pdp/decide.ts';
 import { explain } from '../../src/pdp/explain.ts';
 import { createEvaluationThread, QUEUE_AT_MOST } from '../../src/policy/evaluation-thread.ts';
-import { memoryArchive, PolicyRegistry } from '../../src/policy/registry.ts';
+import { PolicyRegistry } from '../../src/policy/registry.ts';
 import { untraced } from '../../src/policy/tracer.ts';
 import type { Decision, DecisionRecord } from '../../src/schema/decision.ts';
-import { fixture } from '../policy/support.ts';
+import { fixture, memoryArchive } from '../policy/support.ts';
 import { bearing, chain } from '../support/kit.ts';
 import { asked, type Composed, composed, folders, registration, times, withRun } from './support.ts';
 

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { type Exchanged, exchange, type TokenWish } from '../../src/pdp/exchange.ts';
 import { loadEmbedded } from '../../src/policy/embedded.ts';
-import { memoryArchive, PolicyRegistry } from '../../src/policy/registry.ts';
+import { PolicyRegistry } from '../../src/policy/registry.ts';
 import type { Lemma } from '../../src/schema/lemma.ts';
 import type { Route } from '../../src/schema/request.ts';
-import { bytes, withFile } from '../policy/support.ts';
+import { bytes, memoryArchive, withFile } from '../policy/support.ts';
 import { bearing, chain, keyNamed, keys, NOW, ORIGIN, proving, type WireRequest } from '../support/kit.ts';
 import { asked, type Composed, composed, folders, tokened, tokenFor } from './support.ts';
 

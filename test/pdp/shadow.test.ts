@@ -3,11 +3,11 @@ import { createShadow, type Shadow, type ShadowOptions } from '../../src/pdp/sha
 import type { Bundle } from '../../src/policy/bundle.ts';
 import { loadEmbedded } from '../../src/policy/embedded.ts';
 import { compileEngine, type Engine } from '../../src/policy/engine.ts';
-import { type BundleArchive, memoryArchive } from '../../src/policy/registry.ts';
+import type { BundleArchive } from '../../src/policy/registry.ts';
 import type { RecordBody } from '../../src/schema/decision.ts';
 import type { PolicyInput } from '../../src/schema/input.ts';
 import type { NewDocument } from '../../src/store/model.ts';
-import { allowedInput, republished } from '../policy/support.ts';
+import { allowedInput, memoryArchive, republished } from '../policy/support.ts';
 import { eventually } from '../support/waiting.ts';
 import { recordedLine } from './impact/recorded.ts';
 import { told } from './support.ts';

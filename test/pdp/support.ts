@@ -10,7 +10,7 @@ import type { Pdp } from '../../src/pdp/decide.ts';
 import { settingsOf } from '../../src/pdp/settings.ts';
 import { type Bundle, readBundleTar } from '../../src/policy/bundle.ts';
 import { EMBEDDED_TRUST, loadEmbedded } from '../../src/policy/embedded.ts';
-import { type BundleArchive, memoryArchive, PolicyRegistry } from '../../src/policy/registry.ts';
+import { type BundleArchive, PolicyRegistry } from '../../src/policy/registry.ts';
 import { signBundle } from '../../src/policy/signature.ts';
 import { createChainCache } from '../../src/proof/cache.ts';
 import { verifyChain } from '../../src/proof/chain.ts';
@@ -21,7 +21,7 @@ import type { Lemma } from '../../src/schema/lemma.ts';
 import type { AuthzRequest } from '../../src/schema/request.ts';
 import type { Runtime } from '../../src/store/model.ts';
 import { openStore, type Store } from '../../src/store/store.ts';
-import { republished } from '../policy/support.ts';
+import { memoryArchive, republished } from '../policy/support.ts';
 import {
   chain,
   keyNamed,

@@ -4,10 +4,20 @@ import { setImmediate as turn } from 'node:timers/promises';
 import type { Worker } from 'node:worker_threads';
 import { type Bundle, fileOf } from '../../src/policy/bundle.ts';
 import { compileEngine, type Engine } from '../../src/policy/engine.ts';
-import { memoryArchive, PolicyRegistry } from '../../src/policy/registry.ts';
+import { PolicyRegistry } from '../../src/policy/registry.ts';
 import { INLINE_DATA_BYTES } from '../../src/policy/thread.ts';
 import { plainPolicy } from './plain.ts';
-import { ALLOWED, bytes, denial, fixture, inputError, republished, say, withFile } from './support.ts';
+import {
+  ALLOWED,
+  bytes,
+  denial,
+  fixture,
+  inputError,
+  memoryArchive,
+  republished,
+  say,
+  withFile,
+} from './support.ts';
 
 const ENTRIES = 100_000;
 const SETTINGS = Object.fromEntries(

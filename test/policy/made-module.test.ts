@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { compileEngine } from '../../src/policy/engine.ts';
-import { memoryArchive, PolicyRegistry } from '../../src/policy/registry.ts';
+import { PolicyRegistry } from '../../src/policy/registry.ts';
 import { Denial } from '../../src/reason.ts';
 import {
   ANSWER,
@@ -12,7 +12,7 @@ import {
   OWN_GLOBAL,
   type Parts,
 } from './made-module.ts';
-import { ALLOWED, bytes, denial } from './support.ts';
+import { ALLOWED, bytes, denial, memoryArchive } from './support.ts';
 
 const GOOD = bytes({});
 const BAD = bytes({ long: 'an input that the module is bad for' });

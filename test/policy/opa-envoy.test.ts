@@ -8,7 +8,7 @@ import { type Bundle, bundleOf } from '../../src/policy/bundle.ts';
 import { loadEmbedded } from '../../src/policy/embedded.ts';
 import { compileEngine, type Engine } from '../../src/policy/engine.ts';
 import { EMBEDDED_PINS } from '../../src/policy/pins.ts';
-import { checkTrust, memoryArchive, PolicyRegistry, type Trust } from '../../src/policy/registry.ts';
+import { checkTrust, PolicyRegistry, type Trust } from '../../src/policy/registry.ts';
 import { signBundle } from '../../src/policy/signature.ts';
 import type { PolicyInput } from '../../src/schema/input.ts';
 import { opaEnvoyInputSchema } from '../../src/schema/opa-envoy-input.ts';
@@ -17,7 +17,7 @@ import { opaFolder } from '../support/opa.ts';
 import { PATIENT_MS } from './compiler/support.ts';
 import { ENTRYPOINT, manifest, OBJECT, PEOPLE } from './opa-envoy-policies.ts';
 import { buildStock, trusting } from './stock-opa.ts';
-import { allowedInput, bytes, denial, inputError, merged } from './support.ts';
+import { allowedInput, bytes, denial, inputError, memoryArchive, merged } from './support.ts';
 
 const TRUST: Trust = { kind: 'signed', keys: [], opaKeys: trusting('ES256'), now: 0 };
 

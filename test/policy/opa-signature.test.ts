@@ -7,12 +7,12 @@ import { publicKeyOf } from '#runtime';
 import { EMBEDDED_TRUST, loadEmbedded } from '../../src/policy/embedded.ts';
 import { compileEngine } from '../../src/policy/engine.ts';
 import { p256Thumbprint, signForOpa, verifyForOpa } from '../../src/policy/opa-signature.ts';
-import { memoryArchive, PolicyRegistry } from '../../src/policy/registry.ts';
+import { PolicyRegistry } from '../../src/policy/registry.ts';
 import { packRegoOnly, type RegoOnly, regoOnly } from '../../src/policy/rego-only.ts';
 import { signBundle, verifyBundle } from '../../src/policy/signature.ts';
 import { opaFolder } from '../support/opa.ts';
 import { PATIENT_MS } from './compiler/support.ts';
-import { allowedInput, bytes, denial, fixture, withFile } from './support.ts';
+import { allowedInput, bytes, denial, fixture, memoryArchive, withFile } from './support.ts';
 
 const FILE = '.signatures.json';
 const DATA = 'data.json';

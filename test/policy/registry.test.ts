@@ -2,9 +2,19 @@ import assert from 'node:assert/strict';
 import { publicKeyOf } from '#runtime';
 import type { Bundle } from '../../src/policy/bundle.ts';
 import { EMBEDDED_TRUST, loadEmbedded } from '../../src/policy/embedded.ts';
-import { type BundleArchive, memoryArchive, PolicyRegistry, type Trust } from '../../src/policy/registry.ts';
+import { type BundleArchive, PolicyRegistry, type Trust } from '../../src/policy/registry.ts';
 import { signBundle } from '../../src/policy/signature.ts';
-import { ALLOWED, allowedInput, bytes, denial, fixture, republished, say, withFile } from './support.ts';
+import {
+  ALLOWED,
+  allowedInput,
+  bytes,
+  denial,
+  fixture,
+  memoryArchive,
+  republished,
+  say,
+  withFile,
+} from './support.ts';
 
 const SEED = new Uint8Array(32).fill(7);
 const NOW = 1_790_000_000;

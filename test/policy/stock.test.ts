@@ -6,7 +6,7 @@ import { type Bundle, bundleOf } from '../../src/policy/bundle.ts';
 import { loadEmbedded } from '../../src/policy/embedded.ts';
 import { compileEngine } from '../../src/policy/engine.ts';
 import { isRego } from '../../src/policy/policy-files.ts';
-import { checkTrust, memoryArchive, PolicyRegistry, type Trust } from '../../src/policy/registry.ts';
+import { checkTrust, PolicyRegistry, type Trust } from '../../src/policy/registry.ts';
 import { regoOnly } from '../../src/policy/rego-only.ts';
 import { ruleTextOf } from '../../src/policy/rule-text.ts';
 import { signBundle } from '../../src/policy/signature.ts';
@@ -18,7 +18,7 @@ import { BUILTIN_CASES } from './compiler/builtin-cases.ts';
 import { PATIENT_MS } from './compiler/support.ts';
 import { nearInputs } from './near-inputs.ts';
 import { buildStock, OPA_KEYS, signStock, trusting } from './stock-opa.ts';
-import { allowedInput, bytes, denial, inputError } from './support.ts';
+import { allowedInput, bytes, denial, inputError, memoryArchive } from './support.ts';
 
 const ENTRYPOINT = 'lemma/low/decision';
 const META = { serial: 100, confirm: false, record: 'behind', headers: [], redact: [], envoy: false };

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { type Bundle, bundleOf, readBundleTar } from '../../src/policy/bundle.ts';
 import type { Engine } from '../../src/policy/engine.ts';
+import type { BundleArchive } from '../../src/policy/registry.ts';
 import { Denial, InputError } from '../../src/reason.ts';
 import { MANIFEST_FILE } from '../../src/schema/bundle.ts';
 import type { Profile } from '../../src/schema/common.ts';
@@ -9,6 +10,19 @@ import type { Profile } from '../../src/schema/common.ts';
 /** Bundles that `node tools/bundles/fixtures.ts` builds. */
 export function fixture(name: 'probe' | 'host' | 'hostile'): Bundle {
   return readBundleTar(readFileSync(new URL(`./fixtures/${name}.tar.gz`, import.meta.url)));
+}
+
+/** An archive that nothing outlives. */
+export function memoryArchive(): BundleArchive {
+  const bundles = new Map<string, Bundle>();
+  return {
+    async put(bundle) {
+      bundles.set(bundle.sha256, bundle);
+    },
+    async get(sha256) {
+      return bundles.get(sha256) ?? null;
+    },
+  };
 }
 
 export const ALLOWED = { allow: true, reason: 'allowed', reasons: [] };

@@ -21,7 +21,7 @@ import { signStatement } from '../../src/feed/statement.ts';
 import { createImpactJobs } from '../../src/pdp/impact/jobs.ts';
 import { createShadow } from '../../src/pdp/shadow.ts';
 import { storeArchive } from '../../src/policy/archive.ts';
-import { memoryArchive, PolicyRegistry } from '../../src/policy/registry.ts';
+import { PolicyRegistry } from '../../src/policy/registry.ts';
 import type { Decision } from '../../src/schema/decision.ts';
 import type { AuthzRequest } from '../../src/schema/request.ts';
 import { type ControlApi, controlApp } from '../../src/server/control-api.ts';
@@ -30,6 +30,7 @@ import { createEventStreams } from '../../src/server/event-streams.ts';
 import { createMetrics } from '../../src/server/metrics.ts';
 import type { NodesApi } from '../../src/server/nodes-api.ts';
 import { HOME, openWorld, type World } from '../authority/support.ts';
+import { memoryArchive } from '../policy/support.ts';
 
 export const KEY = `lm_op_${'k'.repeat(42)}A`;
 export const AUTH = { authorization: `Bearer ${KEY}` };

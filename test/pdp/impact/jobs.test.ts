@@ -1,11 +1,10 @@
 import assert from 'node:assert/strict';
 import { createImpactJobs, type ImpactJobs, type ImpactJobsOptions } from '../../../src/pdp/impact/jobs.ts';
 import { compileEngine } from '../../../src/policy/engine.ts';
-import { memoryArchive } from '../../../src/policy/registry.ts';
 import type { PolicyInput } from '../../../src/schema/input.ts';
 import { StoreConflict } from '../../../src/store/errors.ts';
 import type { NewDocument } from '../../../src/store/model.ts';
-import { allowedInput } from '../../policy/support.ts';
+import { allowedInput, memoryArchive } from '../../policy/support.ts';
 import { eventually } from '../../support/waiting.ts';
 import { told } from '../support.ts';
 import { recordedLine } from './recorded.ts';
