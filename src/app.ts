@@ -501,9 +501,15 @@ async function compose(
       await vouch(logged, ring.logKey(), clock).catch((error: unknown) =>
         logger.error({ err: error }, 'an export without a checkpoint at its end'),
       );
-      const release = await retention.hold();
+      let lost = false;
+      const release = await retention.hold(() => {
+        lost = true;
+      });
       try {
-        yield* provenLines(store, tenant);
+        for await (const item of provenLines(store, tenant)) {
+          if (lost) throw new Error('the database is all but full: an export gave way to its pruning');
+          yield item;
+        }
       } finally {
         release();
       }

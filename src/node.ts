@@ -179,6 +179,7 @@ async function compose(
     node,
     instance,
     version: version(),
+    bundles: () => PROFILES.map((profile) => policies.active(profile).ref.sha256),
     gate,
     lease,
     keys,

@@ -57,7 +57,7 @@ export function createApprove({
   return async (runtimeId, { taint_epoch, lemma_id, ttl_s, reason }, { by, grants }) => {
     if (gate.runtime(home.org, home.env, runtimeId) === null) throw notFound('runtime');
     const before = await chosen(runtimeId, lemma_id);
-    const life = ttl_s ?? Math.min(SHORT_S, grants?.max_ttl_s ?? SHORT_S);
+    const life = ttl_s ?? Math.min(SHORT_S, grants?.longest_life_s ?? SHORT_S);
     const { key, scope, audience, profile, budget, bounds, intent } = before;
     const body: IssueProofBody = {
       ...{

@@ -8,6 +8,7 @@ import type { ApproveBody } from '../schema/api-runtimes.ts';
 import type { AuthzRequest, Route } from '../schema/request.ts';
 import type { RuntimeState, Tenant } from '../store/model.ts';
 import type { Store } from '../store/store.ts';
+import { sameTenant } from '../store/tenant.ts';
 import { type Approved, type Approver, createApprove } from './approve.ts';
 import { createCursors } from './cursor.ts';
 import { createSettings, type SettingsVerbs } from './deployment-settings.ts';
@@ -66,6 +67,8 @@ export interface Authority extends Registrar, Stops, Resumes {
   /** `did:lemma:ppid_…` of the embedded operator. */
   readonly subject: string;
   readonly settings: SettingsVerbs;
+  /** Of this org and env, as the running configuration has them. */
+  routesOf(tenant: Tenant): readonly Route[];
   readonly joinTokens: Pick<JoinTokens, 'create'>;
   /** Binds, and remembers nothing: `issue` is the verb. */
   issueProof(body: IssueProofBody): IssuedProof;
@@ -80,6 +83,8 @@ export interface Authority extends Registrar, Stops, Resumes {
   /** Null also for what another organisation has. */
   find(tenant: Tenant, runtimeId: string): LiveRuntime | null;
   list(tenant: Tenant, query: RuntimeQuery): RuntimePage;
+  /** Whether it signs for this tenant: for the deployment's own alone. Others' operators get no proof and no join token. */
+  signsFor(tenant: Tenant): boolean;
 }
 
 export function createAuthority(options: AuthorityOptions): Authority {
@@ -94,10 +99,12 @@ export function createAuthority(options: AuthorityOptions): Authority {
   const issueProof = createIssuer({ ...options, identity });
   const ownTrust = () => createTrust([{ ...home, keys: [{ x: toBase64url(publicKeyOf(issuer())) }] }]);
   const shared = { home, gate, store, clock, issueProof, outstanding };
-  const joinTokens = createJoinTokens({ home, store, clock, fencedAt: options.fencedAt ?? null });
+  const epochOf = (id: string) => gate.runtime(home.org, home.env, id)?.taint_epoch ?? null;
+  const joinTokens = createJoinTokens({ home, store, clock, fencedAt: options.fencedAt ?? null, epochOf });
   return {
     subject,
     settings,
+    routesOf: ({ org, env }) => options.routes().filter((route) => route.org === org && route.env === env),
     joinTokens,
     ...registrar,
     ...stops,
@@ -105,11 +112,12 @@ export function createAuthority(options: AuthorityOptions): Authority {
     issueProof,
     issue: createIssueAs({ ...shared, settings }),
     renew: createRenewer({ ...shared, trust: options.trust ?? ownTrust }),
-    join: createJoin({ joinTokens, registrar, issueProof, outstanding, home }),
+    join: createJoin({ joinTokens, registrar, issueProof, outstanding, home, epochOf }),
     approve: createApprove(shared),
     killBelow: createKillBelow(gate, stops),
     detail: createDetail({ gate, store, outstanding, clock, shared: options.shared ?? (() => null) }),
     find: ({ org, env }, runtimeId) => gate.runtime(org, env, runtimeId),
     list: (tenant, query) => listRuntimes(gate, cursors, tenant, query),
+    signsFor: (tenant) => sameTenant(tenant, home),
   };
 }

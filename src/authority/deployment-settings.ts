@@ -5,7 +5,7 @@ import type { Store } from '../store/store.ts';
 import { Refusal } from './refusal.ts';
 
 /** What holds for the whole organisation, or for one env of it, which goes first. */
-export const LEVELS = ['org', 'env'] as const;
+const LEVELS = ['org', 'env'] as const;
 export type Level = (typeof LEVELS)[number];
 
 /** `version` 0: nobody has written them yet. `at` in milliseconds. */
@@ -24,7 +24,7 @@ export interface Who {
 /** Settings of the control plane, as documents: each write names the version that it replaces. */
 export interface SettingsVerbs {
   get(tenant: Tenant, level: Level): Promise<SettingsDocument>;
-  /** All of them at once. Refusal `moved`: somebody else wrote them meanwhile. */
+  /** All of them at once. Refusal: `moved` (somebody else wrote them meanwhile). */
   put(tenant: Tenant, level: Level, settings: Settings, version: number, who: Who): Promise<SettingsDocument>;
   /** Those of the env before those of the organisation. */
   effective(tenant: Tenant): Promise<Settings>;

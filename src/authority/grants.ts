@@ -6,13 +6,13 @@ import type { Route } from '../schema/request.ts';
 import type { Tenant } from '../store/model.ts';
 import { Refusal } from './refusal.ts';
 
-/** The most that an operator may put into a proof. */
+/** The most that an operator may put into a proof. `longest_life_s` in seconds. */
 export interface Grants {
   /** Scopes, or wildcards over them. */
-  readonly scope: readonly string[];
+  readonly scopes: readonly string[];
   /** Origins, exactly. */
-  readonly audience: readonly string[];
-  readonly max_ttl_s: number;
+  readonly audiences: readonly string[];
+  readonly longest_life_s: number;
 }
 
 /** What a proof is asked to hold. */
@@ -29,14 +29,22 @@ export function checkGrants(asked: Asked, grants: Grants | null): void {
 }
 
 /** The first member that goes beyond the grants, or null. */
-export function beyondGrants({ scope, audience, ttl_s }: Asked, grants: Grants): Problem | null {
-  const wide = uncoveredScope(grants.scope, scope);
+function beyondGrants({ scope, audience, ttl_s }: Asked, grants: Grants): Problem | null {
+  const wide = uncoveredScope(grants.scopes, scope);
   if (wide !== null)
-    return { field: `scope[${scope.indexOf(wide)}]`, message: `you may grant ${list(grants.scope)}` };
-  const far = audience.findIndex((origin) => !grants.audience.includes(origin));
-  if (far >= 0) return { field: `audience[${far}]`, message: `you may grant ${list(grants.audience)}` };
-  if (ttl_s <= grants.max_ttl_s) return null;
-  return { field: 'ttl_s', message: `you may grant ${grants.max_ttl_s} at most` };
+    return { field: `scope[${scope.indexOf(wide)}]`, message: `you may grant ${list(grants.scopes)}` };
+  const far = audience.findIndex((origin) => !grants.audiences.includes(origin));
+  if (far >= 0) return { field: `audience[${far}]`, message: `you may grant ${list(grants.audiences)}` };
+  if (ttl_s <= grants.longest_life_s) return null;
+  return { field: 'ttl_s', message: `you may grant ${grants.longest_life_s} at most` };
+}
+
+/** Whether somebody with `outer` may hand on `inner`. */
+export function grantsWithin(inner: Grants | null, outer: Grants | null): boolean {
+  if (outer === null) return true;
+  if (inner === null) return false;
+  const { scopes: scope, audiences: audience, longest_life_s: ttl_s } = inner;
+  return beyondGrants({ scope, audience, ttl_s }, outer) === null;
 }
 
 function list(names: readonly string[]): string {

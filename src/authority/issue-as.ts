@@ -39,7 +39,7 @@ export function createIssueAs({
     if (gate.runtime(home.org, home.env, runtime_id) === null) throw notFound('runtime');
     const { default_ttl_s = PROOF_TTL.usual } =
       asked.ttl_s === undefined ? await settings.effective(home) : {};
-    const ttl_s = asked.ttl_s ?? Math.min(default_ttl_s, grants?.max_ttl_s ?? default_ttl_s);
+    const ttl_s = asked.ttl_s ?? Math.min(default_ttl_s, grants?.longest_life_s ?? default_ttl_s);
     const body = { ...asked, ttl_s };
     checkGrants(body, grants);
     const proof = issueProof(body);

@@ -14,6 +14,8 @@ export interface JoinTerms
   extends Pick<JoinTokenBody, 'runtime_id' | 'agent_id' | 'workspace_id' | 'profile'> {
   /** The first proof, where the token brings one. */
   readonly proof: { readonly scope: string[]; readonly audience: string[]; readonly ttl_s: number } | null;
+  /** Of the runtime that it is made for, at that time; null, or absent: it was not registered. */
+  readonly taint_epoch?: number | null;
   /** The operator who made it. */
   readonly by: string;
   /** Milliseconds. */
@@ -49,12 +51,15 @@ export function createJoinTokens({
   store,
   clock,
   fencedAt,
+  epochOf,
 }: {
   readonly home: Tenant;
   readonly store: Pick<Store, 'putDocument' | 'getDocument' | 'removeDocument' | 'appendEvent'>;
   readonly clock: () => number;
   /** When the state was restored from a backup, which does not know what was used up since; milliseconds, or null. */
   readonly fencedAt: number | null;
+  /** Taint epoch of a runtime that is registered; else null. */
+  readonly epochOf: (runtimeId: string) => number | null;
 }): JoinTokens {
   return {
     async create(body, by, grants) {
@@ -62,14 +67,16 @@ export function createJoinTokens({
       const proof =
         body.proof === undefined
           ? null
-          : { ttl_s: Math.min(PROOF_TTL_S, grants?.max_ttl_s ?? PROOF_TTL_S), ...body.proof };
+          : { ttl_s: Math.min(PROOF_TTL_S, grants?.longest_life_s ?? PROOF_TTL_S), ...body.proof };
       if (proof !== null) checkGrants(proof, grants);
       const token = `lm_jt_${toBase64url(randomBytes(32))}`;
       const digest = digestOf(token);
       const id = idOf(digest);
       const time = clock();
       const expires_at = time + ttl_s * 1000;
-      const terms: JoinTerms = { runtime_id, agent_id, workspace_id, profile, proof, by, created_at: time };
+      const taint_epoch = epochOf(runtime_id);
+      const about = { runtime_id, agent_id, workspace_id, profile, proof, taint_epoch };
+      const terms: JoinTerms = { ...about, by, created_at: time };
       const payload = {
         action: 'join_token',
         id,

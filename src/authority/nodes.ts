@@ -31,11 +31,14 @@ export interface LeaseRequest extends NodeProcess {
   readonly epoch: number;
   readonly seq: number;
   readonly version: string;
+  /** Digests of the policies in force at it. */
+  readonly bundles?: readonly string[];
 }
 
 /**
  * Times in milliseconds. `lag`: events of the log that it has not said to have applied. `leased_for` 0: it may allow nothing.
- * `duplicate`: another process of this name lives beside it.
+ * `duplicate`: another process of this name lives beside it. `left`: it said that it allows nothing any more. `bundles` null:
+ * it has not said.
  */
 export interface NodeState extends NodeProcess {
   readonly duplicate: boolean;
@@ -44,7 +47,9 @@ export interface NodeState extends NodeProcess {
   readonly lag: number | null;
   readonly lease_age_ms: number | null;
   readonly leased_for_ms: number;
+  readonly left: boolean;
   readonly version: string | null;
+  readonly bundles: readonly string[] | null;
 }
 
 export interface Nodes {
@@ -91,6 +96,7 @@ interface Known extends NodeProcess {
   epoch: number | null;
   seq: number | null;
   version: string | null;
+  bundles: readonly string[] | null;
   /** By the monotonic clock: when it was first and last granted a lease (null: not by this process), and until when the longest holds. */
   firstAt: number | null;
   grantedAt: number | null;
@@ -171,7 +177,7 @@ export async function openNodes(options: NodesOptions): Promise<Nodes> {
     entry.epoch === place.epoch && entry.seq !== null && entry.seq >= place.seq;
 
   return {
-    async lease({ node, instance, nonce, epoch, seq, version }) {
+    async lease({ node, instance, nonce, epoch, seq, version, bundles }) {
       if (held.size > 0)
         throw new Refusal(
           'store_unavailable',
@@ -182,6 +188,7 @@ export async function openNodes(options: NodesOptions): Promise<Nodes> {
       if (entry.left) throw new Refusal('conflict', `this process of ${node} has left: start another one`);
       known.set(idOf(process), entry);
       entry.version = version;
+      entry.bundles = bundles ?? null;
       // Questions may overtake each other; what was applied stays so.
       entry.seq = entry.epoch === epoch ? Math.max(entry.seq ?? 0, seq) : seq;
       entry.epoch = epoch;
@@ -260,7 +267,9 @@ export async function openNodes(options: NodesOptions): Promise<Nodes> {
           lag: entry.seq === null || entry.epoch !== epoch ? null : Math.max(0, seq - entry.seq),
           lease_age_ms: entry.grantedAt === null ? null : Math.round(now - entry.grantedAt),
           leased_for_ms: Math.max(0, Math.round(entry.until - now)),
+          left: entry.left,
           version: entry.version,
+          bundles: entry.bundles,
         }))
         .sort((a, b) => (idOf(a) < idOf(b) ? -1 : 1));
     },
@@ -288,6 +297,7 @@ function unheard({ node, instance }: NodeProcess): Known {
     epoch: null,
     seq: null,
     version: null,
+    bundles: null,
     firstAt: null,
     grantedAt: null,
     until: Number.NEGATIVE_INFINITY,

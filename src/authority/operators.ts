@@ -2,7 +2,7 @@ import { timingSafeEqual } from 'node:crypto';
 import { sha256 } from '#runtime';
 import { PERMISSIONS, type Permission } from '../schema/access.ts';
 import type { Tenant } from '../store/model.ts';
-import type { Grants } from './operator-grants.ts';
+import type { Grants } from './grants.ts';
 
 /** How an operator showed who he is. `id`: which of his credentials of that kind; null for the owner's key. */
 export interface ShownBy {
@@ -43,6 +43,11 @@ export function createOperators(owner: Tenant & { readonly key: string }): Opera
 
 export function tenantOf({ org, env }: Tenant): Tenant {
   return { org, env };
+}
+
+/** An operator among those of all tenants, as one text. */
+export function nameOf({ org, env, id }: Pick<Operator, 'org' | 'env' | 'id'>): string {
+  return `${org}/${env}/${id}`;
 }
 
 function digest(text: string): Uint8Array {

@@ -6,8 +6,9 @@ import { type AddOperatorBody, type ChangeOperatorBody, OPERATORS_AT_MOST } from
 import { isOrigin } from '../schema/origin.ts';
 import type { Tenant } from '../store/model.ts';
 import type { Store } from '../store/store.ts';
+import { sameTenant } from '../store/tenant.ts';
 import { retrying } from './changing.ts';
-import { type Grants, grantsWithin } from './operator-grants.ts';
+import { type Grants, grantsWithin } from './grants.ts';
 import { type Operator, OWNER_ID, type ShownBy } from './operators.ts';
 import { notFound, Refusal } from './refusal.ts';
 import { lacking, permissionsOf } from './roles.ts';
@@ -81,9 +82,7 @@ export function createRoster({ home, owner, store, clock }: RosterOptions): Rost
     return isHome(tenant) ? [embedded, ...members] : members;
   }
 
-  function isHome({ org, env }: Tenant): boolean {
-    return org === home.org && env === home.env;
-  }
+  const isHome = (tenant: Tenant) => sameTenant(tenant, home);
 
   /** Writes what `change` makes of the members, and gives its result. */
   function edit<T>(
@@ -93,7 +92,8 @@ export function createRoster({ home, owner, store, clock }: RosterOptions): Rost
   ): Promise<T> {
     return retrying(async () => {
       const { version, members } = await read(tenant);
-      if (idOf(tenant) === idOf(caller)) requireStanding(caller, members);
+      const own = sameTenant(tenant, caller) ? members : (await read(caller)).members;
+      requireStanding(caller, own);
       const changed = change(members);
       const { org, env } = tenant;
       await store.putDocument({

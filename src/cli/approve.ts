@@ -7,6 +7,7 @@ import { dataFolder } from './local/folder.ts';
 import { readProof, replaceProof, runtimeFiles } from './local/runtime-files.ts';
 import { replaceFile } from './local/state.ts';
 import { shown } from './next-steps.ts';
+import { defineReason } from './reason.ts';
 import { askVerb } from './runtime-verb.ts';
 
 export function define(command: Command): void {
@@ -21,7 +22,7 @@ export function define(command: Command): void {
     '--out <file>',
     'Write the new proof there, as LEMMA_PROOF_FILE takes it (default: over the one of the same key here)',
   );
-  command.option('--reason <text>', 'Why, for the log');
+  defineReason(command);
   defineControlOptions(command);
 }
 

@@ -1,11 +1,12 @@
 import type { Command } from 'commander';
 import type { Call, Result } from './command.ts';
 import { defineControlOptions } from './control-api.ts';
+import { defineReason } from './reason.ts';
 import { askVerb, eventNote } from './runtime-verb.ts';
 
 export function define(command: Command): void {
   command.argument('<runtime-id>', 'The runtime');
-  command.option('--reason <text>', 'Why, for the log');
+  defineReason(command);
   defineControlOptions(command);
 }
 

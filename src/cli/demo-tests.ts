@@ -1,5 +1,5 @@
-import type { Explanation } from '../pdp/explain.ts';
 import type { Reason } from '../reason.ts';
+import type { Explanation } from '../schema/explanation.ts';
 import type { Answered, World } from './demo-world.ts';
 
 /** One containment test: what was sent, what came back, and why. */

@@ -1,5 +1,5 @@
-import type { Explanation, Trace } from '../pdp/explain.ts';
 import { decidingRules } from '../pdp/traced-rules.ts';
+import type { Explanation, Trace } from '../schema/explanation.ts';
 import type { Call } from './command.ts';
 import type { ControlApi } from './control-api.ts';
 import { CliError } from './exit.ts';

@@ -1,5 +1,4 @@
-import type { Change, Said } from '../pdp/impact/judge.ts';
-import type { Impact, ImpactGroup } from '../pdp/impact/report.ts';
+import type { Change, Impact, ImpactGroup, Said } from '../schema/impact.ts';
 import { type Terminal, table } from './terminal.ts';
 
 /** Of each list, on a terminal; --json has all of them. */

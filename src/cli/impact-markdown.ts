@@ -1,9 +1,8 @@
-import type { Change } from '../pdp/impact/judge.ts';
-import type { Impact, ImpactGroup } from '../pdp/impact/report.ts';
+import type { Change, Impact, ImpactGroup } from '../schema/impact.ts';
 import { countsText, KIND_NAMES, notReproduced, saidText, UNCOMPARED_NAMES } from './impact-lines.ts';
 
 /** GitHub refuses a comment of more than 65,536 characters; a little is left for what somebody puts around it. */
-export const MARKDOWN_AT_MOST = 60_000;
+const MARKDOWN_AT_MOST = 60_000;
 const IDS_SHOWN = 3;
 const NAME_AT_MOST = 120;
 

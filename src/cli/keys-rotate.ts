@@ -1,12 +1,13 @@
 import type { Command } from 'commander';
 import { KEY_USES, type KeyUse } from '../schema/common.ts';
-import { type Call, type Result, textOption } from './command.ts';
+import type { Call, Result } from './command.ts';
 import { cell, controlApi, defineControlOptions, member } from './control-api.ts';
 import { misuse } from './exit.ts';
+import { defineReason, reasonOf } from './reason.ts';
 
 export function define(command: Command): void {
   command.argument('<use>', `What the key signs: ${KEY_USES.join(', ')}`);
-  command.option('--reason <text>', 'Why, for the log');
+  defineReason(command);
   defineControlOptions(command);
 }
 
@@ -21,8 +22,7 @@ const AFTER: Readonly<Record<KeyUse, string>> = {
 export async function run(call: Call): Promise<Result> {
   const [use = ''] = call.args;
   if (!isUse(use)) throw misuse(`there is no key "${use}" to rotate: ${KEY_USES.join(', ')}`);
-  const reason = textOption(call.options, 'reason');
-  const body = { use, ...(reason === undefined ? {} : { reason }) };
+  const body = { use, ...reasonOf(call) };
   const answer = await controlApi(call).post('/api/wallet/keys/rotate', body);
   const kid = cell(member(answer, 'key', 'kid'));
   return { data: { key: answer.key }, lines: [`${use} key ${kid} signs from now on; ${AFTER[use]}`] };

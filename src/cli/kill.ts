@@ -2,14 +2,15 @@ import type { Command } from 'commander';
 import { type Call, type Result, textOption } from './command.ts';
 import { cell, controlApi, defineControlOptions } from './control-api.ts';
 import { misuse } from './exit.ts';
-import { durableNote } from './runtime-verb.ts';
+import { defineReason, reasonOf } from './reason.ts';
+import { askVerb, durableNote } from './runtime-verb.ts';
 
 export function define(command: Command): void {
   command.argument('[runtime-id]', 'The runtime');
   command.option('--ppid <subject>', 'Instead: all below this delegator (did:lemma:ppid_…), for ever');
   command.option('--delegation <lemma-id>', 'Instead: all below this delegation');
   command.option('--key <key>', 'Instead: all that this key, or its thumbprint, signs or holds');
-  command.option('--reason <text>', 'Why, for the log');
+  defineReason(command);
   defineControlOptions(command);
 }
 
@@ -23,9 +24,7 @@ export async function run(call: Call): Promise<Result> {
 }
 
 async function killOne(call: Call, runtime: string): Promise<Result> {
-  const reason = textOption(call.options, 'reason');
-  const path = `/api/wallet/runtimes/${encodeURIComponent(runtime)}/kill`;
-  const { success: _, ...answer } = await controlApi(call).post(path, reason === undefined ? {} : { reason });
+  const answer = await askVerb(call, 'kill');
   const enforced =
     answer.enforced === true
       ? `${runtime} is killed: everything it asks for is denied (event ${cell(answer.seq)})`
@@ -44,8 +43,7 @@ function belowOf({ options }: Call): Record<string, string> | null {
 }
 
 async function killBelow(call: Call, below: Record<string, string>): Promise<Result> {
-  const reason = textOption(call.options, 'reason');
-  const body = { ...below, ...(reason === undefined ? {} : { reason }) };
+  const body = { ...below, ...reasonOf(call) };
   const { success: _, ...answer } = await controlApi(call).post('/api/wallet/runtimes/kill', body);
   const runtimes = Array.isArray(answer.runtimes) ? answer.runtimes : [];
   return {

@@ -56,7 +56,7 @@ export function checkCommand(
 }
 
 /** The least harmful route that a proof opens, a reading one first. */
-export function exampleRoute(config: Config): Route | null {
+function exampleRoute(config: Config): Route | null {
   const open = config.routes.filter(
     (route) => !route.public && route.risk === 'low' && route.org === config.org,
   );

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
-import type { Impact } from '../pdp/impact/report.ts';
 import { runImpact } from '../pdp/impact/run.ts';
+import type { Impact } from '../schema/impact.ts';
 import { type Call, collect, listOption, type Result } from './command.ts';
 import { controlApi, defineControlOptions } from './control-api.ts';
 import { misuse } from './exit.ts';

@@ -1,12 +1,13 @@
 import { gzipSync } from 'node:zlib';
 import type { Command } from 'commander';
 import { writeTar } from '../policy/tar.ts';
-import { type Call, type Result, textOption } from './command.ts';
+import type { Call, Result } from './command.ts';
 import { controlApi, defineControlOptions, member } from './control-api.ts';
 import { CliError, EXIT } from './exit.ts';
 import { readBundles } from './policy-bundle-files.ts';
 import { explained } from './policy-errors.ts';
 import { failureLines, tested, testsIn, testsText } from './policy-tested.ts';
+import { defineReason, reasonOf } from './reason.ts';
 
 export function define(command: Command): void {
   command.argument('<bundle>', 'A signed bundle (folder or tar.gz), or a folder of bundles');
@@ -15,7 +16,7 @@ export function define(command: Command): void {
     'Folder of policies whose tests the control plane runs against each of them',
   );
   command.option('--activate', 'Put them into force at once, all of them or none');
-  command.option('--reason <text>', 'Why, for the log');
+  defineReason(command);
   defineControlOptions(command);
 }
 
@@ -27,8 +28,7 @@ export function run(call: Call): Promise<Result> {
   return explained(async () => {
     const found = await readBundles(call.folder, call.args[0] ?? '');
     const tests = await testsIn(call);
-    const reason = textOption(call.options, 'reason');
-    const why = reason === undefined ? {} : { reason };
+    const why = reasonOf(call);
     const api = controlApi(call);
     const published: object[] = [];
     for (const { bundle } of found) {

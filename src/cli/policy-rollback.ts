@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import { type Call, type Result, textOption } from './command.ts';
 import { cell, controlApi, defineControlOptions, member } from './control-api.ts';
 import { digestOf } from './policy-revision.ts';
+import { defineReason, reasonOf } from './reason.ts';
 
 export function define(command: Command): void {
   command.argument('<profile>', 'low, high or critical');
@@ -9,7 +10,7 @@ export function define(command: Command): void {
     '--to <bundle>',
     'Digest or revision (default: the one of the next lower serial that was in force)',
   );
-  command.option('--reason <text>', 'Why, for the log');
+  defineReason(command);
   defineControlOptions(command);
 }
 
@@ -18,11 +19,10 @@ export async function run(call: Call): Promise<Result> {
   const api = controlApi(call);
   const [profile = ''] = call.args;
   const to = textOption(call.options, 'to');
-  const reason = textOption(call.options, 'reason');
   const { bundle } = await api.post('/api/wallet/policies/rollback', {
     profile,
     ...(to === undefined ? {} : { to: await digestOf(api, to) }),
-    ...(reason === undefined ? {} : { reason }),
+    ...reasonOf(call),
   });
   return { data: { bundle }, lines: [`Policy ${profile} is back at ${cell(member(bundle, 'revision'))}`] };
 }

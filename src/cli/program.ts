@@ -2,6 +2,7 @@ import { Command, CommanderError } from 'commander';
 import { KeyFileError } from '../authority/secret-file.ts';
 import { type Environment, invocation, userFolder } from '../config/environment.ts';
 import { ConfigError } from '../config/error.ts';
+import { StoreOpenError } from '../store/errors.ts';
 import type { Call, CommandFile, Options, Result } from './command.ts';
 import { COMMANDS, type Entry, type Group } from './commands.ts';
 import { CliError, EXIT, type ExitCode } from './exit.ts';
@@ -12,7 +13,9 @@ import { version } from './version.ts';
 export async function runCli(argv: readonly string[], env: Environment): Promise<ExitCode> {
   const json = argv.slice(0, endOfOptions(argv)).includes('--json');
   const terminal = terminalOf(process.stdout, process.stderr);
-  const { path, chosen } = choose(argv.filter((word) => !word.startsWith('-')));
+  const words = argv.filter((word) => !word.startsWith('-'));
+  // `help kill` and `decisions help tail` print what the command itself defines, so that it is loaded.
+  const { path, chosen } = choose(words.filter((word, at) => at > 1 || word !== 'help'));
   const say = (result: Result) => {
     const { failure = null, data } = result;
     if (json) terminal.line(envelope(path, failure === null, failure, data));
@@ -34,8 +37,22 @@ export async function runCli(argv: readonly string[], env: Environment): Promise
     if (result !== null) say(result);
     return result?.failure === undefined ? EXIT.done : EXIT.failed;
   } catch (error) {
-    return complain(failureOf(error), path, json, terminal);
+    const failure = failureOf(error);
+    const meant = path === '' && failure?.code === 'usage' ? withGroup(words[0] ?? '') : [];
+    if (failure === null || meant.length === 0) return complain(failure, path, json, terminal);
+    const hint = `(Did you mean ${meant.join(' or ')}?)`;
+    const data = { ...failure.data, message: `${failure.data.message}\n${hint}` };
+    return complain({ ...failure, data, lines: [hint] }, path, json, terminal);
   }
+}
+
+/** Commands that are found in a group under a name that was given without it: `explain` is `decisions explain`. */
+function withGroup(name: string): string[] {
+  return COMMANDS.flatMap((group) =>
+    'entries' in group
+      ? group.entries.filter((entry) => entry.name === name).map((entry) => `${group.name} ${entry.name}`)
+      : [],
+  );
 }
 
 function endOfOptions(argv: readonly string[]): number {
@@ -134,6 +151,10 @@ function failureOf(error: unknown): Failure | null {
       data: { message, file: path },
       lines: [`error: ${message}`],
     };
+  }
+  if (error instanceof StoreOpenError) {
+    const { message } = error;
+    return { code: 'store_unusable', exit: EXIT.failed, data: { message }, lines: [`error: ${message}`] };
   }
   const message = error instanceof Error ? error.message : String(error);
   const lines = [`error: ${message}`, ...(error instanceof Error && error.stack ? [error.stack] : [])];

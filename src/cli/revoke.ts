@@ -2,13 +2,14 @@ import type { Command } from 'commander';
 import { type Call, type Result, textOption } from './command.ts';
 import { defineControlOptions } from './control-api.ts';
 import { misuse } from './exit.ts';
+import { defineReason } from './reason.ts';
 import { askVerb, eventNote } from './runtime-verb.ts';
 
 export function define(command: Command): void {
   command.argument('<runtime-id>', 'The runtime');
   command.option('--proof <lemma-id>', 'The proof to take back (`lem_…`)');
   command.option('--key <key>', 'Instead: a key, or its thumbprint');
-  command.option('--reason <text>', 'Why, for the log');
+  defineReason(command);
   defineControlOptions(command);
 }
 

@@ -1,12 +1,12 @@
-import { type Call, textOption } from './command.ts';
+import type { Call } from './command.ts';
 import { type Answer, cell, controlApi } from './control-api.ts';
+import { reasonOf } from './reason.ts';
 
 /** Asks a verb of one runtime, which the command's first argument names. */
 export async function askVerb(call: Call, verb: string, body: object = {}): Promise<Answer> {
   const [runtime = ''] = call.args;
-  const reason = textOption(call.options, 'reason');
   const path = `/api/wallet/runtimes/${encodeURIComponent(runtime)}/${verb}`;
-  const answer = await controlApi(call).post(path, { ...body, ...(reason === undefined ? {} : { reason }) });
+  const answer = await controlApi(call).post(path, { ...body, ...reasonOf(call) });
   const { success: _, ...data } = answer;
   return data;
 }

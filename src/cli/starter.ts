@@ -36,6 +36,7 @@ routes:
   #   audience: https://api.example.com
   #   risk: high                      # each request signed by the runtime's key, proof at most 1 h old
   #   body: digest                    # the signature covers the body
+  #   headers: [x-tenant]             # what the policy sees of its headers; never credentials
   #   taint_on_response: false        # true: its answers may carry instructions for the agent
 
   # - id: health

@@ -36,10 +36,13 @@ export function terminalOf(out: NodeJS.WriteStream, err: NodeJS.WriteStream): Te
   };
 }
 
-/** What an agent put into a path or an intent must not steer a terminal. Our own colours (SGR) and line ends stay. */
+/**
+ * What an agent put into a path or an intent must not steer a terminal, nor hide in it (8, or black). Our own colours stay (SGR:
+ * bold, dim, red, green, yellow, blue, cyan, and their ends), and line ends.
+ */
 function visible(text: string): string {
   return text.replaceAll(
-    /(\u001b\[\d{1,3}m)|[^\P{C}\n\t\p{Cn}]/gu,
+    /(\u001b\[(?:[12]|22|3[12346]|39)m)|[^\P{C}\n\t\p{Cn}]/gu,
     (char, colour) => colour ?? escaped(char),
   );
 }

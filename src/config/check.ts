@@ -1,11 +1,16 @@
 import type { Problem } from '../reason.ts';
-import { BYTES32_PATTERN, CONCRETE_SCOPE_PATTERN, ID_PATTERN, SUBJECT_PATTERN } from '../schema/common.ts';
+import {
+  BYTES32_PATTERN,
+  CONCRETE_SCOPE_PATTERN,
+  HEADER_PATTERN,
+  ID_PATTERN,
+  SUBJECT_PATTERN,
+} from '../schema/common.ts';
 import {
   COMMIT_PATTERN,
   type ConfigFile,
   configSchema,
   DURATION_PATTERN,
-  HEADER_PATTERN,
   MODE_PATTERN,
   PEER_PATTERN,
   SIZE_PATTERN,

@@ -244,6 +244,7 @@ function route(entry: RouteEntry, org: string, env: string): Route {
     audience: entry.audience,
     risk: entry.risk,
     body: entry.body ?? 'none',
+    ...(entry.headers === undefined ? {} : { headers: entry.headers.map((name) => name.toLowerCase()) }),
     taint_on_response: entry.taint_on_response ?? false,
     forward_credential: entry.forward_credential ?? false,
     mode: entry.mode ?? 'enforce',

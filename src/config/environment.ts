@@ -52,6 +52,11 @@ function ranByOwnScript(env: Environment): boolean {
   return (script === 'lemma' || script === 'demo') && env.npm_package_name === 'lemma-authz';
 }
 
+/** What `opa` needs of it: nothing of it may be there for a policy to read. */
+export function opaEnvironment({ PATH }: Environment): Environment {
+  return { PATH };
+}
+
 /** What a `git` that fetches needs of it: where programs are, and who it is to an ssh server. */
 export function gitEnvironment({ PATH, HOME, SSH_AUTH_SOCK }: Environment): Environment {
   return { PATH, HOME, SSH_AUTH_SOCK };

@@ -23,7 +23,7 @@ export class ConfigError extends Error {
 }
 
 /** `lemma.yaml:12: routes[0].rsik: unknown key; did you mean "risk"?` */
-export function formatProblem(problem: ConfigProblem): string {
+function formatProblem(problem: ConfigProblem): string {
   const place = problem.line === null ? problem.file : `${problem.file}:${problem.line}`;
   return [place, problem.field, problem.message].filter((part) => part !== null && part !== '').join(': ');
 }

@@ -1,7 +1,7 @@
 import { isIP } from 'node:net';
 import type { Problem } from '../reason.ts';
 import { ID_PATTERN } from '../schema/common.ts';
-import { FRAMING, HOP_BY_HOP } from '../schema/header.ts';
+import { FRAMING, HOP_BY_HOP, isSecretHeader } from '../schema/header.ts';
 import { isOrigin } from '../schema/origin.ts';
 import { pathProblem } from '../schema/path.ts';
 import { parseAllowed } from '../schema/proxy.ts';
@@ -53,6 +53,7 @@ const RULES: ReadonlyMap<string, Rule> = new Map<string, Rule>([
   ['routes[]', route],
   ['routes[].host', text(hostPatternProblem)],
   ['routes[].audience', text(originProblem)],
+  ['routes[].headers[]', text(shownProblem)],
   ['permit_method_override[]', text(overrideProblem)],
   ['firewall.listen', text(addressProblem)],
   ['firewall.apis', unique(['id'], 'id')],
@@ -260,6 +261,10 @@ function suffixNeedsAudience(value: unknown): Problem[] {
   const suffix = value.allow.find((one) => typeof one === 'string' && one.startsWith('*.'));
   const message = `must be said for ${suffix}: the origin that a proof must be for, such as https://egress.example`;
   return suffix === undefined ? [] : [{ field: 'audience', message }];
+}
+
+function shownProblem(value: string): string | null {
+  return isSecretHeader(value.toLowerCase()) ? 'holds a secret, which no policy sees' : null;
 }
 
 function forwardProblem(value: string): string | null {

@@ -3,9 +3,9 @@ import { useEffect, useState } from 'preact/hooks';
 import type { Permission } from '../schema/access.ts';
 import { Link, usePlace } from './lib/router.tsx';
 import { useMe } from './lib/session.ts';
-import { applyTheme, chooseTheme } from './lib/theme.ts';
 import { Button } from './ui/button.tsx';
 import { Icon, type IconName, Mark } from './ui/icons.tsx';
+import { ThemeButton } from './ui/theme-button.tsx';
 import { Time } from './ui/time.tsx';
 
 interface Entry {
@@ -16,7 +16,7 @@ interface Entry {
   readonly needs?: Permission;
 }
 
-export const NAVIGATION: readonly { readonly title: string; readonly entries: readonly Entry[] }[] = [
+const NAVIGATION: readonly { readonly title: string; readonly entries: readonly Entry[] }[] = [
   {
     title: 'Observe',
     entries: [
@@ -147,8 +147,6 @@ function Groups({
 
 function Who({ onSignOut }: { readonly onSignOut: () => void }) {
   const { operator, session } = useMe();
-  const [theme, setTheme] = useState(applyTheme);
-  const other = theme === 'dark' ? 'light' : 'dark';
   return (
     <div class="who">
       <div class="row between">
@@ -159,15 +157,7 @@ function Who({ onSignOut }: { readonly onSignOut: () => void }) {
           </div>
         </div>
         <div class="row">
-          <Button
-            kind="quiet"
-            icon={theme === 'dark' ? 'sun' : 'moon'}
-            label={`Use ${other} colours`}
-            onClick={() => {
-              chooseTheme(other);
-              setTheme(other);
-            }}
-          />
+          <ThemeButton />
           <Button kind="quiet" icon="out" label="Sign out" onClick={onSignOut} />
         </div>
       </div>

@@ -3,9 +3,9 @@
  * and 5.1.7). All numbers are little-endian; the top bit of a point's last byte is the sign of x.
  */
 
-export const KEY_LENGTH = 32;
-export const SEED_LENGTH = 32;
-export const SIGNATURE_LENGTH = 64;
+const KEY_LENGTH = 32;
+const SEED_LENGTH = 32;
+const SIGNATURE_LENGTH = 64;
 
 const P = littleEndian(2n ** 255n - 19n);
 const L = littleEndian(2n ** 252n + 27742317777372353535851937790883648493n);

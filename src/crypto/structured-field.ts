@@ -204,7 +204,7 @@ export function serializeItem(item: Item): string {
 }
 
 /** RFC 8941 section 4.1.1.2, each with its `;` before it. Throws StructuredFieldError. */
-export function serializeParams(params: readonly Param[]): string {
+function serializeParams(params: readonly Param[]): string {
   return params
     .map(({ key, value }) => {
       const isTrue = value.type === 'boolean' && value.value;

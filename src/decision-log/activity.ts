@@ -1,12 +1,14 @@
 import type { RecordBody } from '../schema/decision.ts';
 import type { Tenant } from '../store/model.ts';
 import type { Store } from '../store/store.ts';
+import { type Awake, createAwake } from './awake.ts';
 import { MINUTE, MINUTES_KEPT, type Minutes, minutes } from './minutes.ts';
 
 /** What one runtime was denied, and why. Null: of all that there was no room to count apart. */
 export interface Denials {
   readonly runtime_id: string | null;
   readonly reason: string;
+  /** By the clock of `TenantActivity.awake`. */
   readonly counts: Minutes;
 }
 
@@ -16,6 +18,7 @@ export interface TenantActivity {
   readonly deny: Minutes;
   readonly reasons: ReadonlyMap<string, Minutes>;
   readonly denials: Iterable<Denials>;
+  readonly awake: Awake;
   /** Decisions about legacy tokens, by runtime. */
   readonly legacy: ReadonlyMap<string, Minutes>;
   /** Runtimes that were decided about since a time (ms). */
@@ -99,6 +102,7 @@ function newCounts(since: number) {
     legacy: new Map<string, Minutes>(),
     /** The last time (ms) of each; since half of the room was taken, the one that was seen longest ago first. */
     runtimes: new Map<string, number>(),
+    awake: createAwake(),
     since,
   };
 }
@@ -112,6 +116,7 @@ interface Counted {
 }
 
 function count(counts: Counts, { time, verdict, reason, runtime, times }: Counted): void {
+  const awake = counts.awake.wake(time);
   counts[verdict].add(time, times);
   add(counts.reasons, reason, REASONS_AT_MOST, time, times);
   if (runtime !== null) {
@@ -124,7 +129,7 @@ function count(counts: Counts, { time, verdict, reason, runtime, times }: Counte
       if (first !== undefined) counts.runtimes.delete(first);
     }
   }
-  if (verdict === 'deny') denialsOf(counts.denials, runtime ?? '-', reason, time).counts.add(time, times);
+  if (verdict === 'deny') denialsOf(counts.denials, runtime ?? '-', reason, awake).counts.add(awake, times);
 }
 
 function add(into: Map<string, Minutes>, key: string, atMost: number, time: number, times: number): void {
@@ -158,6 +163,7 @@ function viewOf(counts: Counts): TenantActivity {
     deny: counts.deny,
     reasons: counts.reasons,
     denials: counts.denials.values(),
+    awake: counts.awake,
     legacy: counts.legacy,
     since: counts.since,
     activeSince(since) {

@@ -1,6 +1,7 @@
 import { PROOF_TTL } from '../schema/api.ts';
 import type { Tenant } from '../store/model.ts';
 import type { Activity, Denials, TenantActivity } from './activity.ts';
+import type { Awake } from './awake.ts';
 import type { LagSummary, Lags } from './lags.ts';
 import { MINUTE, type Minutes, minutes } from './minutes.ts';
 import type { NodeSeen, NodeTwice, NodeWatch } from './node-watch.ts';
@@ -39,7 +40,7 @@ export interface AlertFilters {
 export interface AlertSummary {
   readonly alerts: readonly Alert[];
   readonly revocation_lag: LagSummary;
-  /** What the spikes were held against. Minutes of it; fewer than 60 shortly after the start. */
+  /** What the spikes were held against: minutes in which anything was decided, the last 60 of them; fewer while it is learned. */
   readonly baseline_minutes: number;
 }
 
@@ -82,10 +83,10 @@ export interface Alerts {
   look(): void;
 }
 
-/** The window of a spike and what it is held against: the hour before it. Minutes. */
+/** The window of a spike, in minutes, and what it is held against: so many before it in which anything was decided. */
 const WINDOW = 5;
 const BASELINE = 60;
-/** Below so much of a baseline nothing is a spike: nobody knows yet what is usual. Minutes. */
+/** Below so many nothing is a spike: nobody knows yet what is usual. */
 const BASELINE_AT_LEAST = 10;
 const SPIKE_AT_LEAST = 10;
 const SPIKE_RATIO = 3;
@@ -139,42 +140,69 @@ export function createAlerts(sources: AlertSources): Alerts {
   };
 }
 
-/** Minutes before the window that were counted whole, 60 at most. */
-function baselineOf({ since }: TenantActivity, now: number): number {
-  const whole = Math.floor(now / MINUTE) - WINDOW - Math.ceil(since / MINUTE) + 1;
-  return Math.max(0, Math.min(BASELINE, whole));
+/** The first minute of the window, by the wall clock. */
+function windowFrom(now: number): number {
+  return now - (WINDOW - 1) * MINUTE;
+}
+
+/** Minutes before the window in which anything was decided, 60 at most. */
+function baselineOf({ awake }: TenantActivity, now: number): number {
+  const first = awake.from(windowFrom(now)) ?? Number.POSITIVE_INFINITY;
+  return Math.min(BASELINE, awake.before(first));
 }
 
 /**
  * Denials of one runtime for one reason that are unusually many. With n denials in this minute and the four before, and b in
- * the m minutes before those (60; less after a start, at least 10), n was expected to be e = 5 b / m. A spike is
+ * the m minutes before those in which the tenant had any decision (the last 60 of them, at least 10), n was expected to be
+ * e = 5 b / m. A spike is
  *
- *     n >= 10   and   n >= 3 e   and   n > e + 4 sqrt(max(e, 1))
+ *     n >= 10   and   n >= 3 e   and   n > e + 4 sqrt(max(e, 1) (1 + 5 / m))
  *
- * the last being four standard deviations of a Poisson distribution with mean e. It is critical at n >= 100 and n >= 10 e.
- * It began with the first minute of the window that had more than e / 5.
+ * the last being four standard deviations of what five more minutes of a Poisson process bring that was seen for m. It is
+ * critical at n >= 100 and n >= 10 e. It began with the first minute of the window that had more than e / 5.
+ *
+ * Minutes in which nothing was decided say nothing: a deployment that has just begun, or that slept for the night, would
+ * else be told that no denial is usual.
  */
 function spikes(seen: TenantActivity, now: number, baseline: number): Alert[] {
-  if (baseline < BASELINE_AT_LEAST) return [];
-  return [...seen.denials].flatMap((denials) => spikeOf(denials, now, baseline) ?? []);
+  const from = seen.awake.from(windowFrom(now));
+  if (baseline < BASELINE_AT_LEAST || from === null) return [];
+  return [...seen.denials].flatMap(
+    (denials) => spikeOf(denials, { awake: seen.awake, from, now, baseline }) ?? [],
+  );
 }
 
-function spikeOf({ runtime_id, reason, counts }: Denials, now: number, baseline: number): Alert | null {
-  const first = now - (WINDOW - 1) * MINUTE;
-  const n = counts.sum(first, now);
+interface Window {
+  readonly awake: Awake;
+  /** Its first minute, by the clock of `awake`. */
+  readonly from: number;
+  readonly now: number;
+  readonly baseline: number;
+}
+
+function spikeOf(
+  { runtime_id, reason, counts }: Denials,
+  { awake, from, now, baseline }: Window,
+): Alert | null {
+  const n = counts.sum(from, Number.POSITIVE_INFINITY);
   if (n < SPIKE_AT_LEAST) return null;
-  const before = counts.sum(first - baseline * MINUTE, first - MINUTE);
+  const before = counts.sum(from - baseline * MINUTE, from - MINUTE);
   const expected = (WINDOW * before) / baseline;
-  if (n < SPIKE_RATIO * expected || n <= expected + SPIKE_SIGMAS * Math.sqrt(Math.max(expected, 1)))
-    return null;
+  const sigma = Math.sqrt(Math.max(expected, 1) * (1 + WINDOW / baseline));
+  if (n < SPIKE_RATIO * expected || n <= expected + SPIKE_SIGMAS * sigma) return null;
   const critical = n >= CRITICAL_AT_LEAST && n >= CRITICAL_RATIO * expected;
-  const since = firstMinute(first, now, (minute) => counts.sum(minute, minute) > expected / WINDOW);
+  const countedAt = (minute: number) => {
+    const at = awake.from(minute);
+    return at === null || awake.from(minute + MINUTE) === at ? 0 : counts.sum(at, at);
+  };
+  const since = firstMinute(windowFrom(now), now, (minute) => countedAt(minute) > expected / WINDOW);
   const who = runtime_id === null ? 'other runtimes' : runtime_id === '-' ? 'nobody known' : runtime_id;
+  const usual = expected < 0.05 ? 'none' : expected.toFixed(1);
   return {
     kind: 'deny_spike',
     severity: critical ? 'critical' : 'warning',
     since,
-    message: `${reason} to ${who}: ${n} in ${WINDOW} minutes, ${expected.toFixed(1)} were expected`,
+    message: `${reason} to ${who}: ${n} in ${WINDOW} minutes, ${usual} were expected (by the ${baseline} minutes with decisions before)`,
     facts: {
       runtime_id: runtime_id === '-' ? null : runtime_id,
       reason,

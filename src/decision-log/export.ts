@@ -24,7 +24,7 @@ type ExportFilters = Omit<RecordQuery, 'cursor' | 'limit' | 'order' | 'after' | 
  * the order of commit, else by time. Going on from the last place gives what was committed since: each record once, in one
  * of them.
  */
-export async function* exportPages(
+async function* exportPages(
   store: Pick<Store, 'streamRecords' | 'queryRecords' | 'logEnd'>,
   tenant: Tenant,
   filters: ExportFilters,

@@ -30,7 +30,7 @@ export interface Faults {
   readonly count: number;
 }
 
-export const FAULTS_KEPT = 1000;
+const FAULTS_KEPT = 1000;
 
 export function newFaults(): Faults {
   const kept: Fault[] = [];

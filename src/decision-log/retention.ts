@@ -40,9 +40,10 @@ export interface Retention {
   run(): Promise<void>;
   /**
    * Takes nothing while somebody reads the log from its beginning, who would find a gap. Resolves once nothing is under way
-   * any more, with what ends it; several may hold it.
+   * any more, with what ends it; several may hold it. Where the database is all but full of what may go, `lost` is called, and
+   * it goes.
    */
-  hold(): Promise<() => void>;
+  hold(lost?: () => void): Promise<() => void>;
   /** Stops after the step that is under way; what is left goes at the next start. */
   close(): Promise<void>;
 }
@@ -52,6 +53,8 @@ const STEP = 128;
 /** Of the limit: from the first on, the oldest spans go, until no more than the second is used. */
 const NEARLY_FULL = 0.9;
 const ROOM_AGAIN = 0.85;
+/** From here on no reader holds it back. */
+const PRESSED = 0.97;
 
 /** What is found where a cut would be is not what was signed: nothing may go, it is evidence. */
 class CutError extends Error {
@@ -66,12 +69,22 @@ export function createRetention(options: RetentionOptions): Retention {
   const { store, key, trusted, clock, keepMs, whenFull, onPruned, onFull, onError, rest = 4 } = options;
   let running: Promise<void> | undefined;
   let closed = false;
-  let holders = 0;
+  /** Each with what tells it that it holds nothing any more. */
+  const holders = new Set<() => void>();
   let wasFull = false;
   /** Resolved when a pause is to end early. */
   let hurry = Promise.withResolvers<void>();
 
-  const halted = () => closed || holders > 0;
+  const halted = () => closed || holders.size > 0;
+
+  /** A reader that takes its time, or nothing at all, must not stop the decisions for want of room. */
+  async function passOver(): Promise<void> {
+    const { used, limit } = await store.size();
+    if (limit === null || used < limit * PRESSED || !(await hasToGo())) return;
+    for (const lost of holders) lost();
+    holders.clear();
+    if (!closed) await pass();
+  }
 
   async function pass(): Promise<void> {
     const { chains } = await store.logEnd();
@@ -83,10 +96,16 @@ export function createRetention(options: RetentionOptions): Retention {
     await pruneBySize(nodes);
   }
 
+  async function hasToGo(): Promise<boolean> {
+    const before = whenFull() === 'prune' ? null : clock() - keepMs();
+    const { chains } = await store.logEnd();
+    for (const { node } of chains) if ((await store.prunable(node, before)) !== null) return true;
+    return false;
+  }
+
   async function pruneBySize(nodes: readonly string[]): Promise<void> {
     const { used, limit } = await store.size();
-    const full = limit !== null && used >= limit * NEARLY_FULL;
-    if (!full) {
+    if (limit === null || used < limit * NEARLY_FULL) {
       wasFull = false;
       return;
     }
@@ -145,11 +164,12 @@ export function createRetention(options: RetentionOptions): Retention {
 
   return {
     run,
-    async hold() {
-      holders += 1;
+    async hold(lost = () => undefined) {
+      const holder = () => lost();
+      holders.add(holder);
       hurry.resolve();
       await running;
-      return release();
+      return () => release(holder);
     },
     async close() {
       closed = true;
@@ -159,8 +179,8 @@ export function createRetention(options: RetentionOptions): Retention {
   };
 
   function run(): Promise<void> {
-    if (halted()) return running ?? Promise.resolve();
-    running ??= pass()
+    if (closed) return running ?? Promise.resolve();
+    running ??= (halted() ? passOver() : pass())
       .catch((error: unknown) => onError(error, 'pruning the decision log'))
       .finally(() => {
         running = undefined;
@@ -168,17 +188,10 @@ export function createRetention(options: RetentionOptions): Retention {
     return running;
   }
 
-  /** What ends one hold, once. */
-  function release(): () => void {
-    let held = true;
-    return () => {
-      if (!held) return;
-      held = false;
-      holders -= 1;
-      if (holders > 0) return;
-      hurry = Promise.withResolvers<void>();
-      void run();
-    };
+  function release(holder: () => void): void {
+    if (!holders.delete(holder) || holders.size > 0) return;
+    hurry = Promise.withResolvers<void>();
+    void run();
   }
 }
 

@@ -40,7 +40,7 @@ export interface Upload {
   close(): Promise<void>;
 }
 
-export const UPLOAD_KIND = 'decision-log-upload';
+const UPLOAD_KIND = 'decision-log-upload';
 const PAGE = 200;
 /** Events that are made in one turn of the event loop. */
 const EVENTS_AT_ONCE = 25;

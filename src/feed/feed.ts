@@ -46,7 +46,7 @@ const count = { type: 'integer', minimum: 0, maximum: Number.MAX_SAFE_INTEGER } 
 const id = { type: 'string', pattern: ID_PATTERN } as const;
 
 /** The wire form: one JSON object, on a stream one a line. */
-export const signedEventSchema = {
+const signedEventSchema = {
   type: 'object',
   additionalProperties: false,
   required: ['epoch', 'seq', 'time', 'org', 'env', 'type', 'runtime_id', 'payload', 'keyid', 'signature'],
@@ -88,7 +88,7 @@ export function decodeEvent(text: string): SignedEvent {
 }
 
 /** @throws FeedError malformed */
-export function readEvent(value: unknown): SignedEvent {
+function readEvent(value: unknown): SignedEvent {
   const checked = check(value);
   if (checked.ok) return checked.value;
   const [problem] = checked.problems;

@@ -4,9 +4,9 @@ import { toResponse } from '../request/firewall.ts';
 import { toConnect } from '../request/proxy.ts';
 import type { HostPort } from '../schema/proxy.ts';
 import { sendDenial, sendFailure } from './answer.ts';
-import { type Exchanges, hangingUp, unfailing } from './exchange.ts';
-import { guarded, isHere, type Permit, receivedOf, tainted, unreached } from './permit.ts';
-import { answerOn, openTunnel } from './upgrade.ts';
+import { type Exchanges, hangingUp } from './exchange.ts';
+import { handedOver, join } from './handed-over.ts';
+import { guarded, isHere, type Permit, receivedOf, unreached } from './permit.ts';
 
 /**
  * CONNECT (RFC 9110, section 9.3.6): decided on like any request, by the route of the proxy's entry that covers host
@@ -19,8 +19,9 @@ export function connectThrough(
   ahead: Buffer,
   firewall: Exchanges,
 ): Promise<void> {
-  const outgoing = answerOn(incoming, socket);
-  return unfailing(serve(incoming, outgoing, socket, ahead, firewall), outgoing, firewall);
+  return handedOver(incoming, socket, firewall, (outgoing) =>
+    serve(incoming, outgoing, socket, ahead, firewall),
+  );
 }
 
 async function serve(
@@ -44,10 +45,10 @@ async function serve(
     return sendFailure(outgoing, { error: 'route_unknown', message, decisionId: decision.decision_id });
   }
   const wanted = { ...to, allowPrivate: proxy?.allowPrivate === true };
-  await join({ outgoing, decision }, wanted, agent, ahead, firewall);
+  await forward({ outgoing, decision }, wanted, agent, ahead, firewall);
 }
 
-async function join(
+async function forward(
   permit: Pick<Permit, 'outgoing' | 'decision'>,
   wanted: HostPort & { readonly allowPrivate: boolean },
   agent: Socket,
@@ -56,21 +57,17 @@ async function join(
 ): Promise<void> {
   const { outgoing, decision } = permit;
   const name = `${wanted.host}:${wanted.port}`;
-  const { signal, over } = hangingUp(permit, firewall);
-  if (signal.aborted) return;
-  const upstream = await open(permit, wanted, name, signal, firewall);
+  const waiting = hangingUp(permit, firewall);
+  if (waiting.signal.aborted) return;
+  const upstream = await open(permit, wanted, name, waiting.signal, firewall);
   if (upstream === null) return;
-  const clean = await tainted(permit, name, firewall);
-  if (!clean || signal.aborted || upstream.destroyed) {
-    upstream.destroy();
-    if (clean) agent.destroy();
-    return;
-  }
-  outgoing.detachSocket(agent);
-  agent.write(`HTTP/1.1 200 Connection established\r\nx-lemma-decision-id: ${decision.decision_id}\r\n\r\n`);
-  if (ahead.length > 0) agent.unshift(ahead);
-  openTunnel({ agent, upstream, name, decision }, firewall);
-  over();
+  const greet = () => {
+    outgoing.detachSocket(agent);
+    agent.write(
+      `HTTP/1.1 200 Connection established\r\nx-lemma-decision-id: ${decision.decision_id}\r\n\r\n`,
+    );
+  };
+  await join(permit, { agent, ahead, upstream, name }, waiting, greet, firewall);
 }
 
 async function open(

@@ -16,6 +16,7 @@ import { refusalOf } from './guard.ts';
 import { linesOf, upstreamHeaders } from './headers.ts';
 import type { Head } from './read-head.ts';
 import { UpstreamRefused } from './resolve.ts';
+import { keptBack } from './taint.ts';
 import { type UpstreamRequest, UpstreamTimeout } from './upstream.ts';
 
 /** A request that was allowed, and what it goes on with. */
@@ -160,28 +161,14 @@ function failureOf(error: unknown, name: string): Pick<Failure, 'error' | 'messa
   return { error: 'upstream_unavailable', message: told('cannot be reached') };
 }
 
-/**
- * Before the first byte of an answer that may carry instructions: false, and nothing of it passes, when that fails.
- * `name` is the upstream's.
- */
+/** Has the taint of an answer in force before its first byte: false where it was kept back, and answered so. */
 export async function tainted(
   { outgoing, decision }: Pick<Permit, 'outgoing' | 'decision'>,
   name: string,
   firewall: Pick<Exchanges, 'taint' | 'log'>,
 ): Promise<boolean> {
-  if (!decision.taintOnResponse) return true;
-  const decision_id = decision.decision_id;
-  try {
-    if (decision.actor === null) throw new Error('no runtime is known to taint');
-    await firewall.taint(decision.actor, { decision_id, api: name });
-    return true;
-  } catch (error) {
-    firewall.log.error(
-      { err: error, decision_id },
-      'a runtime could not be tainted: the answer was kept back',
-    );
-    const message = 'the taint of this answer could not be recorded, so it was kept back';
-    sendFailure(outgoing, { error: 'state_not_ready', message, decisionId: decision_id });
-    return false;
-  }
+  const message = await keptBack(decision, name, firewall);
+  if (message === null) return true;
+  sendFailure(outgoing, { error: 'state_not_ready', message, decisionId: decision.decision_id });
+  return false;
 }

@@ -1,5 +1,5 @@
 import { readSecret } from '../authority/secret-file.ts';
-import { HEADER_PATTERN } from '../schema/config.ts';
+import { HEADER_PATTERN } from '../schema/common.ts';
 
 const LONGEST = 8192;
 const VALUE = /^[\x21-\x7e](?:[\x20-\x7e\t]*[\x21-\x7e])?$/;

@@ -1,12 +1,12 @@
 import { createHash } from 'node:crypto';
-import { type IncomingMessage, type OutgoingHttpHeaders, ServerResponse } from 'node:http';
+import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { HeaderLine } from '../schema/request.ts';
 import { sendFailure } from './answer.ts';
-import { type Exchanges, hangingUp, passBack, unfailing } from './exchange.ts';
+import { type Exchanges, hangingUp, passBack } from './exchange.ts';
+import { handedOver, join } from './handed-over.ts';
 import { downstreamHeaders, linesOf } from './headers.ts';
-import { guarded, type Permit, permitOf, tainted, unreached, upstreamRequest } from './permit.ts';
-import { tunnel } from './tunnel.ts';
+import { guarded, type Permit, permitOf, unreached, upstreamRequest } from './permit.ts';
 import type { Upgraded } from './upstream.ts';
 
 /** RFC 6455, section 1.3. */
@@ -25,20 +25,9 @@ export function upgrade(
   ahead: Buffer,
   firewall: Exchanges,
 ): Promise<void> {
-  const outgoing = answerOn(incoming, socket);
-  return unfailing(serve(incoming, outgoing, socket, ahead, firewall), outgoing, firewall);
-}
-
-/** The answer to a request whose connection Node has handed over: the last one on it, unless it becomes a tunnel. */
-export function answerOn(incoming: IncomingMessage, socket: Socket): ServerResponse {
-  // Whoever takes the connection on sees it closed.
-  socket.on('error', () => undefined);
-  const outgoing = new ServerResponse(incoming);
-  outgoing.shouldKeepAlive = false;
-  outgoing.assignSocket(socket);
-  // No `destroySoon`: for a request with a body, newer Nodes give a stream that is no socket.
-  outgoing.once('finish', () => socket.end(() => socket.destroy()));
-  return outgoing;
+  return handedOver(incoming, socket, firewall, (outgoing) =>
+    serve(incoming, outgoing, socket, ahead, firewall),
+  );
 }
 
 async function serve(
@@ -80,53 +69,21 @@ function asksForWebSocket({ method, headers }: IncomingMessage): boolean {
 }
 
 async function forward(permit: Permit, agent: Socket, ahead: Buffer, firewall: Exchanges): Promise<void> {
-  const { signal, over } = hangingUp(permit, firewall);
-  if (signal.aborted) return;
-  const upgraded = await ask(permit, firewall, signal);
+  const waiting = hangingUp(permit, firewall);
+  if (waiting.signal.aborted) return;
+  const upgraded = await ask(permit, firewall, waiting.signal);
   if (upgraded === null) return;
   const { response, socket: upstream } = upgraded;
   if (upstream === null) return passBack(response, permit, firewall);
 
   const { outgoing, decision, answer, destination } = permit;
-  const { id } = destination.api;
-  const clean = await tainted(permit, id, firewall);
-  if (!clean || signal.aborted || upstream.destroyed) {
-    upstream.destroy();
-    if (clean) agent.destroy();
-    return;
-  }
-  const headers = downstreamHeaders(response.rawHeaders, answer, decision.decision_id, null);
-  outgoing.writeHead(101, [...headers, 'connection', 'Upgrade', 'upgrade', 'websocket']);
-  outgoing.flushHeaders();
-  outgoing.detachSocket(agent);
-  if (ahead.length > 0) agent.unshift(ahead);
-  openTunnel({ agent, upstream, name: id, decision }, firewall);
-  over();
-}
-
-/** Joins two connections until one of them is at its end, or the runtime may go on no more. */
-export function openTunnel(
-  {
-    agent,
-    upstream,
-    name,
-    decision,
-  }: { readonly agent: Socket; readonly upstream: Socket; readonly name: string } & Pick<Permit, 'decision'>,
-  { underWay, idleMs, log }: Exchanges,
-): void {
-  const facts = { api: name, decision_id: decision.decision_id };
-  let over: () => void = () => undefined;
-  tunnel(agent, upstream, idleMs, () => {
-    over();
-    log.info(facts, 'a tunnel is closed');
-  });
-  log.info(facts, 'a tunnel is open');
-  over = underWay.tunnel(decision, (why) => {
-    log.info({ ...facts, why }, 'a tunnel was ended');
-    // Reset: nothing of what was still to be sent arrives.
-    agent.resetAndDestroy();
-    upstream.resetAndDestroy();
-  });
+  const greet = () => {
+    const headers = downstreamHeaders(response.rawHeaders, answer, decision.decision_id, null);
+    outgoing.writeHead(101, [...headers, 'connection', 'Upgrade', 'upgrade', 'websocket']);
+    outgoing.flushHeaders();
+    outgoing.detachSocket(agent);
+  };
+  await join(permit, { agent, ahead, upstream, name: destination.api.id }, waiting, greet, firewall);
 }
 
 async function ask(

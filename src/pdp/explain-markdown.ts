@@ -1,23 +1,7 @@
 import type { TracedRule } from '../schema/api-explain.ts';
-import type { BundleRef, DecisionRecord } from '../schema/decision.ts';
+import type { Explanation } from '../schema/explanation.ts';
 import { decidingRules } from './traced-rules.ts';
 import { visible } from './visible.ts';
-
-/** What of an explanation is told in Markdown: the console has it from the REST API. */
-export interface Told {
-  readonly decision_id: string;
-  readonly verdict: DecisionRecord['verdict'];
-  readonly summary: string;
-  readonly bundle: BundleRef | null;
-  readonly evaluated_again: { readonly equal: boolean; readonly error: string | null } | null;
-  readonly trace: {
-    readonly rules: readonly TracedRule[] | null;
-    readonly decision: string | null;
-    readonly traced: 'equal' | 'different' | null;
-    readonly error: string | null;
-  } | null;
-  readonly record: Pick<DecisionRecord, 'result'>;
-}
 
 const MOST_RULES = 12;
 
@@ -25,7 +9,7 @@ const MOST_RULES = 12;
  * An explanation to paste into a ticket (CommonMark with tables). Nothing in it is markup but ours: sources stand in
  * fences longer than any within, the rest is escaped.
  */
-export function explanationMarkdown(explanation: Told): string {
+export function explanationMarkdown(explanation: Explanation): string {
   const { decision_id: id, verdict, summary, bundle, evaluated_again: again, trace, record } = explanation;
   const rules = trace?.rules ?? [];
   const deciding = trace === null ? [] : decidingRules(trace, record).slice(0, MOST_RULES);

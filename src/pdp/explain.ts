@@ -3,12 +3,10 @@ import { findDecision } from '../decision-log/query.ts';
 import type { BundleArchive, PolicyRegistry } from '../policy/registry.ts';
 import { type Traced, type Tracer, untraced } from '../policy/tracer.ts';
 import { Denial, type Reason } from '../reason.ts';
-import type { ExplainQuery } from '../schema/api.ts';
-import type { TracedRule } from '../schema/api-explain.ts';
 import { PROFILES } from '../schema/common.ts';
-import type { BundleRef, DecisionRecord, LinkFacts } from '../schema/decision.ts';
-import type { PolicyResult } from '../schema/result.ts';
-import type { StoredEvent, Within } from '../store/model.ts';
+import type { BundleRef, DecisionRecord } from '../schema/decision.ts';
+import type { DecidingRule, EvaluatedAgain, Explanation, PolicyToday, Trace } from '../schema/explanation.ts';
+import type { Within } from '../store/model.ts';
 import type { Store } from '../store/store.ts';
 import { failureIn, inputIn, reproduces, UNREADABLE } from './recorded.ts';
 import { tracedRules } from './traced-rules.ts';
@@ -18,70 +16,6 @@ export interface ExplainDeps {
   readonly policies: Pick<PolicyRegistry, 'engineFor' | 'reasonAt' | 'active'>;
   readonly archive: Pick<BundleArchive, 'get'>;
   readonly tracer: Pick<Tracer, 'trace'>;
-}
-
-type TraceMode = NonNullable<ExplainQuery['trace']>;
-
-/** How OPA's own evaluator comes to it, with the Rego and data of that revision. */
-export interface Trace extends Omit<Traced, 'value' | 'clauses'> {
-  readonly mode: TraceMode;
-  /** What decided first; null in another mode than `rules`, and where there is no trace. */
-  readonly rules: readonly TracedRule[] | null;
-  /** Whether OPA's result is the recorded one; null where one of them is missing. */
-  readonly equal: boolean | null;
-  /** `different` also where OPA has no answer at all; null where there is no trace, or no recorded result. */
-  readonly traced: 'equal' | 'different' | null;
-}
-
-/** What the active revision says to the input of then: the policy alone, with no check and no state of today. */
-export interface PolicyToday {
-  /** Null where none is active. */
-  readonly bundle: BundleRef | null;
-  readonly result: PolicyResult | null;
-  /** Whether it is the recorded result. */
-  readonly equal: boolean;
-  readonly error: string | null;
-}
-
-/** The rule behind a code, in the Rego of that revision. */
-export interface DecidingRule {
-  readonly code: Reason;
-  readonly file: string;
-  readonly line: number;
-  readonly rego: string;
-}
-
-export interface Explanation {
-  readonly decision_id: string;
-  readonly verdict: DecisionRecord['verdict'];
-  readonly reason: Reason;
-  readonly stage: DecisionRecord['stage'];
-  /** One sentence for a person. */
-  readonly summary: string;
-  /** The check that stopped it, with its facts; null where the policy decided. */
-  readonly failed: DecisionRecord['failed'];
-  /** Why the policy denied, rule by rule. Empty where it allowed or was not asked. */
-  readonly rules: readonly DecidingRule[];
-  /** Null where no policy was asked: a check came before it, or there was no room. */
-  readonly evaluated_again: {
-    readonly result: PolicyResult | null;
-    readonly equal: boolean;
-    readonly error: string | null;
-  } | null;
-  /** Null where no policy was asked then. */
-  readonly policy_today: PolicyToday | null;
-  /** Null where it was not asked for. */
-  readonly trace: Trace | null;
-  /** Root first; `failed` marks the link that a check named. */
-  readonly chain: readonly (LinkFacts & { readonly failed: boolean })[];
-  /** The bundle as it was then, with its Rego by file; `rego` is null where this node never had that revision. */
-  readonly bundle: (BundleRef & { readonly rego: Readonly<Record<string, string>> | null }) | null;
-  /** Kills, revocations, taints and the like around it, with their sequence numbers. */
-  readonly events: readonly StoredEvent[];
-  /** The record that holds. */
-  readonly record: DecisionRecord;
-  /** Records that it amended: an allow that a late kill turned. */
-  readonly amended: readonly DecisionRecord[];
 }
 
 /**
@@ -94,13 +28,13 @@ export async function explain(
   decisionId: string,
   within: Within,
   deps: ExplainDeps,
-  trace?: TraceMode,
+  trace?: Trace['mode'],
 ): Promise<Explanation | null> {
   const found = await findDecision(deps.store, decisionId, within);
   if (found === null) return null;
   const { verdict, lines } = found;
   const { bundle, failed } = verdict;
-  const failedLink = failed?.facts.link;
+  const failedLink = failedLinkOf(verdict);
   const tenant = { org: verdict.org, env: verdict.env };
   const again = bundle === null ? null : await evaluateAgain(lines.at(-1) ?? '', verdict, bundle, deps);
   return {
@@ -120,6 +54,23 @@ export async function explain(
     record: verdict,
     amended: lines.slice(0, -1).map((line) => JSON.parse(line) as DecisionRecord),
   };
+}
+
+const THUMBPRINT = /^[\w-]{43}$/;
+
+/** Where in the chain it failed: as the check says, or the link that a revocation names. Null: it was none of them. */
+function failedLinkOf({ failed, links }: DecisionRecord): number | null {
+  if (failed === null || links === null) return null;
+  const { link, value } = failed.facts;
+  if (typeof link === 'number') return link;
+  if (failed.check !== 'revoked' || typeof value !== 'string') return null;
+  if (value.startsWith('did:')) return 0;
+  const named = links.findIndex(({ id }) => id === value);
+  if (named >= 0) return named;
+  // A key is of the holder, who signed what comes next; who holds the last link signed nothing.
+  const signed = links.findIndex(({ issuer }) => issuer === value);
+  if (signed >= 0) return Math.max(0, signed - 1);
+  return THUMBPRINT.test(value) ? links.length - 1 : null;
 }
 
 function summaryOf(record: DecisionRecord): string {
@@ -159,7 +110,7 @@ async function evaluateAgain(
   record: DecisionRecord,
   bundle: BundleRef,
   deps: ExplainDeps,
-): Promise<Explanation['evaluated_again']> {
+): Promise<EvaluatedAgain | null> {
   const { input, result } = record;
   const failure = failureIn(record);
   if (input === null || (result === null && failure === null)) return null;
@@ -183,7 +134,7 @@ async function evaluateAgain(
 async function policyToday(
   line: string,
   { input, result, bundle: then }: DecisionRecord,
-  again: Explanation['evaluated_again'],
+  again: EvaluatedAgain | null,
   { policies }: ExplainDeps,
 ): Promise<PolicyToday | null> {
   const profile = PROFILES.find((one) => one === then?.name);
@@ -213,7 +164,7 @@ function unknownBundle({ sha256 }: BundleRef): string {
 async function traceOf(
   line: string,
   record: DecisionRecord,
-  mode: TraceMode,
+  mode: Trace['mode'],
   deps: ExplainDeps,
 ): Promise<Trace> {
   const { value, clauses, ...made } = await traceAgain(line, record, mode, deps);
@@ -237,7 +188,7 @@ function isSame(value: unknown, recorded: unknown): boolean {
 async function traceAgain(
   line: string,
   { input, bundle }: DecisionRecord,
-  mode: TraceMode,
+  mode: Trace['mode'],
   { archive, tracer }: ExplainDeps,
 ): Promise<Traced> {
   if (input === null || bundle === null)

@@ -16,6 +16,8 @@ export interface FollowerOptions {
   /** Of this process (src/authority/nodes.ts). */
   readonly instance: string;
   readonly version: string;
+  /** Digests of the policies that are in force here. */
+  readonly bundles: () => readonly string[];
   readonly gate: Gate;
   readonly lease: LeaseHolder;
   /** Keys of the authority that are believed, by thumbprint. Grows with a rotation that one of them vouches for. */
@@ -82,8 +84,20 @@ export async function fetchSnapshot(
  * snapshot where the log is another one. Whatever fails is tried again; the lease's age says meanwhile how old the state is.
  */
 export function createFollower(options: FollowerOptions): Follower {
-  const { client, node, instance, version, gate, lease, keys, effects, onSnapshot, onState, onError } =
-    options;
+  const {
+    client,
+    node,
+    instance,
+    version,
+    bundles,
+    gate,
+    lease,
+    keys,
+    effects,
+    onSnapshot,
+    onState,
+    onError,
+  } = options;
   const waiting = new Set<() => void>();
   let stream: AbortController | null = null;
   let closed = false;
@@ -144,7 +158,7 @@ export function createFollower(options: FollowerOptions): Follower {
     const nonce = toBase64url(randomBytes(16));
     const sent = lease.now();
     try {
-      const question = { node, instance, nonce, ...gate.position, version };
+      const question = { node, instance, nonce, ...gate.position, version, bundles: bundles() };
       const answer = await client.post('/lease', question, ANSWER_MS);
       lease.renew(readLease(record(answer).lease, { node, nonce }, keys), sent);
       say(true, 'the control plane answers');

@@ -11,22 +11,13 @@ import type { Routed } from '../request/route-map.ts';
 import { queryParameters } from '../request/target.ts';
 import { type Profile, stricter } from '../schema/common.ts';
 import type { LinkFacts } from '../schema/decision.ts';
+import { isSecretHeader } from '../schema/header.ts';
 import type { PolicyInput } from '../schema/input.ts';
 import type { Lemma } from '../schema/lemma.ts';
 import type { AuthzRequest, BodyFacts, Presented, Route } from '../schema/request.ts';
 
 /** Nesting that a JSON body may have, the outermost being 1. */
 const MAX_BODY_DEPTH = 64;
-
-/** Never shown to a policy, whatever a bundle lists. */
-const SECRET_HEADERS = new Set([
-  'authorization',
-  'proxy-authorization',
-  'cookie',
-  'set-cookie',
-  'signature',
-  'signature-input',
-]);
 
 /** What a profile's bundle asks to see (`metadata.lemma`). */
 export interface Disclosure {
@@ -146,7 +137,7 @@ function requestInput({ request, routed, body, disclosure }: InputFacts): Policy
     path: target.path,
     segments: [...routed.segments],
     query: queryParameters(target.query),
-    headers: shownHeaders(request, disclosure.headers),
+    headers: shownHeaders(request, [...disclosure.headers, ...(route.headers ?? [])]),
     params: { ...routed.params },
     protocol: request.protocol,
     source: { address: plainAddress(request.source.address), principal: request.source.principal },
@@ -168,7 +159,7 @@ function shownHeaders(request: AuthzRequest, names: readonly string[]): Record<s
   const shown: Record<string, string> = {};
   for (const listed of names) {
     const name = listed.toLowerCase();
-    if (SECRET_HEADERS.has(name) || name.startsWith('x-lemma-')) continue;
+    if (isSecretHeader(name)) continue;
     const value = joined(request.headers, name);
     if (value !== null) shown[name] = value;
   }

@@ -55,7 +55,7 @@ function envoyView(input: PolicyInput, { host, extensions = {} }: AuthzRequest, 
 
 /** As received, unless something of it was taken out: then what is left, written anew. */
 function shownQuery(input: PolicyInput, query: string, redact: readonly string[]): string {
-  if (query === '' || !redact.some((path) => path.startsWith('query.'))) return query;
+  if (!redact.some((path) => path.startsWith('query.'))) return query;
   const left = Object.entries(input.request.query).flatMap(([name, values]) =>
     values.map((value) => [name, value]),
   );

@@ -3,9 +3,8 @@ import { uncoveredScope } from '../proof/scope.ts';
 import { Denial } from '../reason.ts';
 import type { Routed } from '../request/route-map.ts';
 import { type Profile, stricter } from '../schema/common.ts';
-import type { Actor, DecisionRecord } from '../schema/decision.ts';
+import type { Actor, DecisionRecord, LinkFacts } from '../schema/decision.ts';
 import type { PolicyInput } from '../schema/input.ts';
-import type { AuthzRequest } from '../schema/request.ts';
 import type { Pdp } from './decide.ts';
 import { routeInput, runtimeInput } from './input.ts';
 import { type Again, judged } from './replay.ts';
@@ -49,34 +48,22 @@ async function judgedNow(record: DecisionRecord, input: PolicyInput, pdp: Pdp): 
   return judged(pdp.policies.active(profile).engine, again);
 }
 
-/** A gateway of ours names the route. Envoy may have: then none is found without. Throws as `RouteMap.find`. */
-function routeNow(record: DecisionRecord, { request }: PolicyInput, pdp: Pdp): Routed {
+/**
+ * A gateway of ours names the route. Envoy may have: for the routes of then, it is the recorded one; of others, none is found
+ * without. Throws as `RouteMap.find`.
+ */
+function routeNow({ route, border }: DecisionRecord, { request }: PolicyInput, pdp: Pdp): Routed {
   const { routes } = pdp.settings();
-  const asked = requestOf(record, request);
-  const named = record.route === null ? asked : { ...asked, routeId: record.route.id };
-  if (record.border === 'firewall') return routes.find(named);
+  const { method, host, path } = request;
+  const asked = { method, host, target: path, headers: [] };
+  const named = route === null ? asked : { ...asked, routeId: route.id };
+  if (border === 'firewall' || route?.revision === routes.revision) return routes.find(named);
   try {
     return routes.find(asked);
   } catch (error) {
     if (!(error instanceof Denial) || error.code !== 'route_unknown') throw error;
     return routes.find(named);
   }
-}
-
-/** As far as routes look at it. */
-function requestOf(
-  { request: kept, border }: DecisionRecord,
-  { method, scheme, host, path, protocol, source }: PolicyInput['request'],
-): AuthzRequest {
-  return {
-    border: border === 'firewall' ? 'firewall' : 'rest',
-    ...{ method, scheme, protocol, source },
-    host: kept?.host ?? host,
-    target: path,
-    headers: [],
-    body: { seen: null, partial: false, size: null },
-    traceId: null,
-  };
 }
 
 /** Steps 4 to 13, as far as a record knows what they look at. Throws their denials. */
@@ -97,23 +84,23 @@ function checkCaller(
     throw new Denial('audience_mismatch', `the proof is not for ${audience} of ${org}/${env}`);
   const beyond = uncoveredScope(proof.scope, scope);
   if (beyond !== null) throw new Denial('scope_denied', `${beyond} is not granted`);
-  pdp.gate.admit(boundOf(record, actor, proof.taint_epoch, pdp.gate), pdp.clock());
+  pdp.gate.admit(boundOf(record, actor, links, proof.taint_epoch, pdp.gate), pdp.clock());
 }
 
 /** The chain as the gate looks at it. Its keys are in no record, but for the one that signed a PoP. */
 function boundOf(
-  { org, env, links, nonce, token }: DecisionRecord,
+  { org, env, nonce, token }: DecisionRecord,
   actor: Actor,
+  links: readonly LinkFacts[],
   taint_epoch: number,
   gate: Pdp['gate'],
 ): Bound {
-  const all = links ?? [];
-  const at = all.findIndex(({ type }) => type === 'runtime');
-  const binding = all[at];
+  const at = links.findIndex(({ type }) => type === 'runtime');
+  const binding = links[at];
   if (binding === undefined) throw new Denial('chain_incomplete', 'the record names no runtime link');
   const { subject, ...claims } = actor;
   const runtime = { ...binding, subject, claims: { ...claims, taint_epoch } };
-  const bound = all.map((link) => (link === binding ? runtime : link));
+  const bound = links.map((link) => (link === binding ? runtime : link));
   const keyids = bound.map((_, i) => (i === bound.length - 1 ? (nonce?.keyid ?? '') : ''));
   // Which key was bound is not known: one that the registration takes counts for it.
   const registered = gate.runtime(org, env, actor.runtime_id)?.keys ?? [];

@@ -2,6 +2,7 @@ import { setImmediate as turn } from 'node:timers/promises';
 import type { DecisionRecord } from '../schema/decision.ts';
 import type { AuthzRequest } from '../schema/request.ts';
 import type { Tenant } from '../store/model.ts';
+import { sameTenant } from '../store/tenant.ts';
 import type { Pdp } from './decide.ts';
 import { reconsider } from './reconsider.ts';
 import { rehearse } from './rehearse.ts';
@@ -38,8 +39,4 @@ export function createReplays(pdp: Pdp): Replays {
       return { now: outcomeOf(record), why: failed?.message ?? null, route: route?.id ?? null };
     },
   };
-}
-
-function sameTenant(one: Tenant, other: Tenant): boolean {
-  return one.org === other.org && one.env === other.env;
 }

@@ -2,9 +2,9 @@ import { setTimeout as wait } from 'node:timers/promises';
 import type { Bundle } from '../policy/bundle.ts';
 import type { BundleArchive } from '../policy/registry.ts';
 import type { BundleRef } from '../schema/decision.ts';
+import type { Change, ShadowCounts } from '../schema/impact.ts';
 import type { Tenant } from '../store/model.ts';
 import type { Store } from '../store/store.ts';
-import type { Change, ChangeKind } from './impact/judge.ts';
 import { lentPolicies, openPool, type Pool, sentCandidate } from './impact/pool.ts';
 import type { Counted } from './impact/protocol.ts';
 
@@ -12,13 +12,6 @@ import type { Counted } from './impact/protocol.ts';
 export interface ShadowedBundle extends BundleRef {
   readonly since: number;
   readonly by: string;
-}
-
-export interface ShadowCounts extends Readonly<Record<ChangeKind | 'same' | 'not_comparable', number>> {
-  /** That do not give their recorded result with their own bundle: nothing is said of them. */
-  readonly not_reproduced: number;
-  /** That were passed over, as they came faster than they were evaluated. */
-  readonly dropped: number;
 }
 
 /** What was found since the candidates were named last, or the service started. */
@@ -126,9 +119,10 @@ export function createShadow(options: ShadowOptions): Shadow {
     try {
       while (!signal.aborted) {
         const { records, next, done } = await store.streamRecords('any', place.at, PAGE);
-        place.at = next;
+        // A thread that failed before takes nothing more: the next one does.
         if (records.length > 0)
           await pool.give(new TextEncoder().encode(records.map(({ line }) => line).join('\n')));
+        place.at = next;
         if (done) await wait(LOOK_EVERY_MS, undefined, { signal, ref: false });
         else await catchUp(place);
       }

@@ -27,8 +27,8 @@ export function tracedRules(
 }
 
 /** Whether the verdict turns, or a reason falls away, with what failed in a rule. */
-function isDecisive({ outcome, would }: TracedRule, said: Said | null): boolean {
-  if (outcome === 'fired' || would === null || said === null) return false;
+function isDecisive({ would }: TracedRule, said: Said | null): boolean {
+  if (would === null || said === null) return false;
   return would.allow !== said.allow || said.reasons.some((code) => !would.reasons.includes(code));
 }
 

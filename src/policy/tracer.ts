@@ -1,5 +1,6 @@
 import { Denial } from '../reason.ts';
 import { type Adapter, DATA_FILE } from '../schema/bundle.ts';
+import type { Trace } from '../schema/explanation.ts';
 import type { Bundle } from './bundle.ts';
 import type { Answer, ClauseTold, ExplainRequest } from './compiler/answers.ts';
 import { readCapabilities } from './compiler/capabilities.ts';
@@ -15,21 +16,11 @@ import { isRego, type Sources } from './policy-files.ts';
 import { lacksEntrypoint } from './stock.ts';
 
 /** How OPA's own evaluator gets to a decision: the same Rego and data over the same input. */
-export interface Traced {
-  /** `OPA 1.22.2`; null where nothing was evaluated. */
-  readonly evaluator: string | null;
-  /** The rule that was asked for, `data.lemma.low.decision`; null where nothing was evaluated. */
-  readonly decision: string | null;
-  /** As `opa eval --explain` prints them. */
-  readonly lines: readonly string[];
+export interface Traced extends Pick<Trace, 'evaluator' | 'decision' | 'lines' | 'cut' | 'error'> {
   /** What became of each rule, in OPA's order; null where that was not asked for. */
   readonly clauses: readonly ClauseTold[] | null;
-  /** There were more lines, or rules. */
-  readonly cut: boolean;
   /** What the policy answered; undefined where it had no answer, or nothing was evaluated. */
   readonly value: unknown;
-  /** One sentence, where there is no trace. */
-  readonly error: string | null;
 }
 
 /**

@@ -88,7 +88,7 @@ function invalid(link: number, message: string): Denial {
 }
 
 /** What no JSON Schema can say of a lemma: origins, paths, an empty window. Null when all is well. */
-export function lemmaProblem(lemma: Lemma): string | null {
+function lemmaProblem(lemma: Lemma): string | null {
   const audience = lemma.audience.findIndex((entry) => !isOrigin(entry));
   if (audience >= 0) return `audience[${audience}]: not an origin in its normal form`;
   if (lemma.not_before >= lemma.expires_at) return 'expires_at: must be after not_before';

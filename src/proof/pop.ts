@@ -21,7 +21,7 @@ import { signatureBase } from './signature-base.ts';
 import { CLOCK_SKEW } from './time.ts';
 
 /** How old a PoP may be, seconds. */
-export const POP_LIFE = 60;
+const POP_LIFE = 60;
 
 const REQUIRED_COMPONENTS = ['@method', '@authority', '@path', '@query', 'x-lemma-proof'] as const;
 const PARAMETERS = ['created', 'nonce', 'keyid', 'alg', 'tag'] as const;

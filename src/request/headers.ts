@@ -11,7 +11,7 @@ import {
 import { OVERRIDE_HEADERS } from '../schema/route.ts';
 
 /** Decoded size that a credential may have, bytes; inclusive. */
-export const MAX_CREDENTIAL_BYTES = 16 * 1024;
+const MAX_CREDENTIAL_BYTES = 16 * 1024;
 
 /** Headers that let a client say another method or path than the one it sends. */
 const OVERRIDES = OVERRIDE_HEADERS.map((name) => name.toLowerCase());

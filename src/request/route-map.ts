@@ -17,6 +17,12 @@ export interface Routed {
   readonly params: Readonly<Record<string, string>>;
 }
 
+/** What of a request routes look at. */
+export type RouteRequest = Pick<
+  AuthzRequest,
+  'method' | 'host' | 'target' | 'headers' | 'routeId' | 'unrouted'
+>;
+
 export interface RouteMap {
   /** Names the map's content: the same routes give the same revision. */
   readonly revision: string;
@@ -24,7 +30,7 @@ export interface RouteMap {
   /** Method-override headers that may pass, lower case. */
   readonly permitted: readonly string[];
   /** Step 3 of proofs.md. Throws path_ambiguous, route_unknown, method_not_allowed. */
-  find(request: AuthzRequest): Routed;
+  find(request: RouteRequest): Routed;
 }
 
 type Segment =
@@ -127,7 +133,7 @@ function hostRank(host: string): number {
 }
 
 function find(
-  request: AuthzRequest,
+  request: RouteRequest,
   ordered: readonly Compiled[],
   byId: ReadonlyMap<string, Compiled>,
 ): Routed {
@@ -158,7 +164,7 @@ function find(
 
 /** The most specific matches: all routes of the one host and path shape that wins. */
 function select(
-  request: AuthzRequest,
+  request: RouteRequest,
   host: string,
   segments: readonly string[],
   ordered: readonly Compiled[],
@@ -198,7 +204,7 @@ function paramsOf(compiled: Compiled, segments: readonly string[]): Record<strin
 }
 
 /** An upgraded connection or a tunnel outlives a kill. */
-function checkUpgrade(request: AuthzRequest, route: Route): void {
+function checkUpgrade(request: RouteRequest, route: Route): void {
   const upgrades =
     request.method === 'CONNECT' ||
     linesOf(request.headers, ':protocol').length > 0 ||

@@ -44,8 +44,8 @@ export const evaluationSchema = {
   properties: { subject, action, resource, context },
 } as const;
 
-export const SEMANTICS = ['execute_all', 'deny_on_first_deny', 'permit_on_first_permit'] as const;
-export const EVALUATIONS_AT_MOST = 100;
+const SEMANTICS = ['execute_all', 'deny_on_first_deny', 'permit_on_first_permit'] as const;
+const EVALUATIONS_AT_MOST = 100;
 
 /** Without `evaluations`, or with none in it, one evaluation. */
 export const evaluationsSchema = {

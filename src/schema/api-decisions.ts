@@ -64,7 +64,7 @@ export const streamQuerySchema = {
   },
 } as const;
 
-export const EXPORT_FORMATS = ['ndjson', 'csv', 'opa'] as const;
+const EXPORT_FORMATS = ['ndjson', 'csv', 'opa'] as const;
 
 export const exportQuerySchema = {
   type: 'object',

@@ -1,4 +1,5 @@
 import type { FromSchema } from 'json-schema-to-ts';
+import { SHA256_HEX_PATTERN } from './bundle.ts';
 import { ID_PATTERN } from './common.ts';
 
 /** What decision nodes send to their control plane. */
@@ -20,6 +21,12 @@ export const leaseRequestSchema = {
     epoch: { ...count, description: 'Of the event log that it follows' },
     seq: { ...count, description: 'The last event that it has applied: this acknowledges it' },
     version: { type: 'string', pattern: '^[0-9A-Za-z.+-]{1,64}$' },
+    bundles: {
+      type: 'array',
+      maxItems: 16,
+      items: { type: 'string', pattern: SHA256_HEX_PATTERN },
+      description: 'Digests of the policies that are in force at it',
+    },
   },
 } as const;
 export type LeaseRequestBody = FromSchema<typeof leaseRequestSchema>;

@@ -5,7 +5,7 @@ import { METHOD_PATTERN, SUBJECT_PATTERN } from './common.ts';
 /** What `replayDecisions` takes: records as they are stored, and requests that are described in JSON. */
 
 /** Of each kind in one call. */
-export const REPLAYS_AT_ONCE = 100;
+const REPLAYS_AT_ONCE = 100;
 /** Records hold inputs, requests hold bodies. */
 export const REPLAY_BODY_LIMIT = 16 * 1024 * 1024;
 

@@ -2,6 +2,7 @@ import type { FromSchema } from 'json-schema-to-ts';
 import { TRACE_MODES } from './api-explain.ts';
 import {
   BYTES32_PATTERN,
+  HEADER_PATTERN,
   ID_PATTERN,
   KEY_USES,
   LEMMA_ID_PATTERN,
@@ -10,7 +11,6 @@ import {
   SCOPE_PATTERN,
   SUBJECT_PATTERN,
 } from './common.ts';
-import { HEADER_PATTERN } from './config.ts';
 import { boundsSchema, budgetSchema, delegationClaimsSchema } from './lemma.ts';
 
 /** What the REST API takes (interfaces.md, "REST"), and the codes that it refuses with. */

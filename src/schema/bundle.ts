@@ -20,7 +20,7 @@ const headerName = { type: 'string', pattern: "^[!#$%&'*+.^_`|~0-9a-z-]{1,128}$"
 const redactPath = { type: 'string', pattern: '^(?:query|body)(?:\\.[^.]{1,128}){1,8}$' } as const;
 
 /** What TypeScript must know of a profile (contracts.md). */
-export const bundleMetaSchema = {
+const bundleMetaSchema = {
   type: 'object',
   additionalProperties: false,
   required: ['serial', 'confirm', 'record', 'headers', 'redact', 'envoy'],

@@ -18,6 +18,9 @@ export const CONCRETE_SCOPE_PATTERN = '^[a-z0-9_-]{1,64}(?:\\.[a-z0-9_-]{1,64}){
 /** RFC 9110 token, as an HTTP method. */
 export const METHOD_PATTERN = "^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,32}$";
 
+/** RFC 9110 field name. */
+export const HEADER_PATTERN = "^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}$";
+
 export const PROFILES = ['low', 'high', 'critical'] as const;
 export type Profile = (typeof PROFILES)[number];
 

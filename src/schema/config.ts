@@ -1,7 +1,14 @@
 import type { FromSchema } from 'json-schema-to-ts';
 import { type AgentTools, agentToolsSchema } from './agent-tools.ts';
 import { OPA_ALGORITHMS, type OpaAlgorithm } from './bundle.ts';
-import { BYTES32_PATTERN, ID_PATTERN, jwkSchema, PROFILES, SUBJECT_PATTERN } from './common.ts';
+import {
+  BYTES32_PATTERN,
+  HEADER_PATTERN,
+  ID_PATTERN,
+  jwkSchema,
+  PROFILES,
+  SUBJECT_PATTERN,
+} from './common.ts';
 import { type McpServer, mcpServerSchema } from './mcp.ts';
 import type { Route } from './request.ts';
 import { methodsSchema, permitMethodOverrideSchema, routeSchema, scopeSchema } from './route.ts';
@@ -18,8 +25,6 @@ const { type: _object, ...jwkParts } = jwkSchema;
 /** Where the firewall listens where nothing else is said. */
 export const DEFAULT_FIREWALL = '127.0.0.1:8787';
 
-/** RFC 9110 field name. */
-export const HEADER_PATTERN = "^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}$";
 export const DURATION_PATTERN = '^[1-9][0-9]{0,8}(?:s|m|h|d|w)$';
 /** A client's SPIFFE ID, or all of a path: `spiffe://acme/ns/prod/*`. */
 export const PEER_PATTERN = '^spiffe://[a-z0-9._-]{1,255}(?:/[A-Za-z0-9._-]{1,255})*(?:/\\*)?$';

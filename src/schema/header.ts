@@ -11,5 +11,20 @@ export const HOP_BY_HOP: ReadonlySet<string> = new Set([
   'upgrade',
 ]);
 
+/** Fields that prove who somebody is: no policy, and so no record, ever has them. */
+const SECRET: ReadonlySet<string> = new Set([
+  'authorization',
+  'proxy-authorization',
+  'cookie',
+  'set-cookie',
+  'signature',
+  'signature-input',
+]);
+
+/** Whether a policy never sees it, whoever lists it. `name` in lower case; an `x-lemma-` name in either spelling. */
+export function isSecretHeader(name: string): boolean {
+  return SECRET.has(name) || name.replaceAll('_', '-').startsWith('x-lemma-');
+}
+
 /** Fields that say where a message goes and how long it is. */
 export const FRAMING: ReadonlySet<string> = new Set(['content-length', 'host']);

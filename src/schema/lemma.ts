@@ -32,7 +32,7 @@ export const budgetSchema = {
   properties: { operations: { type: 'integer', minimum: 1, maximum: 1_000_000 } },
 } as const;
 
-export const rootClaimsSchema = {
+const rootClaimsSchema = {
   type: 'object',
   additionalProperties: false,
   required: ['org', 'env'],
@@ -50,7 +50,7 @@ export const delegationClaimsSchema = {
   },
 } as const;
 
-export const runtimeClaimsSchema = {
+const runtimeClaimsSchema = {
   type: 'object',
   additionalProperties: false,
   required: ['runtime_id', 'agent_id', 'workspace_id', 'profile', 'taint_epoch'],
@@ -65,7 +65,7 @@ export const runtimeClaimsSchema = {
   },
 } as const;
 
-export const runClaimsSchema = {
+const runClaimsSchema = {
   type: 'object',
   additionalProperties: false,
   required: ['run_id', 'budget'],

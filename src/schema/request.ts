@@ -86,6 +86,8 @@ export interface Route {
   readonly audience: string;
   readonly risk: Profile;
   readonly body: 'none' | 'digest' | 'json';
+  /** Request headers that the policy sees, lower case; absent: those of the profile alone. */
+  readonly headers?: readonly string[];
   readonly taint_on_response: boolean;
   readonly forward_credential: boolean;
   readonly mode: 'enforce' | 'observe';

@@ -1,5 +1,5 @@
 import type { FromSchema } from 'json-schema-to-ts';
-import { CONCRETE_SCOPE_PATTERN, ID_PATTERN, PROFILES } from './common.ts';
+import { CONCRETE_SCOPE_PATTERN, HEADER_PATTERN, ID_PATTERN, PROFILES } from './common.ts';
 import { isHostName } from './origin.ts';
 import { pathProblem } from './path.ts';
 
@@ -66,6 +66,15 @@ export const routeSchema = {
       enum: ['none', 'digest', 'json'],
       default: 'none',
       description: 'What the policy needs of the body',
+    },
+    headers: {
+      type: 'array',
+      maxItems: 64,
+      uniqueItems: true,
+      items: { type: 'string', pattern: HEADER_PATTERN },
+      default: [],
+      description:
+        'Request headers that the policy sees, beside those that its profile lists; never credentials',
     },
     taint_on_response: {
       type: 'boolean',

@@ -34,7 +34,7 @@ export const ACCESS_OPERATIONS = {
     needs: null,
     summary: 'What an operator signs to sign in: good once, at this site, for two minutes',
     answer: answer.challenge,
-    errors: [...INPUT, 'forbidden', 'rate_limited'],
+    errors: [...INPUT, 'forbidden'],
   },
   signIn: {
     method: 'POST',
@@ -124,6 +124,7 @@ export const ACCESS_OPERATIONS = {
     answer: answer.deviceToken,
     errors: [
       ...INPUT,
+      'forbidden',
       'authorization_pending',
       'slow_down',
       'access_denied',

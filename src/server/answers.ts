@@ -135,7 +135,9 @@ export const nodes = answerOf({
         'lag',
         'lease_age_ms',
         'leased_for_ms',
+        'left',
         'version',
+        'bundles',
       ],
       properties: {
         node: id,
@@ -149,7 +151,33 @@ export const nodes = answerOf({
         lag: { ...maybe, description: 'Events that it has not acknowledged' },
         lease_age_ms: { ...maybe, description: 'Since its last lease' },
         leased_for_ms: { ...count, description: 'How long it may still allow; 0: not at all' },
+        left: { type: 'boolean', description: 'It said that it allows nothing any more' },
         version: { type: ['string', 'null'] },
+        bundles: {
+          type: ['array', 'null'],
+          items: { type: 'string' },
+          description: 'Digests of the policies in force at it; null: it has not said',
+        },
+      },
+    },
+  },
+});
+export const routes = answerOf({
+  routes: {
+    type: 'array',
+    items: {
+      type: 'object',
+      required: ['id', 'methods', 'host', 'path', 'scope', 'audience', 'risk', 'public', 'mode'],
+      properties: {
+        id,
+        methods: { type: 'array', items: { type: 'string' } },
+        host: { type: 'string' },
+        path: { type: 'string' },
+        scope: { type: 'array', items: { type: 'string' } },
+        audience: { type: 'string' },
+        risk: { enum: PROFILES },
+        public: { type: 'boolean', description: 'No credential is asked for' },
+        mode: { enum: ['enforce', 'observe'] },
       },
     },
   },

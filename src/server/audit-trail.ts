@@ -7,16 +7,18 @@ import type { OperationId } from './operations.ts';
 const TARGETS = ['runtime_id', 'kid', 'subject', 'name', 'use'] as const;
 
 /**
+ * `callerOf`: null where nothing is to be kept.
+ *
  * A hook that writes down what an operator did, before he is told of it: what was answered is in the trail. One that cannot
  * be written is in the operational log instead: a store that fails must not keep anybody from an answer to a kill.
  */
 export function auditTrail(
   audit: Audit,
   what: OperationId,
-  callerOf: (request: FastifyRequest) => Operator | null,
+  callerOf: (request: FastifyRequest, reply: FastifyReply) => Operator | null,
 ) {
   return async (request: FastifyRequest, reply: FastifyReply, payload: unknown): Promise<unknown> => {
-    const operator = callerOf(request);
+    const operator = callerOf(request, reply);
     if (operator === null) return payload;
     const entry = {
       what,

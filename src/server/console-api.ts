@@ -9,7 +9,7 @@ import type { Site } from './site.ts';
 
 /** Agent Ops and the wallet: pages for people, which then ask the REST API as anybody does. No part of it themselves. */
 
-export const CONSOLE_PATH = '/admin/agent-ops';
+const CONSOLE_PATH = '/admin/agent-ops';
 export const WALLET_PATH = '/wallet';
 const ASSETS = '/console';
 const PAGES = [

@@ -44,6 +44,7 @@ import { operatorHandlers } from './operators-api.ts';
 import { policyHandlers } from './policies-api.ts';
 import { policyTestHandlers } from './policy-tests-api.ts';
 import { replayHandlers } from './replay-api.ts';
+import { routeHandlers } from './routes-api.ts';
 import { runtimeVerbHandlers } from './runtime-verbs-api.ts';
 import { runtimeHandlers } from './runtimes-api.ts';
 import { addSignIn, sessionHandlers } from './session-api.ts';
@@ -63,6 +64,8 @@ export interface ControlApi extends DecisionLogReader {
   /** Null: they come from no repository. */
   readonly policySource: () => SourceStatus | null;
   readonly nodes: NodesApi;
+  /** How long a node's stream of events may be, milliseconds; absent: as usual. */
+  readonly nodeStreamMs?: number;
   readonly backup: () => Promise<BackupStream>;
   /** Knows the owner by his key. */
   readonly operators: Operators;
@@ -151,12 +154,13 @@ function guardedHandlers(
   return {
     ...runtimeHandlers(authority),
     ...runtimeVerbHandlers(authority),
-    ...settingsHandlers(authority.settings),
+    ...settingsHandlers(authority.settings, api.home),
     ...policyHandlers(api.policies, api.policySource),
     ...policyTestHandlers(api.policies),
     ...impactHandlers(api),
     ...keyHandlers(api.keys),
-    ...nodeHandlers(api.nodes, streams),
+    ...nodeHandlers(api.nodes, streams, api.nodeStreamMs),
+    ...routeHandlers(authority),
     ...backupHandlers(api.backup),
     ...decisionHandlers(api),
     ...replayHandlers(api.replays),

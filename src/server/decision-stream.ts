@@ -16,7 +16,7 @@ export interface StreamParts {
 
 const readQuery = reader<StreamQuery>(streamQuerySchema);
 
-/** A client that is further behind than so many positions is told, once, by an event `lag`. */
+/** A client that is further behind than so many positions is told. */
 const LAG = 1000;
 
 /**
@@ -29,7 +29,8 @@ export function streamHandlers({
   streams,
 }: StreamParts): Record<'streamDecisions', OperatorHandler> {
   return {
-    async streamDecisions({ org, env }, request, reply) {
+    async streamDecisions(operator, request, reply) {
+      const { org, env } = operator;
       const { after, ...query } = readQuery(request.query);
       const filters = filtersOf(query);
       const scope: CursorScope = { kind: 'stream', org, env, asked: { ...filters } };
@@ -38,12 +39,13 @@ export function streamHandlers({
       const position = from === null ? await tail.end() : Number(cursors.open(scope, from.id, from.field));
       const id = (at: number) => cursors.seal(scope, String(at));
       return streams.send(
+        operator,
         async function* (signal) {
-          let told = false;
+          const lag = lagTeller();
+          // Something to go on from, also for a client whose connection breaks before a first decision.
+          yield eventText(id(position), null, null);
           for await (const batch of tail.follow({ org, env }, filters, position, signal)) {
-            const late = batch.behind > LAG;
-            let text = late && !told ? lagEvent(batch.behind) : '';
-            told = late;
+            let text = lag(batch.behind);
             for (const record of batch.records)
               text += eventText(id(record.position), 'decision', record.line);
             // A comment keeps proxies from ending it; the id spares a client that comes again what did not concern it.
@@ -59,9 +61,15 @@ export function streamHandlers({
   };
 }
 
-/** Told with no id: it is nothing to go on from. */
-export function lagEvent(behind: number): string {
-  return `event: lag\ndata: ${JSON.stringify({ behind })}\n\n`;
+/** An event `lag` where a client falls behind, and another, of 0, when it has caught up; else nothing. */
+export function lagTeller(): (behind: number) => string {
+  let told = false;
+  return (behind) => {
+    if (told ? behind > 0 : behind <= LAG) return '';
+    told = !told;
+    // With no id: it is nothing to go on from.
+    return `event: lag\ndata: ${JSON.stringify({ behind })}\n\n`;
+  };
 }
 
 /** The header, which a browser sends by itself, comes before the query. */

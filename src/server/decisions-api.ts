@@ -25,6 +25,7 @@ import { takesGzip } from './encoding.ts';
 import { type ExportWriter, exportWriter } from './export-format.ts';
 import type { OperatorHandler } from './guard.ts';
 import { reader } from './read.ts';
+import { takenWithin } from './stalled.ts';
 
 /** What an export is of. `after`: a place that an earlier one gave, null from the start. */
 export interface ExportWish {
@@ -40,6 +41,8 @@ export interface DecisionLogReader {
   readonly version: string;
   readonly queryDecisions: (query: RecordQuery) => Promise<RecordPage>;
   readonly exportDecisions: (tenant: Tenant, wish: ExportWish) => AsyncIterable<ExportItem>;
+  /** A client that takes nothing of an export for so long is cut off, milliseconds (60,000). */
+  readonly exportStallMs?: number;
   /** Null where the tenant has no such decision. */
   readonly explain: (
     decisionId: string,
@@ -53,6 +56,8 @@ const PIECE = 64 * 1024;
 /** Lines that are written in one turn of the event loop. */
 const LINES_AT_ONCE = 50;
 const GZIP_LEVEL = 4;
+/** An export holds the log's oldest records back from pruning. */
+const STALL_MS = 60_000;
 export const NEXT_CURSOR = 'lemma-next-cursor';
 
 const readQuery = reader<DecisionsQuery>(decisionsQuerySchema);
@@ -65,6 +70,7 @@ export function decisionHandlers({
   version,
   queryDecisions,
   exportDecisions,
+  exportStallMs = STALL_MS,
   explain,
 }: DecisionLogReader): Record<'listDecisions' | 'explain' | 'exportDecisions', OperatorHandler> {
   return {
@@ -109,10 +115,11 @@ export function decisionHandlers({
         return next;
       };
       const writer = exportWriter(format, marks === 'true', version);
-      const pieces = Readable.from(inPieces(first, items, { writer, seal, marks: marks === 'true' }), {
-        objectMode: false,
-        highWaterMark: PIECE,
-      });
+      const texts = inPieces(first, items, { writer, seal, marks: marks === 'true' });
+      const pieces: Readable = Readable.from(
+        takenWithin(exportStallMs, texts, (error) => pieces.destroy(error)),
+        { objectMode: false, highWaterMark: PIECE },
+      );
       // A client that hung up before the first piece leaves a generator that never began, and so never ends.
       pieces.once('close', () => void items.return?.());
       reply.type(writer.mediaType);

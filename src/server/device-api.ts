@@ -1,6 +1,6 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { Access } from '../authority/access.ts';
-import { type Operator, tenantOf } from '../authority/operators.ts';
+import { nameOf, type Operator, tenantOf } from '../authority/operators.ts';
 import { Refusal } from '../authority/refusal.ts';
 import { InputError } from '../reason.ts';
 import { PERMISSIONS, type Permission } from '../schema/access.ts';
@@ -23,7 +23,7 @@ import { createFlood, type Flood, type FloodLimits, sourceOf } from './flood.ts'
 import type { OperatorHandler } from './guard.ts';
 import { reader } from './read.ts';
 import { requirePerson } from './session-api.ts';
-import type { Site } from './site.ts';
+import { refuseForeignPage, type Site } from './site.ts';
 import { timeText } from './time.ts';
 
 const readCode = reader<DeviceCodeBody>(deviceCodeSchema);
@@ -50,7 +50,10 @@ export function addDeviceFlow(app: FastifyInstance, { devices, audit }: Access, 
   const codes = createFlood(CODES);
   const polls = createFlood(POLLS);
   const admit = (flood: Flood) => ({
-    onRequest: async (request: FastifyRequest) => flood.take(sourceOf(request)),
+    onRequest: async (request: FastifyRequest) => {
+      refuseForeignPage(request, site);
+      flood.take(sourceOf(request));
+    },
   });
 
   app.post(ACCESS_OPERATIONS.deviceCode.path, admit(codes), async (request) => {
@@ -88,7 +91,7 @@ export function deviceHandlers({
   /** Only what misses counts. */
   async function guarded<T>(operator: Operator, ask: () => Promise<T>): Promise<T> {
     requirePerson(operator);
-    const who = `${operator.org}/${operator.env}/${operator.id}`;
+    const who = nameOf(operator);
     guesses.take(who);
     try {
       const found = await ask();

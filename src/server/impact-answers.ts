@@ -1,6 +1,6 @@
-import { CHANGE_KINDS, NOT_COMPARABLE } from '../pdp/impact/judge.ts';
 import { SHA256_HEX_PATTERN } from '../schema/bundle.ts';
 import { PROFILES } from '../schema/common.ts';
+import { CHANGE_KINDS, NOT_COMPARABLE } from '../schema/impact.ts';
 import { answerOf, time } from './answers.ts';
 
 /** Schemas of what the verbs that try a policy answer. */

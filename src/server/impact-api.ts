@@ -1,6 +1,5 @@
 import { notFound, Refusal } from '../authority/refusal.ts';
 import type { ImpactJob, ImpactJobs } from '../pdp/impact/jobs.ts';
-import type { Change } from '../pdp/impact/judge.ts';
 import type { Shadow, ShadowedBundle } from '../pdp/shadow.ts';
 import {
   IMPACT_LAST,
@@ -11,6 +10,7 @@ import {
   type ShadowBody,
   shadowSchema,
 } from '../schema/api-impact.ts';
+import type { Change } from '../schema/impact.ts';
 import { filtersOf } from './decision-filters.ts';
 import type { OperatorHandler } from './guard.ts';
 import { reader } from './read.ts';

@@ -15,11 +15,7 @@ const SECRET = [
 ];
 
 /** What pino takes out of a line, wherever a careless one puts it: at the top, or below `req`, `headers`, `request`. */
-export const REDACTED_PATHS = SECRET.flatMap((name) => [
-  `["${name}"]`,
-  `*["${name}"]`,
-  `*.headers["${name}"]`,
-]);
+const REDACTED_PATHS = SECRET.flatMap((name) => [`["${name}"]`, `*["${name}"]`, `*.headers["${name}"]`]);
 
 /**
  * The logger that the servers write to: a request is its method and address, never its URL (a query may hold secrets),

@@ -1,8 +1,8 @@
 import type { FastifyInstance } from 'fastify';
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import type { SharedStats } from '../feed/shared.ts';
-import type { ShadowCounts } from '../pdp/shadow.ts';
 import type { BundleRef, Decision, RecordBody } from '../schema/decision.ts';
+import type { ShadowCounts } from '../schema/impact.ts';
 import type { AuthzRequest } from '../schema/request.ts';
 import type { SpanCounts } from './span-queue.ts';
 

@@ -46,7 +46,8 @@ export const alerts = {
     },
     baseline_minutes: {
       ...whole,
-      description: 'What spikes are held against; below 10 none is told',
+      description:
+        'What spikes are held against: minutes in which anything was decided, the last 60; below 10 no spike is told',
     },
   },
 } as const;

@@ -5,7 +5,7 @@ import { MINUTE, type Minutes } from '../decision-log/minutes.ts';
 import { type MonitorQuery, monitorQuerySchema } from '../schema/api-decisions.ts';
 import type { StoredEvent } from '../store/model.ts';
 import type { CursorScope } from './cursors.ts';
-import { lagEvent, lastEvent, redacted, type StreamParts } from './decision-stream.ts';
+import { lagTeller, lastEvent, redacted, type StreamParts } from './decision-stream.ts';
 import { eventText } from './event-streams.ts';
 import type { OperatorHandler } from './guard.ts';
 import { OPERATIONS } from './operations.ts';
@@ -28,7 +28,6 @@ const SERIES = 60;
 const RECENT = 5;
 const TOP = 10;
 const EVENTS_AT_ONCE = 100;
-const LAG = 1000;
 
 export function monitorHandlers(
   parts: MonitorParts,
@@ -76,7 +75,8 @@ export function monitorHandlers(
       };
     },
 
-    async monitorEvents({ org, env }, request, reply) {
+    async monitorEvents(operator, request, reply) {
+      const { org, env } = operator;
       const query = readQuery(request.query);
       const scope: CursorScope = { kind: 'monitor', org, env, asked: {} };
       const from = lastEvent(request.headers['last-event-id'], query.after);
@@ -86,14 +86,14 @@ export function monitorHandlers(
           : cursors.open(scope, from.id, from.field).split('.').map(Number);
       const id = (position: number, seq: number) => cursors.seal(scope, `${position}.${seq}`);
       return streams.send(
+        operator,
         async function* (signal) {
-          let told = false;
+          const lag = lagTeller();
           let position = start;
           let seq = after;
+          yield eventText(id(position, seq), null, null);
           for await (const batch of tail.follow({ org, env }, {}, position, signal)) {
-            const late = batch.behind > LAG;
-            let text = late && !told ? lagEvent(batch.behind) : '';
-            told = late;
+            let text = lag(batch.behind);
             for (const record of batch.records) {
               position = record.position;
               text += eventText(id(position, seq), 'decision', JSON.stringify(redacted(record)));

@@ -51,6 +51,8 @@ const readTaint = reader<NodeTaintBody>(nodeTaintSchema);
 const PAGE = 500;
 /** Bytes that a node may be behind in reading its stream: then it is cut off, and begins anew where it was. */
 const BEHIND_AT_MOST = 8 * 1024 * 1024;
+/** A stream ends after so long, and its node comes again where it was: with a key that may have been taken back. */
+const STREAM_MS = 900_000;
 
 type NodeOperation =
   | 'listNodes'
@@ -63,10 +65,11 @@ type NodeOperation =
   | 'nodeJournal'
   | 'nodeTaint';
 
-/** `streams`: those that are open, to be ended with the server. */
+/** `streams`: those that are open, to be ended with the server. `streamMs`: how long one may be. */
 export function nodeHandlers(
   api: NodesApi,
   streams: Set<PassThrough>,
+  streamMs = STREAM_MS,
 ): Record<NodeOperation, OperatorHandler> {
   const { nodes, journal, announcer } = api;
   const bundle: OperatorHandler = async (_operator, request, reply) => {
@@ -93,7 +96,7 @@ export function nodeHandlers(
       const now = announcer.position();
       if (from.epoch !== now.epoch || from.seq > now.seq)
         throw new Refusal('moved', `this log is at ${now.epoch}/${now.seq}: take a snapshot`);
-      const stream = streamOf(api, from);
+      const stream = streamOf(api, from, streamMs);
       streams.add(stream);
       stream.once('close', () => streams.delete(stream));
       return reply.type('application/x-ndjson').send(stream);
@@ -115,7 +118,11 @@ export function nodeHandlers(
 }
 
 /** The log after a place, and then each event as it comes, for as long as the node listens. */
-function streamOf({ feed, announcer }: NodesApi, from: { epoch: number; seq: number }): PassThrough {
+function streamOf(
+  { feed, announcer }: NodesApi,
+  from: { epoch: number; seq: number },
+  streamMs: number,
+): PassThrough {
   const out = new PassThrough();
   let at = from;
   let reading = false;
@@ -151,7 +158,11 @@ function streamOf({ feed, announcer }: NodesApi, from: { epoch: number; seq: num
     if (!reading && follow(at, event) === 'next') write(event);
     else void read();
   });
-  out.once('close', end);
+  const life = setTimeout(() => out.destroy(), streamMs).unref();
+  out.once('close', () => {
+    clearTimeout(life);
+    end();
+  });
   // The head of the answer leaves at once: a node that hears nothing must know that it listens.
   out.write('\n');
   void read();

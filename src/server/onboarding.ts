@@ -1,18 +1,18 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Authority } from '../authority/authority.ts';
-import { createRate } from '../authority/rate.ts';
-import { Refusal, tooMany } from '../authority/refusal.ts';
+import { Refusal } from '../authority/refusal.ts';
 import { Denial, statusOf } from '../reason.ts';
 import type { AuthzRequest, HeaderLine } from '../schema/request.ts';
 import type { ErrorBody } from './errors.ts';
+import { createFlood, sourceOf } from './flood.ts';
 import type { OtherCaller } from './guard.ts';
 import { readBody } from './read.ts';
 import { proofJson, readBootstrap, readIssueProof, runtimeJson } from './runtimes-api.ts';
 
 /** What a runtime may do without an operator's key: register itself by a join token, and renew its own proof. */
 
-/** Of one address, since nobody is known yet who asks: signatures and look-ups cost more than a request does. */
-const ATTEMPTS = { burst: 100, every_ms: 100 } as const;
+/** Of one source, since nobody is known yet who asks: signatures and look-ups cost more than a request does. */
+const ATTEMPTS = { burst: 100, perSecond: 10, everyone: { burst: 1000, perSecond: 200 } } as const;
 const JOIN_TOKEN = /^Bearer +(lm_jt_[\w-]{43}) *$/i;
 
 /** `Authorization: Bearer lm_jt_…` on `bootstrap`. */
@@ -56,11 +56,8 @@ export function renewing(authority: Pick<Authority, 'renew'>, bodies: Bodies): O
 
 /** Throws Refusal `rate_limited`. */
 function attempts(): (request: FastifyRequest) => void {
-  const rate = createRate(ATTEMPTS);
-  return ({ ip }) => {
-    const wait = rate.take(ip, performance.now());
-    if (wait > 0) throw tooMany('too many attempts', wait);
-  };
+  const flood = createFlood(ATTEMPTS);
+  return (request) => flood.take(sourceOf(request));
 }
 
 /** Bytes of bodies, which a PoP covers. */

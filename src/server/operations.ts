@@ -99,6 +99,8 @@ export interface Operation {
   readonly decides?: true;
   /** The statuses of its denials, which are all that it knows beside 200. */
   readonly denies?: readonly number[];
+  /** Programs ask it all the time, a node each second: of the audit trail only who may not is told. */
+  readonly routine?: true;
   /** Bytes that its body may have, where that is not the usual. */
   readonly bodyLimit?: number;
 }
@@ -140,6 +142,7 @@ export const OPERATIONS = {
       'revoked',
       'runtime_killed',
       'runtime_inactive',
+      'moved',
       'rate_limited',
       'store_unavailable',
     ],
@@ -321,7 +324,7 @@ export const OPERATIONS = {
     on: ['control'],
     needs: 'decisions.read',
     summary:
-      'The decision feed as server-sent events: `decision` with the stored record and an id to go on from (Last-Event-ID), `lag` to a client that is behind',
+      'The decision feed as server-sent events: `decision` with the stored record and an id to go on from (Last-Event-ID), `lag` to a client that falls behind, and again, with 0, when it has caught up',
     query: streamQuerySchema,
     answer: { mediaType: 'text/event-stream' },
     errors: ['invalid_request', 'rate_limited', 'store_unavailable'],
@@ -628,6 +631,7 @@ export const OPERATIONS = {
     summary: 'What a legacy token is good for now (RFC 7662)',
     body: tokenBodySchema,
     form: true,
+    routine: true,
     answer: introspectedAnswer,
     errors: [...INPUT, 'state_not_ready'],
   },
@@ -641,6 +645,15 @@ export const OPERATIONS = {
     form: true,
     answer: tokenRevokedAnswer,
     errors: [...INPUT, 'store_unavailable'],
+  },
+  listRoutes: {
+    method: 'GET',
+    path: '/api/wallet/routes',
+    on: ['control'],
+    needs: 'runtimes.read',
+    summary: 'Which requests stand for what: the scope and the audience that a proof needs for them',
+    answer: answer.routes,
+    errors: [],
   },
   listNodes: {
     method: 'GET',
@@ -678,6 +691,7 @@ export const OPERATIONS = {
     needs: 'nodes.connect',
     summary: 'Acknowledges what a node has applied, and says, signed, what there is',
     body: leaseRequestSchema,
+    routine: true,
     answer: answer.nodeLease,
     errors: [...INPUT, 'conflict', 'store_unavailable'],
   },
@@ -708,6 +722,7 @@ export const OPERATIONS = {
     needs: 'nodes.connect',
     summary: "Takes a node's decision records in order; the same again changes nothing",
     body: journalSchema,
+    routine: true,
     bodyLimit: 16 * 1024 * 1024,
     answer: answer.nodeJournal,
     errors: [...INPUT, 'conflict', 'store_unavailable'],
@@ -720,6 +735,7 @@ export const OPERATIONS = {
     summary:
       "Raises a runtime's taint epoch: a node is about to let an answer through that may carry instructions",
     body: nodeTaintSchema,
+    routine: true,
     answer: answer.nodeTaint,
     errors: [...INPUT, 'not_found', 'store_unavailable'],
   },

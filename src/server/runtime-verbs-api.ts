@@ -1,8 +1,8 @@
 import type { Authority } from '../authority/authority.ts';
 import type { RuntimeDetail, ShownProof } from '../authority/detail.ts';
-import { grantsOf } from '../authority/operator-grants.ts';
 import type { Operator } from '../authority/operators.ts';
 import { tenantOf } from '../authority/operators.ts';
+import { notFound } from '../authority/refusal.ts';
 import { InputError } from '../reason.ts';
 import { type KillBody, killSchema } from '../schema/api.ts';
 import {
@@ -45,11 +45,8 @@ export function runtimeVerbHandlers(authority: Authority): Record<Verb, Operator
   return {
     async joinToken(operator, request) {
       const body = readJoinToken(request.body);
-      const { token, id, expires_at } = await authority.joinTokens.create(
-        body,
-        operator.id,
-        grantsOf(operator),
-      );
+      if (!authority.signsFor(operator)) throw notFound('organisation');
+      const { token, id, expires_at } = await authority.joinTokens.create(body, operator.id, operator.grants);
       return { success: true, token, id, expires_at: timeText(expires_at) };
     },
     async killBelow(operator, request) {
@@ -75,7 +72,8 @@ export function runtimeVerbHandlers(authority: Authority): Record<Verb, Operator
     },
     async approve(operator, request) {
       const { id } = readParams(request.params);
-      const who = { by: operator.id, grants: grantsOf(operator) };
+      if (!authority.signsFor(operator)) throw notFound('runtime');
+      const who = { by: operator.id, grants: operator.grants };
       const { proof, lemma_id, tainted_by } = await authority.approve(id, readApprove(request.body), who);
       return { success: true, ...proofJson(proof), renewed: lemma_id, tainted_by: tainted_by.map(eventJson) };
     },
@@ -105,7 +103,7 @@ function whyOf({ id: by }: Operator, reason: string | undefined) {
   return { by, ...(reason === undefined ? {} : { reason }) };
 }
 
-export function eventJson({ epoch, seq, type, time, payload }: StoredEvent): object {
+function eventJson({ epoch, seq, type, time, payload }: StoredEvent): object {
   const { by, reason, action, taint_epoch, status } = payload;
   const said = Object.entries({ action, taint_epoch, status, by, reason });
   return {

@@ -1,6 +1,5 @@
 import type { Authority } from '../authority/authority.ts';
 import type { IssuedProof } from '../authority/issue.ts';
-import { grantsOf } from '../authority/operator-grants.ts';
 import { tenantOf } from '../authority/operators.ts';
 import { notFound } from '../authority/refusal.ts';
 import type { Enforced } from '../authority/stop.ts';
@@ -49,8 +48,9 @@ export function runtimeHandlers(
     },
     async issueProof(operator, request) {
       const body = readIssueProof(request.body);
-      if (authority.find(operator, body.runtime_id) === null) throw notFound('runtime');
-      return { success: true, ...proofJson(await authority.issue(body, operator.id, grantsOf(operator))) };
+      if (!authority.signsFor(operator) || authority.find(operator, body.runtime_id) === null)
+        throw notFound('runtime');
+      return { success: true, ...proofJson(await authority.issue(body, operator.id, operator.grants)) };
     },
     async listRuntimes(operator, request) {
       const { limit = PAGE_LIMIT.usual, agent, workspace, ...rest } = readQuery(request.query);

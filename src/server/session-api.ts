@@ -17,14 +17,15 @@ import { createFlood, sourceOf } from './flood.ts';
 import type { OperatorHandler } from './guard.ts';
 import { nextOf, pageOf } from './page.ts';
 import { reader } from './read.ts';
-import { requireOwnPage, type Site } from './site.ts';
+import { refuseForeignPage, type Site } from './site.ts';
 import { timeText } from './time.ts';
 
 const readSignIn = reader<SignInBody>(signInSchema);
 const readParams = reader<SessionParams>(sessionParamsSchema);
 
-/** Challenges and sign-ins together. */
+/** By address those of strangers that fail; and by operator and address those of who has signed in here before. */
 const SIGN_INS = { burst: 20, perSecond: 0.2, everyone: { burst: 200, perSecond: 20 } } as const;
+const KNOWN_AT_MOST = 4096;
 const LONGEST_AGENT = 200;
 
 export interface SessionApi {
@@ -34,16 +35,16 @@ export interface SessionApi {
   readonly home: Tenant;
 }
 
-/** How a session begins: what anybody may ask, a few times. */
+/**
+ * How a session begins: what anybody may ask. Counted is what costs a signature and a look-up in the store, so that nobody
+ * else can use up what an operator has: not a page of another site, which is turned away before; not who has no challenge of
+ * ours, and a challenge is given to anybody, since it costs no more than to refuse it; not by failing at the address that an
+ * operator shares, once he has signed in here since the start. (The owner's key of the command line is never counted.)
+ */
 export function addSignIn(app: FastifyInstance, { access, site, home }: SessionApi): void {
   const { challenges, sessions, audit } = access;
-  const flood = createFlood(SIGN_INS);
-  // Before the body is read: a flood costs nothing but its bytes.
-  const onRequest = async (request: FastifyRequest) => {
-    flood.take(sourceOf(request));
-    // Nobody is signed in by a page of somebody else's.
-    if (request.headers.origin !== undefined) requireOwnPage(request, site(request), true);
-  };
+  const admit = createAdmission();
+  const onRequest = async (request: FastifyRequest) => refuseForeignPage(request, site);
 
   app.post(ACCESS_OPERATIONS.sessionChallenge.path, { onRequest }, async (request) => {
     const origin = site(request);
@@ -54,14 +55,46 @@ export function addSignIn(app: FastifyInstance, { access, site, home }: SessionA
   app.post(ACCESS_OPERATIONS.signIn.path, { onRequest }, async (request, reply) => {
     const { signature, ...body } = readSignIn(request.body);
     const asked = { ...tenantOf(home), ...body, origin: site(request) };
+    challenges.check(asked.challenge, asked.origin);
     const before = sessionSecret(request.headers.cookie);
-    const opened = await sessions.open(asked, signature, clientOf(request), before);
+    const opened = await admit(sourceOf(request), asked, () =>
+      sessions.open(asked, signature, clientOf(request), before),
+    );
     const { operator, session, secret } = opened;
     const entry = { what: 'signIn', target: session.id, request_id: request.id, outcome: 'done' };
     await audit.append(operator, entry);
     setSession(reply, secret);
     return signedIn(operator, session, sessions.csrfOf(session.id));
   });
+}
+
+type Admission = <T>(source: string, who: SignInName, open: () => Promise<T>) => Promise<T>;
+type SignInName = Tenant & Pick<SignInBody, 'subject' | 'key'>;
+
+/** Refusal: rate_limited. Taken before it is tried: of many at once each would else find that nobody has failed yet. */
+function createAdmission(): Admission {
+  const strangers = createFlood(SIGN_INS);
+  const ofKnown = createFlood(SIGN_INS);
+  const known = new Set<string>();
+
+  return async (source, { org, env, subject, key }, open) => {
+    const who = `${org}/${env} ${subject} ${key}`;
+    if (known.has(who)) {
+      ofKnown.take(`${who} ${source}`);
+      return open();
+    }
+    strangers.take(source);
+    try {
+      const opened = await open();
+      if (known.size >= KNOWN_AT_MOST) known.clear();
+      known.add(who);
+      strangers.giveBack(source);
+      return opened;
+    } catch (error) {
+      if (!(error instanceof Refusal)) strangers.giveBack(source);
+      throw error;
+    }
+  };
 }
 
 /** What the signed-in may ask of sessions: their own, and others' where they may see, or remove, operators. */

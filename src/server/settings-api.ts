@@ -1,6 +1,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { SettingsDocument, SettingsVerbs } from '../authority/deployment-settings.ts';
-import { tenantOf } from '../authority/operators.ts';
+import { type Operator, tenantOf } from '../authority/operators.ts';
+import { Refusal } from '../authority/refusal.ts';
 import { InputError } from '../reason.ts';
 import {
   type PutSettingsBody,
@@ -8,6 +9,7 @@ import {
   type SettingsParams,
   settingsParamsSchema,
 } from '../schema/api-settings.ts';
+import type { Tenant } from '../store/model.ts';
 import type { OperatorHandler } from './guard.ts';
 import { reader } from './read.ts';
 import { timeText } from './time.ts';
@@ -18,6 +20,7 @@ const readPut = reader<PutSettingsBody>(putSettingsSchema);
 /** Settings of an organisation and of its env. Their version is their ETag. */
 export function settingsHandlers(
   settings: SettingsVerbs,
+  home: Tenant,
 ): Record<'getSettings' | 'putSettings', OperatorHandler> {
   return {
     async getSettings(operator, request, reply) {
@@ -28,11 +31,22 @@ export function settingsHandlers(
       const { level } = readParams(request.params);
       const { settings: wanted, version, reason } = readPut(request.body);
       checkSunset(wanted.legacy_sunset);
+      if (level === 'org') requireWhole(operator, home);
       const replaced = versionOf(request, version);
       const who = { by: operator.id, reason };
       return answer(await settings.put(tenantOf(operator), level, wanted, replaced, who), reply);
     },
   };
+}
+
+/** What holds for the deployment's env too is not another env's to say. Refusal: forbidden. */
+function requireWhole(operator: Operator, home: Tenant): void {
+  if (operator.org !== home.org || operator.env === home.env || operator.may.has('platform.operators'))
+    return;
+  throw new Refusal(
+    'forbidden',
+    `the organisation's settings hold for ${home.env} too, whose operators write them: write those of your env`,
+  );
 }
 
 /** Either says it, or both the same. */

@@ -39,3 +39,12 @@ export function requireOwnPage({ headers }: FastifyRequest, origin: string, unsa
   if (unsafe && headers.origin !== origin)
     throw new Refusal('forbidden', `with a session, requests come from ${origin} (the Origin header)`);
 }
+
+/**
+ * Where anybody may ask, and is counted: nobody is signed in by a page of somebody else's, and no such page uses up what
+ * others at its browser's address may ask. Who is no browser says nothing of where it comes from. Refusal: forbidden.
+ */
+export function refuseForeignPage(request: FastifyRequest, site: Site): void {
+  const { origin, 'sec-fetch-site': from } = request.headers;
+  if (origin !== undefined || from !== undefined) requireOwnPage(request, site(request), true);
+}

@@ -7,6 +7,7 @@ import { toRequest } from '../request/own.ts';
 import { type ExchangeBody, exchangeSchema, type TokenBody, tokenBodySchema } from '../schema/api-tokens.ts';
 import type { AuthzRequest, HeaderLine } from '../schema/request.ts';
 import { CONTROL_BODY_LIMIT, seenBy } from './decide-routes.ts';
+import { sourceOf } from './flood.ts';
 import type { OperatorHandler } from './guard.ts';
 import { bytesOf } from './http.ts';
 import { OPERATIONS, routePath } from './operations.ts';
@@ -29,7 +30,7 @@ export function addExchange(app: FastifyInstance, exchange: Exchange): void {
     url: routePath(OPERATIONS.exchangeProof),
     bodyLimit: CONTROL_BODY_LIMIT,
     onRequest: async (request, reply) => {
-      if (mayAsk(request.ip, OF_ONE) && mayAsk('', OF_ALL)) return;
+      if (mayAsk(sourceOf(request), OF_ONE) && mayAsk('', OF_ALL)) return;
       const message = 'too many exchanges: a token lives for minutes, keep it';
       reply.code(429).header('retry-after', '1');
       return reply.send({ success: false, error: 'rate_limited', message, request_id: request.id });

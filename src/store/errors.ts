@@ -9,36 +9,27 @@ export type OpenFailure =
   | 'not_ours'
   | 'unusable';
 
-export class StoreOpenError extends Error {
-  override readonly name = 'StoreOpenError';
-  readonly code: OpenFailure;
+abstract class CodedError<Code extends string = string> extends Error {
+  readonly code: Code;
 
-  constructor(code: OpenFailure, message: string) {
+  constructor(code: Code, message: string) {
     super(message);
     this.code = code;
   }
+}
+
+export class StoreOpenError extends CodedError<OpenFailure> {
+  override readonly name = 'StoreOpenError';
 }
 
 /** Nothing of this request was kept. `code` is SQLite's (`SQLITE_FULL`, `SQLITE_IOERR_…`). A later one may succeed. */
-export class StoreWriteError extends Error {
+export class StoreWriteError extends CodedError {
   override readonly name = 'StoreWriteError';
-  readonly code: string;
-
-  constructor(code: string, message: string) {
-    super(message);
-    this.code = code;
-  }
 }
 
 /** A read that failed; the store itself may be well. */
-export class StoreReadError extends Error {
+export class StoreReadError extends CodedError {
   override readonly name = 'StoreReadError';
-  readonly code: string;
-
-  constructor(code: string, message: string) {
-    super(message);
-    this.code = code;
-  }
 }
 
 export type ConflictCode =
@@ -51,14 +42,8 @@ export type ConflictCode =
   | 'document_moved';
 
 /** What is stored already forbids this. */
-export class StoreConflict extends Error {
+export class StoreConflict extends CodedError<ConflictCode> {
   override readonly name = 'StoreConflict';
-  readonly code: ConflictCode;
-
-  constructor(code: ConflictCode, message: string) {
-    super(message);
-    this.code = code;
-  }
 }
 
 export class StoreClosedError extends Error {

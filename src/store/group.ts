@@ -3,7 +3,7 @@ import { toWire } from './errors.ts';
 import type { Answer, WriteRequest } from './protocol.ts';
 
 /** Pages beyond `maxBytes` for everything but records: a kill must be durable when the log is full. 1 MiB. */
-export const RESERVE_PAGES = 256;
+const RESERVE_PAGES = 256;
 
 export interface GroupParts {
   readonly db: Database;

@@ -11,7 +11,7 @@ export interface Tenant {
 /** A tenant's own, or everything there is (a platform operator's export; never a default). */
 export type Within = Tenant | 'any';
 
-export const RUNTIME_STATUSES = ['active', 'inactive', 'killed'] as const;
+const RUNTIME_STATUSES = ['active', 'inactive', 'killed'] as const;
 export type RuntimeStatus = (typeof RUNTIME_STATUSES)[number];
 
 /** Who a runtime is, as it was registered. `keys`: thumbprints that it may use, null for any. */

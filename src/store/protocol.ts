@@ -117,7 +117,7 @@ export type Args<K extends Kind> = Calls[K]['args'];
 export type Result<K extends Kind> = Calls[K]['result'];
 
 /** Requests that change the database, and so share a transaction. */
-export const WRITE_KINDS = [
+const WRITE_KINDS = [
   'event',
   'commit',
   'putBundle',

@@ -12,7 +12,8 @@ import { scopeCovers } from '../../src/proof/scope.ts';
 import { checkTimes } from '../../src/proof/time.ts';
 import { Denial, InputError } from '../../src/reason.ts';
 import type { IssueProofBody } from '../../src/schema/api.ts';
-import { newKey, openWorld, RUNTIME, route, type World } from './support.ts';
+import { route } from '../support/route.ts';
+import { newKey, openWorld, RUNTIME, type World } from './support.ts';
 
 const refusedAs = (code: string) => (error: unknown) => error instanceof Refusal && error.code === code;
 const wrongIn =

@@ -79,7 +79,7 @@ describe('a join token of before a restore', () => {
     const world = await openWorld();
     const { store } = world;
     const tokens = (clock: number, fencedAt: number | null) =>
-      createJoinTokens({ home: HOME, store, clock: () => clock, fencedAt });
+      createJoinTokens({ home: HOME, store, clock: () => clock, fencedAt, epochOf: () => null });
     const { token } = await tokens(NOW, null).create(RUNTIME, 'owner', null);
     await assert.rejects(tokens(NOW + 9, NOW + 5).redeem(token, RUNTIME), /unknown, used or expired/);
     assert.equal((await tokens(NOW + 9, NOW - 5).redeem(token, RUNTIME)).terms.by, 'owner');

@@ -91,6 +91,12 @@ describe('the roster', () => {
       assert.equal((await access.roster.list(THERE)).length, 1);
     });
 
+    it('is begun by nobody who was removed meanwhile', async () => {
+      const gone = await add({ role: 'owner', platform: true });
+      await access.roster.remove(owner, gone.id);
+      await assert.rejects(add(THERE, as(gone)), refused('forbidden'));
+    });
+
     it('is begun by the platform role alone', async () => {
       const local = await add({ role: 'owner' });
       await assert.rejects(add(THERE, as(local)), refused('forbidden'));

@@ -9,33 +9,10 @@ import { createGate, type Gate } from '../../src/gate/gate.ts';
 import { createTrust, type TrustSet } from '../../src/proof/trust.ts';
 import type { Route } from '../../src/schema/request.ts';
 import { openStore, type Store } from '../../src/store/store.ts';
+import { route } from '../support/route.ts';
 
 export const HOME = { org: 'acme', env: 'prod' } as const;
 export const NOW = 1_790_000_000_000;
-
-/** A route of `HOME`; what a test does not say does not matter to it. */
-export function route(over: Partial<Route> = {}): Route {
-  return {
-    id: 'documents.read',
-    ...HOME,
-    host: 'api.example.com',
-    path: '/v1/documents/{id}',
-    methods: ['GET'],
-    api: 'documents',
-    action: 'documents.read',
-    scope: ['documents.read'],
-    audience: 'https://api.example.com',
-    risk: 'low',
-    body: 'none',
-    taint_on_response: false,
-    forward_credential: false,
-    mode: 'enforce',
-    public: false,
-    encoded_slash: 'deny',
-    upgrade: 'deny',
-    ...over,
-  };
-}
 
 export const RUNTIME = { runtime_id: 'bot-1', agent_id: 'bot', workspace_id: 'main' } as const;
 

@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { impactMarkdown } from '../../src/cli/impact-markdown.ts';
-import type { Change } from '../../src/pdp/impact/judge.ts';
-import type { Impact } from '../../src/pdp/impact/report.ts';
+import type { Change, Impact } from '../../src/schema/impact.ts';
 
 const GITHUB_AT_MOST = 65_536;
 const HOSTILE = '`<img src=x onerror=alert(1)> |@everyone| [x](javascript:1)\n# head\u202e\u2028';

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { stringify } from 'yaml';
 import { toBase64url } from '../../src/crypto/base64url.ts';
-import type { Explanation } from '../../src/pdp/explain.ts';
+import type { Explanation } from '../../src/schema/explanation.ts';
 import { PATIENT_MS, wasmBuilt } from '../policy/compiler/support.ts';
 import { keyNamed } from '../support/kit.ts';
 import { type Agent, type Serving, servedConfig, serving } from '../support/serving.ts';

@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { emptyFolder, lemma } from './lemma.ts';
+
+const FREE_PORTS = ['grpc', 'decision', 'control'].flatMap((name) => [`--listen-${name}`, '127.0.0.1:0']);
 
 describe('the command line', () => {
   let folder: ReturnType<typeof emptyFolder>;
@@ -17,6 +19,14 @@ describe('the command line', () => {
   it('ends with 2 and the nearest name for an unknown command', async () => {
     const { code, err } = await run('srve');
     assert.deepEqual([code, err], [2, "error: unknown command 'srve'\n(Did you mean serve?)\n"]);
+  });
+
+  it('names the groups that have a command which was given without one', async () => {
+    const { code, err } = await run('explain', 'dec_1');
+    assert.deepEqual(
+      [code, err],
+      [2, "error: unknown command 'explain'\n(Did you mean decisions explain?)\n"],
+    );
   });
 
   it('ends with 2 and the nearest name for an unknown command of a group', async () => {
@@ -47,6 +57,26 @@ describe('the command line', () => {
       [code, out.includes('--log-max-bytes'), out.includes('LEMMA_LOG_MAX_BYTES')],
       [0, true, true],
     );
+  });
+
+  for (const asked of [
+    ['help', 'kill'],
+    ['decisions', 'help', 'tail'],
+  ])
+    it(`prints by ${asked.join(' ')} what --help of the command prints`, async () => {
+      const named = asked.filter((word) => word !== 'help');
+      assert.deepEqual(await run(...asked), await run(...named, '--help'));
+    });
+
+  it('says of a store that cannot be opened what to do about it, and no more', async () => {
+    const database = join(folder.path, '.lemma', 'lemma.db');
+    mkdirSync(database, { recursive: true, mode: 0o700 });
+    const message = `${database} is not a file; move it away or change \`data\``;
+    const plain = await run('serve', ...FREE_PORTS);
+    const { code, out } = await run('serve', '--json', ...FREE_PORTS);
+    const { error_code, data } = JSON.parse(out);
+    assert.deepEqual([plain.code, plain.err], [1, `error: ${message}\n`]);
+    assert.deepEqual([code, error_code, data], [1, 'store_unusable', { message }]);
   });
 
   it('hides the flag that freezes the clock', async () => {

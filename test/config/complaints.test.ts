@@ -277,6 +277,32 @@ const CASES: readonly Case[] = [
     ],
   },
   {
+    name: 'a route that shows a policy what it must not see, or no header',
+    files: {
+      'lemma.yaml': 'routes: routes.yaml\n',
+      'routes.yaml': `- id: a
+  host: api.example.com
+  path: /a
+  methods: [GET]
+  api: a
+  action: a
+  scope: []
+  audience: https://api.example.com
+  risk: low
+  headers:
+    - X-Tenant
+    - Cookie
+    - X_Lemma_Note
+    - "x tenant"
+`,
+    },
+    lines: [
+      'routes.yaml:12: routes[0].headers[1]: holds a secret, which no policy sees',
+      'routes.yaml:13: routes[0].headers[2]: holds a secret, which no policy sees',
+      'routes.yaml:14: routes[0].headers[3]: must be a header name',
+    ],
+  },
+  {
     name: 'an upstream where a cloud keeps its secrets, however it is written',
     files: main(`firewall:
   apis:

@@ -152,6 +152,16 @@ describe('a routes file', () => {
   });
 });
 
+describe('headers that a route shows', () => {
+  it('are in lower case, as requests have them', () => {
+    const { config } = load({
+      'lemma.yaml': 'routes: routes.yaml\n',
+      'routes.yaml': `${ROUTE}    headers: [X-Tenant]\n`,
+    });
+    assert.deepEqual(config.routes[0]?.headers, ['x-tenant']);
+  });
+});
+
 describe('limits', () => {
   it('are filled in, a burst of two seconds among them', () => {
     const { limits } = load({ 'lemma.yaml': 'limits: {queue_ms: 20, per_source: {rate: 50}}' }).config;

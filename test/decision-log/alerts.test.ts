@@ -10,7 +10,8 @@ import { recordBody } from './fixture.ts';
 const MINUTE = 60_000;
 const START = 29_833_333 * MINUTE;
 
-function scene() {
+/** Without a history nothing is a spike: `usual` minutes of decisions come first. */
+function scene({ usual = 60 } = {}) {
   let now = START;
   let lost = 0;
   let sharedSince: number | null = null;
@@ -28,6 +29,8 @@ function scene() {
     born: START,
     clock: () => now,
   });
+  for (let minute = 5; minute < 5 + usual; minute++)
+    activity.recorded(recordBody({ time: START + minute * MINUTE }));
   return {
     /** What all nodes share remembers since this minute. */
     remembers(minute: number) {
@@ -119,10 +122,43 @@ describe('alerts', () => {
     });
 
     it('is not told before there is something to hold it against', () => {
-      const world = scene();
-      world.at(10);
+      const world = scene({ usual: 9 });
+      world.at(70);
       world.deny(50);
-      assert.deepEqual([world.found(), world.summary().baseline_minutes < 10], [[], true]);
+      assert.deepEqual([world.found(), world.summary().baseline_minutes], [[], 9]);
+    });
+
+    it('is told, and said to be none of the usual, once there is', () => {
+      const world = scene({ usual: 10 });
+      world.at(70);
+      world.deny(50);
+      const [{ message } = {}] = world.found();
+      assert.equal(
+        message,
+        'scope_denied to bot-1: 50 in 5 minutes, none were expected (by the 10 minutes with decisions before)',
+      );
+    });
+
+    it('is not what is usual by day, on the morning after a night without a request', () => {
+      const world = scene({ usual: 0 });
+      for (let minute = 0; minute < 60; minute++) {
+        world.at(minute);
+        world.deny(4);
+      }
+      for (let minute = 600; minute < 605; minute++) {
+        world.at(minute);
+        world.deny(4);
+      }
+      assert.deepEqual([world.found(), world.summary().baseline_minutes], [[], 60]);
+    });
+
+    it('is not the batch of each hour', () => {
+      const world = scene({ usual: 0 });
+      for (let hour = 0; hour < 12; hour++) {
+        world.at(hour * 60);
+        world.deny(40);
+        assert.deepEqual(world.found(), []);
+      }
     });
 
     it('shows nothing to another tenant', () => {
@@ -147,7 +183,7 @@ describe('alerts', () => {
         });
       for (let minute = 1; minute <= 60; minute++)
         await commit(store, ...Array.from({ length: 10 }, (_, n) => old(minute, n)));
-      const world = scene();
+      const world = scene({ usual: 0 });
       await world.activity.warm(store, [TENANT], 600);
       assert.equal(world.activity.of(TENANT).deny.sum(START - 60 * MINUTE, START), 600);
       world.at(4);

@@ -308,6 +308,33 @@ describe('decision-log: retention', () => {
       assert.deepEqual([[...why], used < LIMIT * 0.85, full], [['size'], true, 0]);
     });
 
+    const filled = async () => {
+      const { used } = await store.size();
+      return { ...store, size: async () => ({ used: (await store.size()).used, limit: used / 0.98 }) };
+    };
+
+    it('is no longer held by a reader, who is told, where it is all but full', async () => {
+      const one = retention({ store: await filled(), whenFull: () => 'prune' });
+      let told = 0;
+      const release = await one.hold(() => {
+        told += 1;
+      });
+      await one.run();
+      release();
+      assert.deepEqual([told, cuts.length > 0], [1, true]);
+    });
+
+    it('is held all the same where nothing of it may go', async () => {
+      const one = retention({ store: await filled() });
+      let told = 0;
+      const release = await one.hold(() => {
+        told += 1;
+      });
+      await one.run();
+      release();
+      assert.deepEqual([told, cuts], [0, []]);
+    });
+
     it('takes no more of them than it must', async () => {
       await retention({ whenFull: () => 'prune' }).run();
       const [first = 0] = await kept();

@@ -1,11 +1,11 @@
 import { deepEqual, equal, match, ok } from 'node:assert/strict';
 import { once } from 'node:events';
 import { rmSync, writeFileSync } from 'node:fs';
-import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
+import { connect } from 'node:net';
 import { join } from 'node:path';
-import { WebSocket, WebSocketServer } from 'ws';
+import { WebSocket } from 'ws';
 import type { Lemma } from '../../src/schema/lemma.ts';
-import { closed, startUpstream, stopAll, type Upstream } from '../firewall/support.ts';
+import { closed, startEcho, startEchoing, stopAll, type Upstream } from '../firewall/support.ts';
 import { at, chain, header, NOW } from '../support/kit.ts';
 import { type Running, running } from '../support/running.ts';
 
@@ -14,18 +14,14 @@ const RUNTIMES = '/api/wallet/runtimes';
 /** The whole service with a firewall, an upstream that speaks HTTP and WebSocket, and a server for tunnels. */
 describe('the firewall of a running service', () => {
   let upstream: Upstream;
-  let far: { port: number; connections: Socket[]; close: () => void };
+  let far: Awaited<ReturnType<typeof startEcho>>;
   let service: Running;
   let address: string;
   let now: number;
 
   beforeEach(async () => {
-    upstream = await startUpstream();
-    const sockets = new WebSocketServer({ server: upstream.server });
-    sockets.on('connection', (peer) => {
-      peer.on('error', () => undefined).on('message', (data) => peer.send(String(data)));
-    });
-    far = await echo();
+    upstream = await startEchoing();
+    far = await startEcho();
     const base = { base_url: upstream.url, methods: ['GET', 'POST'], path_prefixes: ['/'], risk: 'low' };
     const read = { scope: ['documents.read'], action: 'docs.use' };
     now = NOW;
@@ -52,7 +48,6 @@ describe('the firewall of a running service', () => {
   });
   afterEach(async () => {
     await service.stop();
-    far.close();
     await stopAll();
   });
 
@@ -197,20 +192,6 @@ describe('the firewall of a running service', () => {
     deepEqual([before.status, after.status], [407, 200]);
   });
 });
-
-async function echo() {
-  const connections: Socket[] = [];
-  const server = createServer((socket) => {
-    connections.push(socket);
-    socket.on('error', () => undefined).pipe(socket);
-  }).listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const close = () => {
-    for (const socket of connections) socket.destroy();
-    server.close();
-  };
-  return { port: (server.address() as AddressInfo).port, connections, close };
-}
 
 /** Asks for a tunnel as a client with `http://agent:<credential>@…` as its proxy does. */
 async function tunnelled(firewall: string, to: number, credential: string | null) {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parse, stringify } from 'yaml';
-import type { Explanation } from '../../src/pdp/explain.ts';
+import type { Explanation } from '../../src/schema/explanation.ts';
 import { emptyFolder } from '../cli/lemma.ts';
 import { PATIENT_MS, wasmBuilt } from '../policy/compiler/support.ts';
 import { type Author, authorIn } from '../support/author.ts';

@@ -3,7 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer as createTlsServer, type Server } from 'node:https';
-import { type AddressInfo, connect, createServer as createTcp, type Socket } from 'node:net';
+import { type AddressInfo, connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ProxyAgent, request } from 'undici';
@@ -20,6 +20,7 @@ import {
   send,
   settled,
   start,
+  startEcho,
   startUpstream,
   stopAll,
 } from './support.ts';
@@ -35,21 +36,6 @@ function decide(asked: AuthzRequest) {
 
 const folder = mkdtempSync(join(tmpdir(), 'lemma-firewall-'));
 after(() => rmSync(folder, { recursive: true, force: true }));
-
-/** A server on this machine that sends back what it gets, byte for byte. */
-async function echo(): Promise<{ port: number; connections: Socket[]; close: () => void }> {
-  const connections: Socket[] = [];
-  const server = createTcp({ allowHalfOpen: true }, (socket) => {
-    connections.push(socket);
-    socket.on('error', () => undefined).pipe(socket);
-  }).listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const close = () => {
-    for (const socket of connections) socket.destroy();
-    server.close();
-  };
-  return { port: (server.address() as AddressInfo).port, connections, close };
-}
 
 interface Tunnel {
   readonly head: string;
@@ -72,14 +58,11 @@ async function tunnelTo(port: number, target: string, lines: readonly string[] =
 const showing = ['X-Lemma-Credential: secret'];
 
 describe('firewall: a tunnel', () => {
-  let server: Awaited<ReturnType<typeof echo>>;
+  let server: Awaited<ReturnType<typeof startEcho>>;
   beforeEach(async () => {
-    server = await echo();
+    server = await startEcho();
   });
-  afterEach(async () => {
-    server.close();
-    await stopAll();
-  });
+  afterEach(stopAll);
   const through = (options: Scripted = {}) =>
     start([], { decide, proxy: proxy({ allow: [`127.0.0.1:${server.port}`] }), ...options });
   const opened = async (options: Scripted = {}) => {

@@ -7,7 +7,8 @@ import {
   type RequestListener,
   type Server,
 } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { type AddressInfo, createServer as createTcp, type Socket } from 'node:net';
+import { type WebSocket, WebSocketServer } from 'ws';
 import { type Firewall, type FirewallOptions, startFirewall } from '../../src/firewall/firewall.ts';
 import type { FirewallApi, FirewallProxy } from '../../src/schema/config.ts';
 import type { Decision } from '../../src/schema/decision.ts';
@@ -86,6 +87,35 @@ export async function startUpstream(listener?: RequestListener): Promise<Upstrea
     if (server.listening) await new Promise((done) => server.close(done));
   });
   return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, server, seen };
+}
+
+/** An upstream that speaks WebSocket and sends back what it hears. */
+export async function startEchoing() {
+  const upstream = await startUpstream();
+  const sockets = new WebSocketServer({ server: upstream.server });
+  const handshakes: IncomingMessage[] = [];
+  const peers: WebSocket[] = [];
+  sockets.on('connection', (peer, request) => {
+    handshakes.push(request);
+    peers.push(peer.on('error', () => undefined));
+    peer.on('message', (data, binary) => peer.send(data, { binary }));
+  });
+  return { ...upstream, handshakes, peers };
+}
+
+/** A server for tunnels: it sends back what it gets, byte for byte. */
+export async function startEcho(): Promise<{ readonly port: number; readonly connections: Socket[] }> {
+  const connections: Socket[] = [];
+  const server = createTcp({ allowHalfOpen: true }, (socket) => {
+    connections.push(socket);
+    socket.on('error', () => undefined).pipe(socket);
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  closers.push(async () => {
+    for (const socket of connections) socket.destroy();
+    server.close();
+  });
+  return { port: (server.address() as AddressInfo).port, connections };
 }
 
 async function seenOf(request: IncomingMessage): Promise<Seen> {

@@ -2,10 +2,10 @@ import { deepEqual, equal, ok } from 'node:assert/strict';
 import { once } from 'node:events';
 import { request as httpRequest, type IncomingMessage } from 'node:http';
 import { connect, type Socket } from 'node:net';
-import { WebSocket as Client, type WebSocket as Peer, WebSocketServer } from 'ws';
+import { WebSocket as Client } from 'ws';
 import type { ReasonCode } from '../../src/reason.ts';
 import { allowed, denied } from '../support/envoy.ts';
-import { api, closed, send, settled, start, startUpstream, stopAll } from './support.ts';
+import { api, closed, send, settled, start, startEchoing, startUpstream, stopAll } from './support.ts';
 
 const PATH = '/firewall/docs/live?a=1';
 /** RFC 6455, section 1.3. */
@@ -17,20 +17,6 @@ const HANDSHAKE = {
   'sec-websocket-version': '13',
   'sec-websocket-key': KEY,
 };
-
-/** An upstream that speaks WebSocket and sends back what it hears. */
-async function echoing() {
-  const upstream = await startUpstream();
-  const server = new WebSocketServer({ server: upstream.server });
-  const handshakes: IncomingMessage[] = [];
-  const peers: Peer[] = [];
-  server.on('connection', (peer, request) => {
-    handshakes.push(request);
-    peers.push(peer.on('error', () => undefined));
-    peer.on('message', (data, binary) => peer.send(data, { binary }));
-  });
-  return { ...upstream, handshakes, peers };
-}
 
 /** An upstream that answers a handshake with raw bytes. */
 async function answering(bytes: (socket: Socket) => void) {
@@ -65,7 +51,7 @@ describe('firewall: a WebSocket', () => {
   afterEach(stopAll);
 
   it("carries messages both ways, of Node's own client", async () => {
-    const upstream = await echoing();
+    const upstream = await startEchoing();
     const { port } = await start([api({ base_url: upstream.url })]);
     const client = new WebSocket(url(port), 'chat');
     const heard = new Promise<string>((resolve, reject) => {
@@ -79,7 +65,7 @@ describe('firewall: a WebSocket', () => {
   });
 
   it('is decided on once, as the request that it begins as', async () => {
-    const upstream = await echoing();
+    const upstream = await startEchoing();
     const { port, decided } = await start([api({ base_url: upstream.url })]);
     const client = await opened(port);
     for (const text of ['a', 'b']) {
@@ -94,7 +80,7 @@ describe('firewall: a WebSocket', () => {
   });
 
   it("shows the upstream who acts, not the agent's credential", async () => {
-    const upstream = await echoing();
+    const upstream = await startEchoing();
     const { port } = await start([api({ base_url: upstream.url })]);
     const headers = { 'x-lemma-credential': 'secret', cookie: 'a=b', te: 'trailers' };
     const client = new Client(url(port), { headers });
@@ -108,7 +94,7 @@ describe('firewall: a WebSocket', () => {
   });
 
   it('tells the agent the decision', async () => {
-    const upstream = await echoing();
+    const upstream = await startEchoing();
     const { port } = await start([api({ base_url: upstream.url })]);
     const client = new Client(url(port));
     const [answer] = (await once(client, 'upgrade')) as [IncomingMessage];
@@ -117,7 +103,7 @@ describe('firewall: a WebSocket', () => {
   });
 
   it('is closed towards the agent as the upstream closes it', async () => {
-    const upstream = await echoing();
+    const upstream = await startEchoing();
     const { port } = await start([api({ base_url: upstream.url })]);
     const client = await opened(port);
     upstream.peers[0]?.close(4001, 'enough');
@@ -126,7 +112,7 @@ describe('firewall: a WebSocket', () => {
   });
 
   it('ends at the upstream when the agent is gone', async () => {
-    const upstream = await echoing();
+    const upstream = await startEchoing();
     const { port } = await start([api({ base_url: upstream.url })]);
     const client = await opened(port);
     const [peer] = upstream.peers;
@@ -137,7 +123,7 @@ describe('firewall: a WebSocket', () => {
   });
 
   it('has to wait where the agent does not read', async () => {
-    const upstream = await echoing();
+    const upstream = await startEchoing();
     const { port } = await start([api({ base_url: upstream.url })]);
     const client = await opened(port);
     client.pause();
@@ -152,7 +138,7 @@ describe('firewall: a WebSocket', () => {
   });
 
   it('has to wait where the upstream does not read', async () => {
-    const upstream = await echoing();
+    const upstream = await startEchoing();
     const { port } = await start([api({ base_url: upstream.url })]);
     const client = await opened(port);
     upstream.peers[0]?.pause();
@@ -166,19 +152,19 @@ describe('firewall: a WebSocket', () => {
   });
 
   it('ends when nothing has passed for long', async () => {
-    const upstream = await echoing();
+    const upstream = await startEchoing();
     const { port } = await start([api({ base_url: upstream.url })], { limits: { idleMs: 50 } });
     await once(await opened(port), 'close');
   });
 
   it('ends with the firewall', async () => {
-    const upstream = await echoing();
+    const upstream = await startEchoing();
     const { port, firewall } = await start([api({ base_url: upstream.url })]);
     await Promise.all([closed(await opened(port)), firewall.close()]);
   });
 
   it('begins with what the agent sent too early', async () => {
-    const upstream = await echoing();
+    const upstream = await startEchoing();
     const { port } = await start([api({ base_url: upstream.url })]);
     const socket = connect(port, '127.0.0.1');
     const head = [`GET ${PATH} HTTP/1.1`, `Host: 127.0.0.1:${port}`];
@@ -199,7 +185,7 @@ describe('firewall: a WebSocket that is not let through', () => {
   afterEach(stopAll);
 
   it('is answered with the denial, and the upstream hears nothing', async () => {
-    const upstream = await echoing();
+    const upstream = await startEchoing();
     const { port } = await start([api({ base_url: upstream.url })], {
       decide: () => denied('method_not_allowed'),
     });
@@ -247,7 +233,7 @@ describe('firewall: a WebSocket that is not let through', () => {
     ['another method', HANDSHAKE, 'OPTIONS'],
   ] as const) {
     it(`is 501 for ${what}, even if that were allowed`, async () => {
-      const upstream = await echoing();
+      const upstream = await startEchoing();
       const { port } = await start([api({ base_url: upstream.url })]);
       const { status, error } = await refused(port, headers, method);
       deepEqual([status, error, upstream.handshakes], [501, 'upgrade_unsupported', []]);
@@ -299,7 +285,7 @@ describe('firewall: a runtime that is stopped', () => {
     'proof_expired',
   ] as const) {
     it(`has its WebSockets ended at both ends: ${why}`, async () => {
-      const upstream = await echoing();
+      const upstream = await startEchoing();
       const { port, stop } = await stoppable(upstream.url);
       const client = await opened(port);
       const ends = Promise.all([client, ...upstream.peers].map(closed));
@@ -309,7 +295,7 @@ describe('firewall: a runtime that is stopped', () => {
   }
 
   it('keeps a WebSocket whose own answer has tainted it, whatever taints it again', async () => {
-    const upstream = await echoing();
+    const upstream = await startEchoing();
     const { port, stop } = await stoppable(upstream.url, async () => undefined);
     const client = await opened(port);
     stop('taint_stale');
@@ -380,7 +366,7 @@ describe('firewall: taint by a WebSocket', () => {
   afterEach(stopAll);
 
   it('is in force before the agent hears that it is open', async () => {
-    const upstream = await echoing();
+    const upstream = await startEchoing();
     const asked = Promise.withResolvers<void>();
     const durable = Promise.withResolvers<void>();
     const steps: string[] = [];
@@ -403,7 +389,7 @@ describe('firewall: taint by a WebSocket', () => {
   });
 
   it('keeps it closed where it cannot be recorded', async () => {
-    const upstream = await echoing();
+    const upstream = await startEchoing();
     const { port } = await stoppable(upstream.url, () => Promise.reject(new Error('disk full')));
     const { status, error } = await refused(port);
     deepEqual([status, error], [503, 'state_not_ready']);

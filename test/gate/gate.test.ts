@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { countedBy, createBudgets } from '../../src/gate/budget.ts';
-import { createGate } from '../../src/gate/gate.ts';
+import { createGate, type Gate } from '../../src/gate/gate.ts';
 import { createReplayGuard, NONCE_LIFE } from '../../src/gate/replay.ts';
 import type { LiveRuntime } from '../../src/gate/runtimes.ts';
 import type { VerifiedChain } from '../../src/proof/chain.ts';
@@ -18,6 +18,40 @@ describe('the gate', () => {
   it('is not ready before its state is loaded', () =>
     denies('state_not_ready', () => createGate().admit(verified(), ms)));
   it('admits a registered runtime', () => assert.equal(loaded().admit(verified(), ms).runtime_id, 'bot-1'));
+
+  describe('tells who listens', () => {
+    const REVOKED = { org: 'acme', env: 'prod', kind: 'lemma', value: 'lem_1' } as const;
+    const changes: readonly (readonly [what: string, make: (gate: Gate) => void, seen: unknown[]])[] = [
+      ['a runtime', (gate) => gate.putRuntime({ ...runtime, status: 'killed' }), ['killed', false]],
+      ['a revocation', (gate) => gate.revoke(REVOKED), ['active', true]],
+      [
+        'a state in its place',
+        (gate) => gate.replace({ ...state(), runtimes: [], revocations: [REVOKED] }),
+        ['inactive', true],
+      ],
+    ];
+    for (const [what, make, seen] of changes)
+      it(`of ${what}, once that is in force`, () => {
+        const gate = loaded();
+        const told: unknown[][] = [];
+        gate.changed(() => {
+          const status = gate.runtime('acme', 'prod', 'bot-1')?.status;
+          told.push([status, gate.revoked('acme', 'prod', 'lem_1')]);
+        });
+        make(gate);
+        assert.deepEqual(told, [seen]);
+      });
+
+    it('until he ends it', () => {
+      const gate = loaded();
+      const heard: string[] = [];
+      const end = gate.changed(() => void heard.push('ended'));
+      gate.changed(() => void heard.push('stays'));
+      end();
+      gate.revoke(REVOKED);
+      assert.deepEqual(heard, ['stays']);
+    });
+  });
 
   const unknown: [name: string, change: Partial<LiveRuntime>, unlike: string][] = [
     ['another subject', { subject: `did:lemma:ppid_${'0'.repeat(64)}` }, 'subject'],

@@ -307,6 +307,26 @@ describe('explain, in process', () => {
       });
     }
 
+    it('and has no comparison where there is no trace, or no result', async () => {
+      const failing: Traced = { ...traced, error: 'too long' };
+      const { trace: made } = await trace(bare(), undefined, { tracer: { trace: async () => failing } });
+      assert.deepEqual([made?.equal, made?.traced, made?.error], [null, null, 'too long']);
+    });
+
+    it('with the rules in their order', async () => {
+      const clause = {
+        ...{ path: 'data.x', file: 'x.rego', line_from: 1, line_to: 1, source: 'x', default: false },
+        ...{ evaluated: 1, held: 1, gives: null, only_last: false, values: [] },
+        at: { line: 1, column: 1, text: 'x' },
+      };
+      const told: Traced = { ...traced, clauses: [{ ...clause, path: 'data.y' }, clause], value: {} };
+      const { trace: made } = await trace(bare(), undefined, { tracer: { trace: async () => told } });
+      assert.deepEqual(
+        made?.rules?.map(({ path }) => path),
+        ['data.x', 'data.y'],
+      );
+    });
+
     it('nothing of a check that failed', async () => {
       const { trace: made, handed } = await trace(request(), {});
       assert.deepEqual([made?.equal, made?.evaluator, handed], [null, untraced('').evaluator, []]);
@@ -325,6 +345,157 @@ describe('explain, in process', () => {
       const { trace: made, handed } = await trace(bare(), {}, { store });
       assert.match(made?.error ?? '', /byte for byte/);
       assert.deepEqual(handed, []);
+    });
+  });
+
+  describe('asks the policy of today', () => {
+    const result = { allow: false, reason: 'x_today', reasons: ['x_today'] };
+    type Decide = ReturnType<Pdp['policies']['active']>['engine']['decide'];
+    const asked: (readonly [input: string, long: unknown])[] = [];
+    beforeEach(() => void asked.splice(0));
+
+    /** Another one is in force by now. */
+    function today(decide: () => unknown, ref: object = { sha256: 'd'.repeat(64) }): Partial<ExplainDeps> {
+      const { policies } = parts.pdp;
+      const active: ExplainDeps['policies']['active'] = (profile) => {
+        const now = policies.active(profile);
+        const answer = ((bytes, long) => {
+          asked.push([Buffer.from(bytes).toString(), long]);
+          return decide();
+        }) as Decide;
+        return { ...now, ref: { ...now.ref, ...ref }, engine: { ...now.engine, decide: answer } };
+      };
+      return {
+        policies: {
+          active,
+          engineFor: (...of) => policies.engineFor(...of),
+          reasonAt: (...of) => policies.reasonAt(...of),
+        },
+      };
+    }
+    const says = (said: object) => () => ({ result: said, resultJson: JSON.stringify(said), steps: 1 });
+    const high = () => parts.pdp.policies.active('high').ref;
+
+    it('the very input of then, and finds another result unequal', async () => {
+      const { policy_today, evaluated_again, record } = await explained(bare(), today(says(result)));
+      const bundle = { ...high(), sha256: 'd'.repeat(64) };
+      assert.deepEqual(policy_today, { bundle, result, equal: false, error: null });
+      assert.deepEqual([evaluated_again?.equal, asked], [true, [[JSON.stringify(record.input), false]]]);
+    });
+
+    it('and finds the same result equal, its members in another order', async () => {
+      const id = await decided(bare());
+      const then = (await explain(id, HOME, deps))?.record.result ?? {};
+      const same = Object.fromEntries(Object.entries(then).reverse());
+      assert.equal((await explain(id, HOME, { ...deps, ...today(says(same)) }))?.policy_today?.equal, true);
+    });
+
+    it('that says why it fails', async () => {
+      const broken = today(() => {
+        throw new Denial('policy_error', 'it broke');
+      });
+      const { policy_today } = await explained(bare(), broken);
+      const bundle = { ...high(), sha256: 'd'.repeat(64) };
+      assert.deepEqual(policy_today, { bundle, result: null, equal: false, error: 'it broke' });
+    });
+
+    it('where it is the one of then below another adapter', async () => {
+      const { policy_today } = await explained(bare(), today(says(result), { base: 'b'.repeat(64) }));
+      assert.deepEqual([policy_today?.result, policy_today?.equal, asked.length], [result, false, 1]);
+    });
+
+    it('no more where it is the one of then', async () => {
+      const { policy_today, evaluated_again } = await explained(bare(), today(says(result), {}));
+      assert.deepEqual(policy_today, { bundle: high(), ...evaluated_again });
+      assert.deepEqual(asked, []);
+    });
+
+    it('nothing where none is in force', async () => {
+      const { policies } = parts.pdp;
+      const active = () => {
+        throw new Denial('policy_unavailable', 'none is active');
+      };
+      const none = {
+        ...besides({ engineFor: (...of) => policies.engineFor(...of), reasonAt: async () => null }),
+        active,
+      };
+      assert.deepEqual((await explained(bare(), { policies: none })).policy_today, {
+        ...{ bundle: null, result: null, equal: false },
+        error: 'none is active',
+      });
+    });
+
+    it('nothing of an input that is not what was evaluated', async () => {
+      const recordById: ExplainDeps['store']['recordById'] = async (id, within) =>
+        (await parts.store.recordById(id, within)).map((line) => line.replace('"input":{', '"input":{ '));
+      const { policy_today } = await explained(bare(), {
+        ...today(says(result)),
+        store: { ...parts.store, recordById },
+      });
+      assert.deepEqual([policy_today?.result, policy_today?.equal, asked], [null, false, []]);
+      assert.match(policy_today?.error ?? '', /byte for byte/);
+    });
+
+    it('nothing of a check that failed, nor of a record without a result', async () => {
+      const { policy_today, evaluated_again } = await explained(request(), today(says(result)));
+      assert.deepEqual([policy_today, evaluated_again, asked], [null, null, []]);
+      const bared = await edited(bare(), (line) => line.replace(/"result":\{[^}]*\}/, '"result":null'));
+      assert.deepEqual([bared.policy_today, bared.evaluated_again], [null, null]);
+    });
+
+    it('nothing of a bundle that is of no profile', async () => {
+      const odd = await edited(bare(), (line) =>
+        line.replace('"bundle":{"name":"high"', '"bundle":{"name":"odd"'),
+      );
+      assert.deepEqual([odd.bundle?.name, odd.policy_today], ['odd', null]);
+    });
+  });
+
+  describe('of a policy behind an adapter', () => {
+    const BASE = 'e'.repeat(64);
+    const behind = (line: string) => line.replace(/("bundle":\{[^}]*)\}/, `$1,"base":"${BASE}"}`);
+    async function layered(more: Partial<ExplainDeps>) {
+      const recordById: ExplainDeps['store']['recordById'] = async (id, within) =>
+        (await parts.store.recordById(id, within)).map(behind);
+      return explain(
+        await decided(bare()),
+        HOME,
+        { ...deps, store: { ...parts.store, recordById }, ...more },
+        'full',
+      );
+    }
+
+    it('has the Rego of both', async () => {
+      const low = (await loadEmbedded()).find(({ name }) => name === 'low');
+      const get: ExplainDeps['archive']['get'] = async (sha256) =>
+        sha256 === BASE ? (low ?? null) : parts.archive.get(sha256);
+      const rego = Object.keys((await layered({ archive: { get } }))?.bundle?.rego ?? {});
+      assert.deepEqual(
+        ['lemma/low/decision.rego', 'lemma/high/decision.rego'].map((file) => rego.includes(file)),
+        [true, true],
+      );
+    });
+
+    it("has its own Rego where the profile's own is kept no more", async () => {
+      const rego = Object.keys((await layered({}))?.bundle?.rego ?? {});
+      assert.deepEqual(
+        rego.filter((file) => !file.endsWith('.rego') || !file.includes('high')),
+        [],
+      );
+    });
+
+    it('is not traced alone', async () => {
+      assert.match((await layered({}))?.trace?.error ?? '', /asked after the profile's own/);
+    });
+
+    it('is evaluated again with both', async () => {
+      const bundles: unknown[] = [];
+      const engineFor: ExplainDeps['policies']['engineFor'] = async (...of) => {
+        bundles.push(of);
+        return null;
+      };
+      const found = await layered({ policies: besides({ engineFor, reasonAt: async () => null }) });
+      assert.deepEqual(bundles, [[found?.bundle?.sha256, BASE]]);
     });
   });
 

@@ -14,6 +14,8 @@ import { createLeaseHolder } from '../../src/gate/lease.ts';
 import { createFollower, fetchSnapshot } from '../../src/pdp/follower.ts';
 import { loaded } from '../gate/support.ts';
 
+/** What a node says of itself with each question. */
+const ABOUT = { node: 'n1', instance: 'i'.repeat(22), version: '0.1', bundles: ['b'.repeat(64)] };
 const seedOf = (fill: number) => new Uint8Array(32).fill(fill);
 const keyOf = (seed: Uint8Array): FeedKey => ({
   keyid: thumbprint(publicKeyOf(seed)),
@@ -102,9 +104,8 @@ function world({ lease, snapshot = () => Promise.reject(new Error('not asked for
   const keys = new Map([[AUTHORITY.keyid, publicKeyOf(seedOf(1))]]);
   const follower = createFollower({
     client,
-    node: 'n1',
-    instance: 'i'.repeat(22),
-    version: '0.1',
+    ...ABOUT,
+    bundles: () => ABOUT.bundles,
     gate,
     lease: createLeaseHolder(() => ({ ...now })),
     keys,
@@ -333,7 +334,7 @@ describe('how a node follows its control plane', () => {
       await pass(1);
       const [first, second] = asked;
       const { nonce: _, ...rest } = second ?? assert.fail();
-      assert.deepEqual(rest, { node: 'n1', instance: 'i'.repeat(22), epoch: 7, seq: 10, version: '0.1' });
+      assert.deepEqual(rest, { ...ABOUT, epoch: 7, seq: 10 });
       assert.notEqual(first?.nonce, second?.nonce);
     });
 
@@ -581,7 +582,7 @@ describe('how a node follows its control plane', () => {
     it('asks for a lease there, and listens from there', async () => {
       const { asked, stream, pass } = await moved(() => signed());
       const { nonce: _, ...question } = asked.at(-1) ?? assert.fail();
-      assert.deepEqual(question, { node: 'n1', instance: 'i'.repeat(22), epoch: 8, seq: 3, version: '0.1' });
+      assert.deepEqual(question, { ...ABOUT, epoch: 8, seq: 3 });
       await pass(200);
       assert.deepEqual(stream().from, { epoch: 8, seq: 3 });
     });

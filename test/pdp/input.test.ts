@@ -317,6 +317,33 @@ describe("the policy's input", () => {
       assert.deepEqual(shown(['X-TEAM', 'x-absent'], headers), { 'x-team': 'a, b' });
     });
 
+    it('shows those that the route lists, beside the bundle\u2019s', () => {
+      const headers: [string, string][] = [
+        ['x-team', 'a'],
+        ['x-tenant', 'b'],
+        ['x-other', 'c'],
+      ];
+      const facts = { disclosure: { headers: ['x-team'], redact: [] } };
+      assert.deepEqual(
+        input({ headers, facts, route: { headers: ['x-tenant', 'x-team'] } }).request.headers,
+        {
+          'x-team': 'a',
+          'x-tenant': 'b',
+        },
+      );
+    });
+
+    it('never shows a secret, not for a route either', () => {
+      const headers: [string, string][] = [
+        ['cookie', 'secret'],
+        ['x_lemma_note', 'secret'],
+      ];
+      assert.deepEqual(
+        input({ headers, route: { headers: ['cookie', 'x_lemma_note'] } }).request.headers,
+        {},
+      );
+    });
+
     for (const name of [
       'authorization',
       'proxy-authorization',

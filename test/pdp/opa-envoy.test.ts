@@ -47,6 +47,10 @@ describe('the document that a policy gets', () => {
     assert.deepEqual(rest, inputWith({}));
   });
 
+  it('is that behind the adapter, whether the bundle asks for the view or not', () => {
+    assert.deepEqual(documentOf({}, { ...ADAPTER, envoy: false }), documentOf({}));
+  });
+
   it('has the host as it came, and the context extensions', () => {
     const { attributes } = documentOf({});
     assert.deepEqual(
@@ -74,6 +78,21 @@ describe('the document that a policy gets', () => {
   it('has the path in its segments, each decoded by itself, an empty one at the end', () => {
     const { parsed_path } = documentOf({ path: '/a%2Fb/%5Bc/%zz/', segments: ['a%2Fb', '%5Bc', '%zz', ''] });
     assert.deepEqual(parsed_path, ['a/b', '[c', '%zz', '']);
+  });
+
+  it('says that it has the members of external authorization v3', () => {
+    assert.deepEqual(documentOf({}).version, { ext_authz: 'v3', encoding: 'protojson' });
+  });
+
+  it('has no query where none came, whatever is taken out', () => {
+    const { attributes } = documentOf({ path: '/a' }, { ...ADAPTER, redact: ['query.token'] });
+    assert.equal(attributes?.request.http.path, '/a');
+  });
+
+  it('has the query as it came where something else is taken out', () => {
+    const wishes = { ...ADAPTER, redact: ['body.secret'] };
+    const { attributes } = documentOf({ path: '/a', query: { b: ['c+d'] } }, wishes, '?b=c%2bd&');
+    assert.equal(attributes?.request.http.path, '/a?b=c%2bd&');
   });
 
   it('has the query as it came', () => {

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import type { Explanation } from '../../src/pdp/explain.ts';
+import type { Explanation } from '../../src/schema/explanation.ts';
 import { emptyFolder, lemma } from '../cli/lemma.ts';
 import { PATIENT_MS, wasmBuilt } from '../policy/compiler/support.ts';
 import { bearing, chain, request } from '../support/kit.ts';

@@ -2,28 +2,9 @@ import assert from 'node:assert/strict';
 import { Denial } from '../../src/reason.ts';
 import { buildRouteMap } from '../../src/request/route-map.ts';
 import type { AuthzRequest, Route } from '../../src/schema/request.ts';
+import { route as routeOf } from '../support/route.ts';
 
-const route = (id: string, path: string, more: Partial<Route> = {}): Route => ({
-  id,
-  org: 'acme',
-  env: 'prod',
-  host: 'api.example.com',
-  path,
-  methods: ['GET'],
-  api: 'a',
-  action: 'a.b',
-  scope: [],
-  audience: 'https://api.example.com',
-  risk: 'low',
-  body: 'none',
-  taint_on_response: false,
-  forward_credential: false,
-  mode: 'enforce',
-  public: false,
-  encoded_slash: 'deny',
-  upgrade: 'deny',
-  ...more,
-});
+const route = (id: string, path: string, more: Partial<Route> = {}) => routeOf({ id, path, ...more });
 
 const request = (target: string, more: Partial<AuthzRequest> = {}): AuthzRequest => ({
   border: 'grpc',

@@ -1,4 +1,7 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { type IncomingMessage, request } from 'node:http';
+import { listen } from '../../src/server/http.ts';
 import { AUTH, controlWorld } from './support.ts';
 
 const BASE = '/api/wallet/api-keys';
@@ -61,6 +64,25 @@ describe('API keys', () => {
     const revoked = await control.app.inject({ method: 'POST', url, headers: AUTH });
     const after = await get(runtimes, { 'x-api-key': token });
     assert.deepEqual([revoked.statusCode, after.statusCode, after.json().error], [200, 401, 'auth_required']);
+  });
+
+  it('end for a request, too, that holds its body back', async () => {
+    const { token, api_key } = await make(['runtimes.stop']);
+    const server = await listen(control.app, '127.0.0.1:0', 'listen.control');
+    const asked = request(`http://${server.address}${runtimes}/bot-1/kill`, {
+      ...{ method: 'POST', agent: false },
+      headers: { 'x-api-key': token, 'content-type': 'application/json', 'content-length': 2 },
+    });
+    asked.write('{');
+    const used = async () => (await get(BASE, AUTH)).json().api_keys[0].last_used_at;
+    while ((await used()) === null);
+    await control.app.inject({ method: 'POST', url: `${BASE}/${api_key.id}/revoke`, headers: AUTH });
+    const answered = once(asked, 'response');
+    asked.end('}');
+    const [response] = (await answered) as [IncomingMessage];
+    response.resume();
+    await server.close();
+    assert.equal(response.statusCode, 401);
   });
 
   it('are never given what makes more of them', async () => {

@@ -74,6 +74,22 @@ describe('the audit trail', () => {
     assert.deepEqual((await trail()).entries, []);
   });
 
+  it('keeps nothing of what a node asks each second, or a resource server for each request', async () => {
+    const process = { node: 'n1', instance: 'A'.repeat(22) };
+    const lease = { ...process, nonce: 'B'.repeat(22), epoch: 1, seq: 0, version: '1' };
+    assert.equal((await post('/api/wallet/nodes/lease', lease)).statusCode, 200);
+    assert.equal((await post('/api/auth/introspect', { token: 'lm_at_none' })).statusCode, 200);
+    assert.deepEqual((await trail()).entries, []);
+  });
+
+  it('keeps who asked in the place of a node and may not', async () => {
+    await join(control.app, person('a'), { role: 'auditor' });
+    const { writing } = await signIn(control.app, person('a'));
+    await post('/api/wallet/nodes/lease', {}, writing);
+    const [latest] = (await trail()).entries;
+    assert.deepEqual([latest.what, latest.outcome], ['nodeLease', 'forbidden']);
+  });
+
   it('keeps no secret of a request', async () => {
     const made = await post('/api/wallet/api-keys', { name: 'ci', permissions: ['runtimes.read'] });
     assert.equal(JSON.stringify(await trail()).includes(made.json().token), false);

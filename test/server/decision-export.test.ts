@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { get, type IncomingHttpHeaders } from 'node:http';
+import { once } from 'node:events';
+import { get, type IncomingHttpHeaders, type IncomingMessage } from 'node:http';
 import { buffer } from 'node:stream/consumers';
 import { gunzipSync } from 'node:zlib';
 import { HOME } from '../authority/support.ts';
@@ -47,6 +48,20 @@ describe('exports of decisions', () => {
       const { decision_id: id } = JSON.parse(line) as { decision_id?: string };
       return id === undefined ? [] : [id];
     });
+
+  it('are cut off where a client takes nothing of them for long', async () => {
+    await world.close();
+    world = await feedWorld({ exportStallMs: 50 });
+    await world.decide(1000, {
+      request: { method: 'GET', host: 'api.example.com', path: `/${'x'.repeat(20_000)}` },
+    });
+    const [response] = (await once(
+      get(`${world.base}${EXPORT}`, { headers: AUTH, agent: false }),
+      'response',
+    )) as [IncomingMessage];
+    await world.exported;
+    await assert.rejects(buffer(response), /aborted/);
+  });
 
   it('are told where a later one goes on, and give each record once', async () => {
     const before = await world.decide(1200);

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { HOME } from '../authority/support.ts';
 import { recordBody } from '../decision-log/fixture.ts';
-import { DECISIONS, type FeedWorld, feedWorld, type OpenStream } from './feed-support.ts';
+import { DECISIONS, type FeedWorld, feedWorld, type OpenStream, openStream } from './feed-support.ts';
+import { join, person, signIn } from './people.ts';
 import { CURSORS } from './support.ts';
 
 const STREAM = `${DECISIONS}/stream`;
@@ -107,7 +108,7 @@ describe('the live decision feed', () => {
     assert.deepEqual(await stream.decisions(1), own);
   });
 
-  it('lets a client that takes nothing fall behind alone, tells it, and loses nothing', async () => {
+  it('lets a client that takes nothing fall behind alone, tells it and when it has caught up, and loses nothing', async () => {
     await start({ keep: 100 });
     const slow = await open();
     await slow.next();
@@ -121,16 +122,18 @@ describe('the live decision feed', () => {
       assert.deepEqual(await fast.decisions(500), more);
       ids.push(...more);
     }
-    let lags = 0;
+    const lags: number[] = [];
     const seen: string[] = [];
     while (seen.length < ids.length) {
       const { event, data } = await slow.next();
-      if (event === 'lag') lags += 1;
+      if (event === 'lag') lags.push((JSON.parse(data ?? '') as { behind: number }).behind);
       else if (event === 'decision')
         seen.push((JSON.parse(data ?? '') as { decision_id: string }).decision_id);
     }
     assert.deepEqual(seen, ids);
-    assert.equal(lags, 1);
+    assert.equal(lags.length, 2);
+    assert.ok((lags[0] ?? 0) > 1000);
+    assert.equal(lags[1], 0);
   });
 
   it('cuts off a client that takes nothing for long', async () => {
@@ -154,6 +157,17 @@ describe('the live decision feed', () => {
     only.close();
     while (world.streams.open > 0) await world.decide(1);
     assert.equal((await open()).response.statusCode, 200);
+  });
+
+  it('keeps half of the streams for others', async () => {
+    await start({ atMost: 2 });
+    await open();
+    const refused = await world.get(STREAM);
+    await join(world.control.app, person('a'));
+    const { reading } = await signIn(world.control.app, person('a'));
+    const other = await openStream(`${world.base}${STREAM}`, reading);
+    streams.push(other);
+    assert.deepEqual([refused.status, other.response.statusCode], [429, 200]);
   });
 
   it('ends by itself, and with the service', async () => {

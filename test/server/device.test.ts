@@ -184,6 +184,15 @@ describe('the device flow', () => {
       assert.deepEqual([last.statusCode, last.json().error], [429, 'rate_limited']);
       assert.match(String(last.headers['retry-after']), /^[1-9]\d*$/);
     });
+    it('what it would have given, also after a page of another site asked again and again', async () => {
+      const { device_code } = await begin();
+      const headers = { ...BROWSER, origin: 'https://evil.example', 'sec-fetch-site': 'cross-site' };
+      const codes = new Set<number>();
+      for (let i = 0; i < 100; i += 1)
+        for (const url of [`${DEVICE}/token`, `${DEVICE}/code`])
+          codes.add((await post(url, {}, headers)).statusCode);
+      assert.deepEqual([[...codes], await polled(device_code)], [[403], [400, 'authorization_pending']]);
+    });
   });
 
   describe('approves', () => {

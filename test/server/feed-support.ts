@@ -15,15 +15,25 @@ import { AUTH, controlWorld, monitorOf } from './support.ts';
 export const DECISIONS = '/api/wallet/runtimes/decisions';
 
 /** A control plane on a port, with a real log behind it. */
-export async function feedWorld(limits: StreamLimits & Pick<TailOptions, 'quietMs' | 'keep'> = {}) {
+export async function feedWorld(
+  limits: StreamLimits & Pick<TailOptions, 'quietMs' | 'keep'> & { readonly exportStallMs?: number } = {},
+) {
   let log: DecisionLog | undefined;
+  const exported = Promise.withResolvers<void>();
   const streams = createEventStreams(limits);
   const control = await controlWorld((world) => {
     log = logOf(world);
     const tail = createTail({ store: world.store, log, ...limits });
     return {
       monitor: { ...monitorOf(world), tail, streams },
-      exportDecisions: (tenant, { filters, after }) => exportItems(world.store, tenant, filters, after),
+      ...(limits.exportStallMs === undefined ? {} : { exportStallMs: limits.exportStallMs }),
+      exportDecisions: async function* (tenant, { filters, after }) {
+        try {
+          yield* exportItems(world.store, tenant, filters, after);
+        } finally {
+          exported.resolve();
+        }
+      },
     };
   });
   const server = await listen(control.app, '127.0.0.1:0', 'listen.control');
@@ -43,6 +53,8 @@ export async function feedWorld(limits: StreamLimits & Pick<TailOptions, 'quietM
   return {
     control,
     streams,
+    /** Once an export has ended, however that was. */
+    exported: exported.promise,
     base,
     decide,
     get: (path: string, headers: Record<string, string> = {}) =>

@@ -115,6 +115,12 @@ describe("another organisation's operator", () => {
     await post('/api/wallet/runtimes/bootstrap', RUNTIME);
     ids.operator = (await join(control.app, person('alice'))).id;
     ids.session = (await signIn(control.app, person('alice'))).session;
+    const { subject } = control.world.authority;
+    const twin = { ...RUNTIME, runtime_id: 'twin', profile: 'low', subject, keys: null } as const;
+    await post('/api/wallet/runtimes/bootstrap', { ...RUNTIME, runtime_id: 'twin' });
+    control.world.authority.registerFromFile([{ ...twin, ...there }]);
+    const proof = await post('/api/wallet/runtimes/issue-proof', issue('bot-1'));
+    assert.equal(proof.success, true, JSON.stringify(proof));
     const made = await post('/api/wallet/api-keys', { name: 'ci', permissions: ['runtimes.read'] });
     ids.api_key = made.api_key.id;
     await join(control.app, person('stranger'), { ...there, role: 'owner' });
@@ -157,6 +163,16 @@ describe("another organisation's operator", () => {
     [
       'issueProof',
       () => ['POST', `${runtimes}/issue-proof`, issue('bot-1')],
+      ['POST', `${runtimes}/issue-proof`, issue('none')],
+    ],
+    [
+      'approve',
+      () => ['POST', `${runtimes}/bot-1/approve`, { taint_epoch: 0 }],
+      ['POST', `${runtimes}/none/approve`, { taint_epoch: 0 }],
+    ],
+    [
+      'issueProof for its own runtime of the same name',
+      () => ['POST', `${runtimes}/issue-proof`, issue('twin')],
       ['POST', `${runtimes}/issue-proof`, issue('none')],
     ],
     [
@@ -210,7 +226,41 @@ describe("another organisation's operator", () => {
     });
   }
 
+  it('makes no join token, which would register a runtime here', async () => {
+    const { status, body } = await ask('POST', `${runtimes}/join-tokens`, RUNTIME);
+    assert.deepEqual([status, body.error], [404, 'not_found']);
+  });
+
   it('registers nothing in an organisation that is not its own', async () => {
     assert.equal((await ask('POST', `${runtimes}/bootstrap`, { ...RUNTIME, org: 'acme' })).status, 404);
+  });
+});
+
+describe("another env's owner", () => {
+  let control: Awaited<ReturnType<typeof controlWorld>>;
+  const staging = { org: 'acme', env: 'staging' };
+  before(async () => {
+    control = await controlWorld();
+  });
+  after(() => control.close());
+
+  const put = async (name: string, over: object, level: string) => {
+    await join(control.app, person(name), { ...staging, role: 'owner', ...over });
+    const { writing } = await signIn(control.app, person(name), staging);
+    const { statusCode } = await control.app.inject({
+      method: 'PUT',
+      url: `/api/wallet/settings/${level}`,
+      headers: writing,
+      payload: { settings: { default_ttl_s: 60 }, version: 0 },
+    });
+    return statusCode;
+  };
+
+  it("writes no settings that hold for the deployment's env too", async () => {
+    assert.equal(await put('alone', {}, 'org'), 403);
+  });
+  it('writes those of its own env', async () => assert.equal(await put('own', {}, 'env'), 200));
+  it('writes both with the platform role', async () => {
+    assert.equal(await put('platform', { platform: true }, 'org'), 200);
   });
 });

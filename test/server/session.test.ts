@@ -345,14 +345,67 @@ describe('a session', () => {
     });
   });
 
-  it('that is asked for too often is 429 with Retry-After, while kills and decisions go on', async () => {
-    await join(control.app, alice);
-    const { writing } = await signIn(control.app, alice);
-    let last = await post(`${SESSION}/challenge`, BROWSER);
-    for (let i = 0; i < 25; i += 1) last = await post(`${SESSION}/challenge`, BROWSER);
-    assert.deepEqual([last.statusCode, last.json().error], [429, 'rate_limited']);
-    assert.match(String(last.headers['retry-after']), /^[1-9]\d*$/);
-    assert.deepEqual([(await kill(AUTH)).statusCode, (await kill(writing)).statusCode], [404, 404]);
+  describe('is asked for again and again', () => {
+    const mallory = person('mallory');
+    const flood = async (times: number, headers: Record<string, string> = {}) => {
+      let last = await askToSignIn(control.app, mallory, {}, {}, headers);
+      for (let i = 1; i < times; i += 1) last = await askToSignIn(control.app, mallory, {}, {}, headers);
+      return last;
+    };
+
+    it('by a stranger: 429 with Retry-After, while kills and decisions go on', async () => {
+      await join(control.app, alice);
+      const { writing } = await signIn(control.app, alice);
+      const last = await flood(25);
+      assert.deepEqual([last.statusCode, last.json().error], [429, 'rate_limited']);
+      assert.match(String(last.headers['retry-after']), /^[1-9]\d*$/);
+      assert.deepEqual([(await kill(AUTH)).statusCode, (await kill(writing)).statusCode], [404, 404]);
+    });
+
+    it('by a stranger at the address of an operator who was here before: he signs in still', async () => {
+      await join(control.app, alice);
+      await signIn(control.app, alice);
+      await flood(25);
+      assert.equal((await askToSignIn(control.app, alice)).statusCode, 200);
+    });
+
+    it("in his name by a stranger who lacks his key: that counts as the stranger's", async () => {
+      await join(control.app, alice);
+      await signIn(control.app, alice);
+      for (let i = 0; i < 25; i += 1) await askToSignIn(control.app, { ...alice, key: mallory.key });
+      assert.equal((await askToSignIn(control.app, alice)).statusCode, 200);
+    });
+
+    it("by the operator himself: he uses up his own, and nobody else's", async () => {
+      const bob = person('bob');
+      await join(control.app, alice);
+      await join(control.app, bob);
+      let last = await askToSignIn(control.app, alice);
+      for (let i = 0; i < 25; i += 1) last = await askToSignIn(control.app, alice);
+      assert.deepEqual([last.statusCode, (await askToSignIn(control.app, bob)).statusCode], [429, 200]);
+    });
+
+    for (const [who, headers] of [
+      ['another site', { origin: 'https://evil.example', 'sec-fetch-site': 'cross-site' }],
+      ['another port of this machine', { origin: 'http://localhost:9999', 'sec-fetch-site': 'same-site' }],
+      ['a sandbox', { origin: 'null', 'sec-fetch-site': 'cross-site' }],
+    ] as const) {
+      it(`by a page of ${who}: it counts for nothing`, async () => {
+        await join(control.app, alice);
+        const codes = new Set<number>();
+        for (let i = 0; i < 300; i += 1)
+          for (const path of ['/challenge', ''])
+            codes.add((await post(`${SESSION}${path}`, { ...BROWSER, ...headers })).statusCode);
+        assert.deepEqual([[...codes], (await askToSignIn(control.app, alice)).statusCode], [[403], 200]);
+      });
+    }
+
+    it('with challenges that are not of here: it counts for nothing', async () => {
+      await join(control.app, alice);
+      const challenge = Buffer.alloc(56, 1).toString('base64url');
+      for (let i = 0; i < 300; i += 1) await askToSignIn(control.app, mallory, {}, { challenge });
+      assert.equal((await askToSignIn(control.app, alice)).statusCode, 200);
+    });
   });
 
   it('names its site by public_url where there is one', async () => {

@@ -162,6 +162,43 @@ describe('verbs of the control plane', () => {
       assert.deepEqual([body.proof.credential.key, body.proof.credential.scope], [key, ['documents.read']]);
     });
 
+    const proof = { scope: ['documents.read'], audience: [API] };
+
+    it('is tried a hundred times or so by one host, however many addresses it has', async () => {
+      const attempt = async (n: number) => {
+        const response = await control.app.inject({
+          ...{ method: 'POST', url: `${BASE}/bootstrap`, payload: RUNTIME },
+          remoteAddress: `2001:db8:0:1::${n.toString(16)}`,
+          headers: { authorization: `Bearer lm_jt_${'x'.repeat(42)}A` },
+        });
+        return response.statusCode;
+      };
+      const all = await Promise.all(Array.from({ length: 300 }, (_, n) => attempt(n)));
+      assert.deepEqual([...new Set(all)].sort(), [401, 429]);
+    });
+
+    it('of a fleet makes nobody one of it that is there already', async () => {
+      await post('/bootstrap', RUNTIME);
+      const { token } = await made({ proof });
+      const asked = join(token, { ...RUNTIME, key: newKey() });
+      assert.deepEqual(await code(asked), [409, 'conflict']);
+      assert.equal((await join(token, { ...RUNTIME, runtime_id: 'bot-2', key: newKey() })).status, 200);
+    });
+
+    it('brings a proof for the very runtime that it was made for, and none once that was tainted', async () => {
+      await post('/bootstrap', RUNTIME);
+      const [first, second] = [
+        await made({ runtime_id: 'bot-1', proof }),
+        await made({ runtime_id: 'bot-1', proof }),
+      ];
+      assert.equal((await join(first.token, { ...RUNTIME, key: newKey() })).status, 200);
+      await post('/bot-1/taint', { reason: 'a page told it to' });
+      const asked = join(second.token, { ...RUNTIME, key: newKey() });
+      assert.deepEqual(await code(asked), [409, 'moved']);
+      const third = await made({ runtime_id: 'bot-1', proof });
+      assert.equal((await join(third.token, { ...RUNTIME, key: newKey() })).status, 200);
+    });
+
     it('brings none that nobody granted', async () => {
       const { token } = await made();
       const { status, body } = await join(token, { ...RUNTIME, key: newKey() });

@@ -9,14 +9,17 @@ export const INSECURE_HOST = 'lemma.test';
 
 /** A real browser, without a window. Without one the tests are skipped, aloud; in CI they fail. */
 export function needChromium(context: Mocha.Context): Promise<Browser> {
-  return needPart(context, 'real Chromium', () =>
-    chromium.launch({
-      executablePath: onPath(),
-      args: [`--host-resolver-rules=MAP ${INSECURE_HOST} 127.0.0.1`],
-      // Root has no sandbox to give; the pages are our own.
-      chromiumSandbox: process.getuid?.() !== 0,
-    }),
-  );
+  return needPart(context, 'real Chromium', launchChromium);
+}
+
+/** Rejects with what to do where there is none. */
+export async function launchChromium(): Promise<Browser> {
+  return chromium.launch({
+    executablePath: onPath(),
+    args: [`--host-resolver-rules=MAP ${INSECURE_HOST} 127.0.0.1`],
+    // Root has no sandbox to give; the pages are our own.
+    chromiumSandbox: process.getuid?.() !== 0,
+  });
 }
 
 function onPath(): string {

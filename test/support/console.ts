@@ -39,7 +39,7 @@ export interface Scene {
   /** The same service at another port, by a way that can be cut and mended. */
   detour(): Promise<Detour>;
   /** Makes somebody an operator. Gives the text of his key file. */
-  addOperator(name: string, role: string): Promise<string>;
+  addOperator(name: string, role: string, over?: { readonly platform: boolean }): Promise<string>;
   /**
    * Publishes `low-100`, which is not in force, and fails where a query does not say `tell=allow`. `change`: made to it before it is
    * signed.
@@ -95,7 +95,11 @@ async function detourTo(address: string): Promise<Detour> {
 
 /** Builds the console where its sources are newer, and serves it. Skips, aloud, without a browser. */
 export async function consoleScene(context: Mocha.Context, folder: string): Promise<Scene> {
-  const browser = await needChromium(context);
+  return sceneIn(await needChromium(context), folder);
+}
+
+/** The same in a browser that is there; it is closed with the scene. */
+export async function sceneIn(browser: Browser, folder: string): Promise<Scene> {
   execFileSync(process.execPath, [BUILD, '--if-stale'], { stdio: ['ignore', 'ignore', 'inherit'] });
   const service = await serving(folder);
   const origin = `http://localhost:${service.addresses.control.replace(/^.*:/, '')}`;
@@ -132,10 +136,10 @@ export async function consoleScene(context: Mocha.Context, folder: string): Prom
       return page;
     },
     detour: () => detourTo(service.addresses.control),
-    async addOperator(name, role) {
+    async addOperator(name, role, over = { platform: false }) {
       const { seed, subject, key } = person(name);
       const { status, body } = await service.control('/api/wallet/operators', {
-        ...{ name, subject, keys: [key], role },
+        ...{ name, subject, keys: [key], role, ...over },
       });
       if (status !== 200) throw new Error(JSON.stringify(body));
       return JSON.stringify({ subject, seed: toBase64url(seed) });

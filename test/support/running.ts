@@ -10,10 +10,10 @@ import {
 import { stringify } from 'yaml';
 import { type App, startApp } from '../../src/app.ts';
 import { loadConfig } from '../../src/config/load.ts';
-import type { Explanation } from '../../src/pdp/explain.ts';
 import type { CompilerOptions } from '../../src/policy/compiler/compiler.ts';
 import type { CheckRequestMessage, CheckResponseMessage } from '../../src/schema/check.ts';
 import type { DecisionRecord } from '../../src/schema/decision.ts';
+import type { Explanation } from '../../src/schema/explanation.ts';
 import { loadProtos } from '../../src/server/proto.ts';
 import { NOW, type WireRequest } from './kit.ts';
 

@@ -1,9 +1,11 @@
 /**
  * Stryker's test runner for this project's mocha (@stryker-mutator/mocha-runner 10.0 knows the files of mocha 12.0.0,
  * and those of later ones have other names). What a `before` hook runs counts for each test of its suite: with a
- * service that is started once for many tests, that is most of what the configuration's mutants change.
+ * service that is started once for many tests, that is most of what the configuration's mutants change. Threads that a
+ * test starts have the same mutant, and what they run counts for that test.
  */
 import { globSync } from 'node:fs';
+import { BroadcastChannel, setEnvironmentData } from 'node:worker_threads';
 import { INSTRUMENTER_CONSTANTS, type InstrumenterContext } from '@stryker-mutator/api/core';
 import { commonTokens, declareFactoryPlugin, PluginKind, tokens } from '@stryker-mutator/api/plugin';
 import {
@@ -19,6 +21,7 @@ import {
   toMutantRunResult,
 } from '@stryker-mutator/api/test-runner';
 import Mocha from 'mocha';
+import { CHANNEL, type Hit, TEST } from './channel.ts';
 
 interface Loaded {
   readonly mocha: Mocha;
@@ -35,6 +38,8 @@ function createRunner(options: object): TestRunner {
   instrumented[INSTRUMENTER_CONSTANTS.NAMESPACE] ??= {};
   const context = instrumented[INSTRUMENTER_CONSTANTS.NAMESPACE] as InstrumenterContext;
   let loaded: Loaded | null = null;
+  // Of a thread with `execArgv: []` too.
+  process.env.NODE_OPTIONS = `--import ${new URL('thread.ts', import.meta.url).href}`;
 
   const load = async (): Promise<Loaded> => {
     loaded ??= await loadTests(specs.flatMap((pattern) => globSync(pattern).sort()));
@@ -46,12 +51,20 @@ function createRunner(options: object): TestRunner {
     capabilities: () => ({ reloadEnvironment: false }),
     async dryRun({ disableBail, coverageAnalysis }: DryRunOptions) {
       const tests = await load();
+      const threads = hitsOfThreads();
       const result = await run(tests, null, !disableBail, (id) => {
         context.currentTestId = id;
+        setEnvironmentData(TEST, id);
       });
+      const hits = await threads.end();
       const coverage = context.mutantCoverage;
       if (result.status !== DryRunStatus.Complete || coverageAnalysis === 'off' || coverage === undefined)
         return result;
+      for (const { test, mutant } of hits) {
+        // What this process has from its imports, it has for good: such a mutant needs a process of its own as well.
+        if (mutant in coverage.static) continue;
+        coverage.perTest[test] = { [mutant]: 1, ...coverage.perTest[test] };
+      }
       for (const [id, suite] of tests.suites) {
         const before = coverage.perTest[id];
         delete coverage.perTest[id];
@@ -69,6 +82,7 @@ function createRunner(options: object): TestRunner {
       context.hitLimit = hitLimit as number;
       context.hitCount = hitLimit === undefined ? (undefined as never) : 0;
       if (mutantActivation === 'static') context.activeMutant = activeMutant.id;
+      process.env[INSTRUMENTER_CONSTANTS.ACTIVE_MUTANT_ENV_VARIABLE] = activeMutant.id;
       let tests: Loaded;
       try {
         tests = await load();
@@ -81,6 +95,22 @@ function createRunner(options: object): TestRunner {
       const wanted = testFilter === undefined ? null : new Set(testFilter);
       const result = await run(tests, wanted, !disableBail, () => undefined);
       return toMutantRunResult(determineHitLimitReached(context.hitCount, hitLimit) ?? result);
+    },
+  };
+}
+
+/** What threads come by, from now on. */
+function hitsOfThreads() {
+  const hits: Hit[] = [];
+  const channel = new BroadcastChannel(CHANNEL);
+  channel.onmessage = (event) => void hits.push((event as { readonly data: Hit }).data);
+  return {
+    /** With what was sent before. */
+    async end(): Promise<readonly Hit[]> {
+      setEnvironmentData(TEST, undefined);
+      await new Promise((resolve) => setTimeout(resolve, 500));
+      channel.close();
+      return hits;
     },
   };
 }

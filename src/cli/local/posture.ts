@@ -13,7 +13,7 @@ import { type RuntimeFiles, readProof } from './runtime-files.ts';
 import type { FirewallStatus } from './status.ts';
 
 /** `safe`: what an agent here does is decided on, and what must be there is there. */
-export const POSTURES = ['safe', 'degraded', 'unsafe'] as const;
+const POSTURES = ['safe', 'degraded', 'unsafe'] as const;
 export type Posture = (typeof POSTURES)[number];
 
 export interface Finding {

@@ -15,7 +15,7 @@ export interface Renewals {
   readonly now: () => number;
 }
 
-export const USUAL_PART = 0.6;
+const USUAL_PART = 0.6;
 
 /**
  * Renews the proof of a runtime in place, where it is due, by its own key: what hooks show that show nothing themselves. Gives

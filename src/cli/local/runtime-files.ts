@@ -39,7 +39,7 @@ export function runtimeFiles(folder: string, runtime: string): RuntimeFiles {
 }
 
 /** Runtimes whose proofs lie in a folder, by id. */
-export function runtimesIn(folder: string): string[] {
+function runtimesIn(folder: string): string[] {
   try {
     const names = readdirSync(folder).filter((name) => name.endsWith(ENDING));
     return names.map((name) => name.slice(0, -ENDING.length)).filter((name) => ID.test(name));

@@ -1,8 +1,7 @@
 import type { Permission, Role } from '../../schema/access.ts';
-import type { TracedRule } from '../../schema/api-explain.ts';
 import type { Profile } from '../../schema/common.ts';
-import type { BundleRef, DecisionRecord, LinkFacts } from '../../schema/decision.ts';
-import type { PolicyResult } from '../../schema/result.ts';
+import type { BundleRef } from '../../schema/decision.ts';
+import type { Change, Impact, ShadowCounts } from '../../schema/impact.ts';
 
 /** What the REST API answers, as far as pages use it (its schemas are at /openapi.json). Times are RFC 3339 unless said. */
 
@@ -61,7 +60,21 @@ export interface Node {
   readonly lag: number | null;
   readonly lease_age_ms: number | null;
   readonly leased_for_ms: number;
+  readonly left: boolean;
   readonly version: string | null;
+  readonly bundles: readonly string[] | null;
+}
+
+export interface Route {
+  readonly id: string;
+  readonly methods: readonly string[];
+  readonly host: string;
+  readonly path: string;
+  readonly scope: readonly string[];
+  readonly audience: string;
+  readonly risk: Profile;
+  readonly public: boolean;
+  readonly mode: 'enforce' | 'observe';
 }
 
 export interface Runtime {
@@ -230,54 +243,10 @@ export interface PolicySource {
   readonly rejected: readonly (Looked & { readonly code: string; readonly message: string })[];
 }
 
-export const CHANGE_KINDS = [
-  'newly_allowed',
-  'newly_denied',
-  'reason_changed',
-  'effects_changed',
-  'error',
-] as const;
-export type ChangeKind = (typeof CHANGE_KINDS)[number];
-
-export interface Said {
-  readonly allow: boolean;
-  readonly reason: string;
-  readonly error: string | null;
-}
-
 /** A decision that a candidate would have made otherwise. */
-export interface PolicyChange {
-  readonly kind: ChangeKind;
-  readonly decision_id: string;
-  readonly time: string;
-  readonly route: string | null;
-  readonly runtime: string | null;
-  readonly was: Said;
-  readonly now: Said;
-  /** Members of the result that differ. */
-  readonly members: readonly string[];
-}
+export type PolicyChange = Omit<Change, 'time'> & { readonly time: string };
 
-export interface ImpactGroup {
-  readonly name: string | null;
-  readonly counts: Readonly<Record<ChangeKind, number>>;
-  readonly decision_ids: readonly string[];
-}
-
-export interface ImpactReport {
-  readonly records: number;
-  readonly reproduced: {
-    readonly equal: number;
-    readonly not_equal: number;
-    readonly differing: readonly { readonly decision_id: string; readonly why: string }[];
-  };
-  readonly counts: Readonly<Record<ChangeKind | 'same' | 'not_comparable', number>>;
-  readonly not_comparable: readonly { readonly why: string; readonly count: number }[];
-  readonly groups: Readonly<Record<'route' | 'runtime' | 'rule', readonly ImpactGroup[]>>;
-  readonly changes: readonly PolicyChange[];
-  /** Changes beyond those. */
-  readonly not_listed: number;
-}
+export type ImpactReport = Omit<Impact, 'changes'> & { readonly changes: readonly PolicyChange[] };
 
 export interface ImpactJob {
   readonly sha256: string;
@@ -295,9 +264,7 @@ export interface ImpactJob {
 
 export interface PolicyShadow {
   readonly bundles: readonly (BundleRef & { readonly since: string; readonly by: string })[];
-  readonly counts: Readonly<
-    Record<ChangeKind | 'same' | 'not_comparable' | 'not_reproduced' | 'dropped', number>
-  >;
+  readonly counts: ShadowCounts;
   /** The latest first. */
   readonly changes: readonly PolicyChange[];
 }
@@ -361,67 +328,4 @@ export interface AuditEntry {
   readonly time: string;
   readonly request_id: string;
   readonly outcome: string;
-}
-
-export interface Explanation {
-  readonly decision_id: string;
-  readonly verdict: DecisionRecord['verdict'];
-  readonly reason: string;
-  readonly stage: DecisionRecord['stage'];
-  readonly summary: string;
-  readonly failed: DecisionRecord['failed'];
-  /** Absent in an answer of a service that does not tell them. */
-  readonly rules?: readonly DecidingRule[];
-  readonly evaluated_again: {
-    readonly result: PolicyResult | null;
-    readonly equal: boolean;
-    readonly error: string | null;
-  } | null;
-  /** What the revision in force now says to the input of then; null: no policy was asked then. */
-  readonly policy_today: {
-    readonly bundle: BundleRef | null;
-    readonly result: PolicyResult | null;
-    readonly equal: boolean;
-    readonly error: string | null;
-  } | null;
-  /** Null where it was not asked for. */
-  readonly trace: Trace | null;
-  readonly chain: readonly (LinkFacts & { readonly failed: boolean })[];
-  readonly bundle: (BundleRef & { readonly rego: Readonly<Record<string, string>> | null }) | null;
-  readonly events: readonly StoredEvent[];
-  readonly record: DecisionRecord;
-  readonly amended: readonly DecisionRecord[];
-}
-
-/** How OPA's own evaluator comes to it, rule by rule. */
-export interface Trace {
-  readonly evaluator: string | null;
-  /** The rule that was asked for: `data.lemma.low.decision`. */
-  readonly decision: string | null;
-  readonly cut: boolean;
-  /** One sentence, where there is no trace. */
-  readonly error: string | null;
-  /** What decided first. */
-  readonly rules: readonly TracedRule[] | null;
-  /** Whether OPA comes to the recorded result; null where that cannot be said. */
-  readonly traced: 'equal' | 'different' | null;
-}
-
-export interface DecidingRule {
-  readonly code: string;
-  readonly file: string;
-  readonly line: number;
-  readonly rego: string;
-  /** What the rule looked at, with the values that it had. */
-  readonly values?: readonly { readonly path: string; readonly value: unknown }[];
-}
-
-/** `time` in milliseconds. */
-export interface StoredEvent {
-  readonly epoch: number;
-  readonly seq: number;
-  readonly time: number;
-  readonly type: string;
-  readonly runtime_id: string | null;
-  readonly payload: Readonly<Record<string, unknown>>;
 }

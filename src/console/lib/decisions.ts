@@ -12,6 +12,8 @@ export interface DecisionRow {
   readonly observed: boolean;
   readonly amends: boolean;
   readonly requests: number;
+  /** Records just before it that could not be kept. */
+  readonly lost: number;
   readonly runtime: string | null;
   readonly agent: string | null;
   readonly method: string | null;
@@ -33,6 +35,7 @@ export function rowOf(record: DecisionRecord): DecisionRow {
     observed: record.observed,
     amends: record.amends,
     requests: record.requests ?? 1,
+    lost: record.lost ?? 0,
     runtime: actor?.runtime_id ?? null,
     agent: actor?.agent_id ?? null,
     method: request?.method ?? null,

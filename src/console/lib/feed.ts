@@ -1,23 +1,35 @@
 import { useCallback, useEffect, useRef, useState } from 'preact/hooks';
 import type { DecisionRecord } from '../../schema/decision.ts';
-import { type ApiError, get, queryText } from './api.ts';
+import { type ApiError, get, type Query, queryText } from './api.ts';
 import { type DecisionRow, filtersIn, rowOf } from './decisions.ts';
+import { emptyBuffer, type FeedBuffer, fill, KEPT, mend, passOver, show, take } from './feed-buffer.ts';
 import { asApiError } from './query.ts';
 import { follow, type StreamEvent, type StreamState } from './sse.ts';
 
 const DECISIONS = '/api/wallet/runtimes/decisions';
 const PAGE = 200;
-/** More are let go, the oldest first: the log has them still. */
-const KEPT = 5000;
+/** Of what a stream did not bring. */
+const LARGE_PAGE = 1000;
 /** A page that is drawn ten times a second looks alive; each drawing costs the same, however many came. */
 const DRAWN_MS = 100;
+/** Without a stream the page asks so often. */
+export const ASKED_MS = 3000;
+/** Records are stored in an order that is not quite that of their times. */
+const SLACK_MS = 2000;
+
+/** `asking`: no stream comes through; the page asks for what is new. */
+export type FeedState = StreamState | 'asking';
 
 export interface Feed {
   /** The latest first. */
   readonly rows: readonly DecisionRow[];
-  /** Those that came since it was held. */
+  /** Those that came since it was held, however many are kept. */
   readonly waiting: number;
-  readonly state: StreamState;
+  /** Those that were here, and made room for newer ones. */
+  readonly letGo: number;
+  /** Whether others, uncounted, were passed over. */
+  readonly gap: boolean;
+  readonly state: FeedState;
   /** How many events the stream is behind, where it said so. */
   readonly behind: number | null;
   readonly error: ApiError | null;
@@ -26,37 +38,33 @@ export interface Feed {
   readonly loadOlder: () => void;
 }
 
-interface Buffer {
-  rows: DecisionRow[];
-  waiting: DecisionRow[];
-  seen: Set<string>;
-  cursor: string | null;
-}
+const NOTHING = { rows: [] as readonly DecisionRow[], waiting: 0, letGo: 0, gap: false };
+
+/** `cursor`: to older ones; undefined before the first page came. */
+type Buffer = FeedBuffer<DecisionRow> & { cursor: string | null | undefined };
 
 /**
  * Decisions of these filters, and each new one as it is made. The stream is opened before the first page is asked for, so
  * that none falls between them. `held`: what comes waits, and nothing moves.
  */
 export function useFeed(query: string, held: boolean): Feed {
-  const [shown, setShown] = useState({ rows: [] as readonly DecisionRow[], waiting: 0 });
-  const [state, setState] = useState<StreamState>('connecting');
+  const [shown, setShown] = useState(NOTHING);
+  const [state, setState] = useState<FeedState>('connecting');
   const [behind, setBehind] = useState<number | null>(null);
   const [error, setError] = useState<ApiError | null>(null);
   const [loading, setLoading] = useState(true);
   const [more, setMore] = useState(false);
-  const buffer = useRef<Buffer>({ rows: [], waiting: [], seen: new Set(), cursor: null });
+  const buffer = useRef<Buffer>({ ...emptyBuffer(), cursor: undefined });
   const holding = useRef(held);
   const timer = useRef<ReturnType<typeof setTimeout> | undefined>(undefined);
 
   const draw = useCallback(() => {
     timer.current = undefined;
     const now = buffer.current;
-    if (!holding.current && now.waiting.length > 0) {
-      now.rows = [...now.waiting.reverse(), ...now.rows];
-      now.waiting = [];
-    }
-    trim(now);
-    setShown({ rows: now.rows, waiting: now.waiting.length });
+    if (!holding.current) show(now);
+    const { rows, waiting, missed, letGo, gap, cursor } = now;
+    setShown({ rows, waiting: waiting.length + missed, letGo, gap });
+    setMore(typeof cursor === 'string' && rows.length < KEPT);
   }, []);
   const drawSoon = useCallback(() => {
     timer.current ??= setTimeout(draw, DRAWN_MS);
@@ -70,75 +78,98 @@ export function useFeed(query: string, held: boolean): Feed {
   useEffect(() => {
     const abort = new AbortController();
     const filters = filtersIn(new URLSearchParams(query));
-    buffer.current = { rows: [], waiting: [], seen: new Set(), cursor: null };
-    setShown({ rows: [], waiting: 0 });
+    const own: Buffer = { ...emptyBuffer(), cursor: undefined };
+    buffer.current = own;
+    setShown(NOTHING);
     setError(null);
     setLoading(true);
     setMore(false);
-    const own = buffer.current;
-    const take = (events: readonly StreamEvent[]) => {
-      for (const { event, data } of events) {
-        if (event === 'lag') setBehind(Number((JSON.parse(data) as { behind: unknown }).behind));
-        if (event !== 'decision') continue;
-        const row = rowOf(JSON.parse(data) as DecisionRecord);
-        if (own.seen.has(row.key)) continue;
-        own.seen.add(row.key);
-        own.waiting.push(row);
+    setBehind(null);
+
+    let asking = false;
+    let again = false;
+    /** Asks for what is not here: the first page, or what came since the latest that is. Gives whether that was answered. */
+    const ask = async (): Promise<boolean | null> => {
+      // What is under way may have been answered before what this is to bring.
+      if (asking) again = true;
+      if (asking) return null;
+      asking = true;
+      try {
+        await bringNewer(own, filters, abort.signal);
+        setError(null);
+        setLoading(false);
+        draw();
+        return true;
+      } catch (failed) {
+        if (abort.signal.aborted) return null;
+        const error = asApiError(failed);
+        // What is here stays: that the server does not answer is said beside it.
+        if (error.code !== 'offline' || own.cursor === undefined) setError(error);
+        setLoading(false);
+        return false;
+      } finally {
+        asking = false;
+        if (again && !abort.signal.aborted) void ask();
+        again = false;
       }
-      if (own.waiting.length > KEPT) trim(own);
+    };
+    let streams = true;
+    /** In the place of a stream. */
+    const askInstead = async () => {
+      if (streams || document.visibilityState !== 'visible') return;
+      const answered = await ask();
+      if (answered !== null && !streams) setState(answered ? 'asking' : 'waiting');
+    };
+
+    const onEvents = (events: readonly StreamEvent[]) => {
+      const rows: DecisionRow[] = [];
+      for (const { event, data } of events) {
+        if (event === 'decision') rows.push(rowOf(JSON.parse(data) as DecisionRecord));
+        if (event !== 'lag') continue;
+        const { behind: late } = JSON.parse(data) as { readonly behind: number };
+        setBehind(late === 0 ? null : late);
+        // It would read all of them only to let go of most.
+        if (late > KEPT) return restart();
+      }
+      take(own, rows);
       drawSoon();
     };
-    // A stream that broke before it told any id has none to go on from: what was missed is asked for.
-    let broken = false;
-    const catchUp = () => {
-      void firstPage(filters, abort.signal).then(
-        ({ rows }) => {
-          const missed = rows.filter(({ key }) => !own.seen.has(key)).reverse();
-          for (const { key } of missed) own.seen.add(key);
-          own.waiting.push(...missed);
-          drawSoon();
-        },
-        (failed: unknown) => {
-          if (!abort.signal.aborted) setError(asApiError(failed));
-        },
-      );
+    const onState = (next: StreamState, failed: ApiError | null) => {
+      setState((before) => (next === 'waiting' && before === 'asking' ? before : next));
+      switch (next) {
+        case 'live':
+          streams = true;
+          setBehind(null);
+          // A page that was asked for meanwhile may be from before it began.
+          void ask();
+          return;
+        case 'waiting':
+          streams = false;
+          void askInstead();
+          return;
+        case 'refused':
+          setError(failed);
+          return;
+        case 'connecting':
+      }
     };
     const { until, ...live } = filters;
     // What has an end in the past gets nothing new.
-    const close =
-      until === null || until === undefined
-        ? follow({
-            path: `${DECISIONS}/stream${queryText(live)}`,
-            onEvents: take,
-            onState: (next, failed) => {
-              setState(next);
-              if (next === 'live') setBehind(null);
-              if (next === 'live' && broken) catchUp();
-              broken = next === 'waiting';
-              if (next === 'refused') setError(failed);
-            },
-          })
-        : () => undefined;
-    void firstPage(filters, abort.signal).then(
-      ({ rows, cursor }) => {
-        if (abort.signal.aborted) return;
-        const fresh = rows.filter(({ key }) => !own.seen.has(key));
-        for (const { key } of fresh) own.seen.add(key);
-        own.rows = [...own.rows, ...fresh];
-        own.cursor = cursor;
-        setMore(cursor !== null);
-        setLoading(false);
-        draw();
-      },
-      (failed: unknown) => {
-        if (abort.signal.aborted) return;
-        setError(asApiError(failed));
-        setLoading(false);
-      },
-    );
+    const ended = until !== null && until !== undefined;
+    const start = () =>
+      ended ? () => undefined : follow({ path: `${DECISIONS}/stream${queryText(live)}`, onEvents, onState });
+    let close = start();
+    /** From the end of the log; what is between is asked for, as far as it would be kept. */
+    const restart = () => {
+      close();
+      close = start();
+    };
+    void ask();
+    const asker = setInterval(askInstead, ASKED_MS);
     return () => {
       abort.abort();
       close();
+      clearInterval(asker);
       clearTimeout(timer.current);
       timer.current = undefined;
     };
@@ -147,17 +178,15 @@ export function useFeed(query: string, held: boolean): Feed {
   const busy = useRef(false);
   const loadOlder = useCallback(() => {
     const own = buffer.current;
-    if (own.cursor === null || busy.current || own.rows.length >= KEPT) return;
+    if (typeof own.cursor !== 'string' || busy.current || own.rows.length >= KEPT) return;
     busy.current = true;
     const filters = filtersIn(new URLSearchParams(query));
-    void page(filters, own.cursor).then(
+    void page(filters, own.cursor, PAGE).then(
       ({ rows, cursor }) => {
         busy.current = false;
         if (own !== buffer.current) return;
-        for (const { key } of rows) own.seen.add(key);
-        own.rows = [...own.rows, ...rows];
-        own.cursor = own.rows.length >= KEPT ? null : cursor;
-        setMore(own.cursor !== null);
+        fill(own, rows);
+        own.cursor = cursor;
         draw();
       },
       (failed: unknown) => {
@@ -170,24 +199,42 @@ export function useFeed(query: string, held: boolean): Feed {
   return { ...shown, state, behind, error, loading, more, loadOlder };
 }
 
-/** What is let go is forgotten, too: a stream of days must not grow. */
-function trim(buffer: Buffer): void {
-  for (const { key } of buffer.rows.slice(KEPT)) buffer.seen.delete(key);
-  buffer.rows = buffer.rows.slice(0, KEPT);
-  const over = Math.max(0, buffer.waiting.length - KEPT);
-  for (const { key } of buffer.waiting.splice(0, over)) buffer.seen.delete(key);
-}
-
 type Filters = ReturnType<typeof filtersIn>;
 
-function firstPage(filters: Filters, signal: AbortSignal) {
-  return page(filters, null, signal);
+/** The first page; later what came since the latest that is here, but no more than would be kept. */
+async function bringNewer(buffer: Buffer, filters: Filters, signal: AbortSignal): Promise<void> {
+  if (buffer.cursor === undefined) {
+    const first = await page(filters, null, PAGE, signal);
+    buffer.cursor = first.cursor;
+    return fill(buffer, first.rows);
+  }
+  const rows: DecisionRow[] = [];
+  let cursor: string | null = null;
+  const query = { ...filters, since: later(filters.since, buffer.newest) };
+  do {
+    const next: Page = await page(query, cursor, LARGE_PAGE, signal);
+    rows.push(...next.rows);
+    cursor = next.cursor;
+  } while (cursor !== null && rows.length < KEPT);
+  mend(buffer, rows);
+  if (cursor !== null) passOver(buffer, rows.at(-1)?.time ?? 0);
 }
 
-async function page(filters: Filters, cursor: string | null, signal?: AbortSignal) {
+function later(asked: Query[string], newest: number | null): Query[string] {
+  if (newest === null) return asked;
+  const from = newest - SLACK_MS;
+  return typeof asked === 'string' && Date.parse(asked) > from ? asked : new Date(from).toISOString();
+}
+
+interface Page {
+  readonly rows: readonly DecisionRow[];
+  readonly cursor: string | null;
+}
+
+async function page(query: Query, cursor: string | null, limit: number, signal?: AbortSignal): Promise<Page> {
   const found = await get<{
     readonly decisions: readonly DecisionRecord[];
     readonly next_cursor: string | null;
-  }>(DECISIONS, { ...filters, cursor, limit: PAGE }, signal);
+  }>(DECISIONS, { ...query, cursor, limit }, signal);
   return { rows: found.decisions.map(rowOf), cursor: found.next_cursor };
 }

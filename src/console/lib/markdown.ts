@@ -1,9 +1,9 @@
 import { cell, code, explanationMarkdown, fenced } from '../../pdp/explain-markdown.ts';
-import type { Explanation } from './answers.ts';
+import type { Explanation } from '../../schema/explanation.ts';
 
 /** A decision for a ticket or a chat: as `lemma explain --markdown` tells it, then whose it was and by which chain. */
 export function markdownOf(explanation: Explanation, link: string): string {
-  const { record, chain, rules = [], trace } = explanation;
+  const { record, chain, rules, trace } = explanation;
   const { request, actor, route } = record;
   const about = [
     `- Decision: [${explanation.decision_id}](${link})`,

@@ -11,6 +11,8 @@ export interface Rates {
   readonly allow: readonly number[];
   readonly deny: readonly number[];
   readonly state: StreamState;
+  /** How many events the stream is behind, where it said so. */
+  readonly behind: number | null;
 }
 
 interface Counts {
@@ -20,16 +22,24 @@ interface Counts {
 
 /** Decisions of each of the last seconds, by verdict, as the monitor's stream tells of them. `on` false: does not ask. */
 export function useRates(on: boolean): Rates {
-  const [rates, setRates] = useState<Omit<Rates, 'state'>>(() => seriesOf(new Map(), nowSecond()));
+  const [rates, setRates] = useState<Omit<Rates, 'state' | 'behind'>>(() => seriesOf(new Map(), nowSecond()));
   const [state, setState] = useState<StreamState>('connecting');
+  const [behind, setBehind] = useState<number | null>(null);
   useEffect(() => {
     if (!on) return;
     const counts = new Map<number, Counts>();
     const close = follow({
       path: '/api/agent/monitor/events',
-      onState: setState,
+      onState: (next) => {
+        setState(next);
+        if (next === 'live') setBehind(null);
+      },
       onEvents: (events) => {
         for (const { event, data } of events) {
+          if (event === 'lag') {
+            const { behind: late } = JSON.parse(data) as { readonly behind: number };
+            setBehind(late === 0 ? null : late);
+          }
           if (event !== 'decision') continue;
           const {
             time,
@@ -57,7 +67,7 @@ export function useRates(on: boolean): Rates {
       close();
     };
   }, [on]);
-  return { ...rates, state };
+  return { ...rates, state, behind };
 }
 
 function nowSecond(): number {

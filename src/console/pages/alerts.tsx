@@ -22,8 +22,8 @@ export function AlertsPage({ alerts }: { readonly alerts: Asked<AlertSummary> })
               <Empty title="Nothing needs a look" icon="check">
                 <p>
                   {baseline_minutes < 10
-                    ? `What is usual is still being learned: ${baseline_minutes} of 10 minutes are counted, and no spike is told until then.`
-                    : `Denials are held against the last ${baseline_minutes} minutes.`}
+                    ? `What is usual is still being learned: ${baseline_minutes} of 10 minutes with decisions are counted, and no spike is told until then.`
+                    : `Denials are held against the last ${baseline_minutes} minutes with decisions.`}
                 </p>
               </Empty>
             </div>

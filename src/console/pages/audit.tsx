@@ -21,7 +21,9 @@ export function AuditPage() {
         <Loaded asked={asked}>
           {({ entries, next_cursor }) =>
             entries.length === 0 ? (
-              <Empty title="Nothing yet" icon="audit" />
+              <Empty title="Nothing yet" icon="audit">
+                <p>Whatever an operator changes is listed here, with who did it and how it ended.</p>
+              </Empty>
             ) : (
               <>
                 <Table

@@ -1,7 +1,8 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { queryText } from '../lib/api.ts';
 import { type DecisionRow, decisionPath, FILTERS, type Filter, filtersIn } from '../lib/decisions.ts';
-import { type Feed, useFeed } from '../lib/feed.ts';
+import { ASKED_MS, type Feed, useFeed } from '../lib/feed.ts';
+import { KEPT } from '../lib/feed-buffer.ts';
 import { countText, msText } from '../lib/format.ts';
 import { Link, navigate, setParams, usePlace } from '../lib/router.tsx';
 import { useMe } from '../lib/session.ts';
@@ -72,6 +73,8 @@ function StreamBadge({
       );
     case 'connecting':
       return <Badge>Connecting</Badge>;
+    case 'asking':
+      return <Badge tone="warn">No live stream: asked every {ASKED_MS / 1000} s</Badge>;
     case 'waiting':
       return <Badge tone="deny">Offline, trying again</Badge>;
     case 'refused':
@@ -340,14 +343,21 @@ function Stream({ feed, paused, onPause, onAway, filtered }: StreamProps) {
           </Empty>
         )}
       </section>
-      <p class="foot soft small num">
-        {countText(rows.length)} decisions{more ? ', older ones as you scroll' : ''}
-      </p>
+      <p class="foot soft small num">{aboutOf(feed)}</p>
       <p class="sr" aria-live="polite">
         {index < 0 ? '' : `${rows[index]?.verdict} ${rows[index]?.reason}, ${rows[index]?.runtime ?? ''}`}
       </p>
     </div>
   );
+}
+
+/** What is here, and what is no longer: nothing is let go unsaid. */
+function aboutOf({ rows, more, letGo, gap }: Feed): string {
+  const here = `${countText(rows.length)} decisions`;
+  if (letGo > 0 || gap)
+    return `${here}; ${gap ? 'more than ' : ''}${countText(letGo)} older ones made room for newer. The log has them: set a filter, or export.`;
+  if (more) return `${here}, older ones as you scroll`;
+  return rows.length < KEPT ? here : `${here}; for older ones set a filter, or export.`;
 }
 
 type Act = 'down' | 'up' | 'page down' | 'page up' | 'first' | 'last' | 'open' | 'pause' | 'leave';
@@ -368,7 +378,8 @@ const KEYS: Readonly<Record<string, Act>> = {
 function Space({ height }: { readonly height: number }) {
   if (height <= 0) return null;
   return (
-    <tr class="space">
+    // biome-ignore lint/a11y/noAriaHiddenOnFocusable: nothing here takes the focus; it is no row, it makes room
+    <tr class="space" aria-hidden="true">
       <td colSpan={7} style={{ height: `${height}px` }} />
     </tr>
   );
@@ -403,6 +414,11 @@ function Row({
       <td class="mono">
         {row.reason}
         {row.requests > 1 ? <span class="note">× {countText(row.requests)}</span> : null}
+        {row.lost > 0 ? (
+          <span class="note" title="The node was too busy to keep records of them">
+            {countText(row.lost)} before it lost
+          </span>
+        ) : null}
       </td>
       <td>{row.runtime ?? <span class="soft">nobody known</span>}</td>
       <td class="mono" title={row.host === null ? '' : `${row.method} ${row.host}${row.path}`}>

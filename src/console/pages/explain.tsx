@@ -1,11 +1,14 @@
 import type { ComponentChildren } from 'preact';
+import { scopeCovers } from '../../proof/scope.ts';
 import type { DecisionRecord, Stage } from '../../schema/decision.ts';
-import type { DecidingRule, Explanation } from '../lib/answers.ts';
+import type { DecidingRule, Explanation } from '../../schema/explanation.ts';
 import { get } from '../lib/api.ts';
 import { feedPath } from '../lib/decisions.ts';
+import { verbOf } from '../lib/events.ts';
 import { msText, shortDigest, shortSubject } from '../lib/format.ts';
 import { markdownOf } from '../lib/markdown.ts';
 import { type Asked, useQuery } from '../lib/query.ts';
+import { nextStep } from '../lib/reasons.ts';
 import { inputsOf, valueAt } from '../lib/rego.ts';
 import { BASE, Link, setParams, usePlace } from '../lib/router.tsx';
 import { Badge, VerdictBadge } from '../ui/badge.tsx';
@@ -96,8 +99,11 @@ const STAGES: readonly (readonly [stage: Stage, name: string])[] = [
 ];
 
 function Verdict({ explanation }: { readonly explanation: Explanation }) {
-  const { verdict, summary, stage, record, evaluated_again: again, failed } = explanation;
+  const { verdict, reason, summary, stage, record, evaluated_again: again, failed } = explanation;
   const at = STAGES.findIndex(([one]) => one === stage);
+  // Whatever was denied before is in the log all the same: it is read from there.
+  const recorded = at < STAGES.findIndex(([one]) => one === 'log') ? 'log' : null;
+  const next = verdict === 'deny' ? nextStep(reason) : null;
   return (
     <section class={`card verdict ${verdict}`} aria-label="Verdict">
       <div class="body stack">
@@ -106,7 +112,13 @@ function Verdict({ explanation }: { readonly explanation: Explanation }) {
           {STAGES.map(([one, name], n) => {
             const took = one === 'answer' ? undefined : record.took_us[one];
             const state =
-              n < at ? 'passed' : n > at ? 'not reached' : verdict === 'deny' ? 'denied here' : 'passed';
+              n < at || one === recorded
+                ? 'passed'
+                : n > at
+                  ? 'not reached'
+                  : verdict === 'deny'
+                    ? 'denied here'
+                    : 'passed';
             return (
               <li key={one} class={state.replace(' ', '-')}>
                 <span class="dot">
@@ -115,7 +127,15 @@ function Verdict({ explanation }: { readonly explanation: Explanation }) {
                 </span>
                 <span class="name">{name}</span>
                 <span class="soft small num">
-                  {state === 'not reached' ? 'not reached' : took === undefined ? '' : msText(took / 1000)}
+                  {one === recorded
+                    ? 'recorded'
+                    : state === 'not reached'
+                      ? one === 'answer'
+                        ? 'a denial'
+                        : 'not reached'
+                      : took === undefined
+                        ? ''
+                        : msText(took / 1000)}
                   <span class="sr">{state === 'denied here' ? ' denied here' : ''}</span>
                 </span>
               </li>
@@ -126,9 +146,17 @@ function Verdict({ explanation }: { readonly explanation: Explanation }) {
           <Facts
             rows={Object.entries(failed.facts).map(([name, value]) => [
               name.replaceAll('_', ' '),
-              <code key={name}>{textOf(value)}</code>,
+              // Counted as the chain below counts them.
+              <code key={name}>
+                {name === 'link' && typeof value === 'number' ? value + 1 : textOf(value)}
+              </code>,
             ])}
           />
+        )}
+        {next === null ? null : (
+          <p class="small">
+            <strong>What to do:</strong> {next}
+          </p>
         )}
         <Again again={again} />
       </div>
@@ -163,6 +191,11 @@ function Chain({ explanation }: { readonly explanation: Explanation }) {
         {chain.map((link, n) => {
           const above = chain[n - 1];
           const gone = above === undefined ? [] : above.scope.filter((one) => !link.scope.includes(one));
+          // A root gives everything, and names nothing.
+          const more =
+            above === undefined || above.type === 'root'
+              ? []
+              : link.scope.filter((one) => !above.scope.some((given) => scopeCovers(given, one)));
           return (
             <li key={link.id} class={link.failed ? 'failed' : ''}>
               <span class="knot" aria-hidden="true">
@@ -177,7 +210,10 @@ function Chain({ explanation }: { readonly explanation: Explanation }) {
                   <Validity from={link.not_before} to={link.expires_at} at={record.time / 1000} />
                 </div>
                 <code class="small soft break">{link.id}</code>
-                <Scopes kept={link.scope} gone={gone} />
+                <Scopes kept={link.scope} gone={gone} more={more} />
+                <div class="small soft">
+                  <Time at={link.not_before * 1000} /> to <Time at={link.expires_at * 1000} />
+                </div>
                 <div class="small soft break">
                   for {link.audience.length === 0 ? 'no audience' : link.audience.join(', ')} · signed by{' '}
                   {shortSubject(link.issuer)}
@@ -198,13 +234,22 @@ const LINKS: Readonly<Record<string, string>> = {
   run: 'Run',
 };
 
-function Scopes({ kept, gone }: { readonly kept: readonly string[]; readonly gone: readonly string[] }) {
+interface ScopesProps {
+  readonly kept: readonly string[];
+  /** What the link above has, and this one has not. */
+  readonly gone: readonly string[];
+  /** Of those kept: what the link above never gave. */
+  readonly more: readonly string[];
+}
+
+function Scopes({ kept, gone, more }: ScopesProps) {
   return (
     <ul class="chips" aria-label="Scope">
       {kept.length === 0 ? <li class="soft small">no scope of its own</li> : null}
       {kept.map((one) => (
-        <li key={one} class="chip">
+        <li key={one} class={`chip ${more.includes(one) ? 'beyond' : ''}`}>
           {one}
+          {more.includes(one) ? <span> (the link above does not give it)</span> : null}
         </li>
       ))}
       {gone.map((one) => (
@@ -247,7 +292,7 @@ function leftText(seconds: number): string {
 type View = 'rules' | 'rego' | 'input' | 'result';
 
 function Policy({ explanation, traced }: ExplainedProps) {
-  const { bundle, record, rules = [] } = explanation;
+  const { bundle, record, rules } = explanation;
   const { params } = usePlace();
   if (bundle === null)
     return (
@@ -337,18 +382,13 @@ function Rules({ rules, rego, record }: RulesProps) {
 
 /** What a rule looks at in its input, with the value that it had. */
 function Values({ rule, rego, record }: Omit<RulesProps, 'rules'> & { readonly rule: DecidingRule }) {
-  const values =
-    rule.values ??
-    inputsOf(rule.rego, rego ?? {}).map((path) => ({
-      path,
-      value: valueAt(record.input, path.split('.').slice(1)),
-    }));
-  if (values.length === 0) return null;
+  const paths = inputsOf(rule.rego, rego ?? {});
+  if (paths.length === 0) return null;
   return (
     <Facts
-      rows={values.map(({ path, value }) => [
+      rows={paths.map((path) => [
         <code key={path}>{path}</code>,
-        <code key={path}>{textOf(value)}</code>,
+        <code key={path}>{textOf(valueAt(record.input, path.split('.').slice(1)))}</code>,
       ])}
     />
   );
@@ -417,8 +457,13 @@ function Today({ explanation: { policy_today: today, verdict } }: { readonly exp
   );
 }
 
+const NO_ROUTE: ReadonlySet<string> = new Set(['route_unknown', 'method_not_allowed']);
+
 function RequestCard({ record }: { readonly record: DecisionRecord }) {
   const { request, actor, route, border, node, time, observed } = record;
+  // Turned away unread: nobody looked at what it asks for.
+  const unread = request?.method === '';
+  const looked = record.stage !== 'request' || NO_ROUTE.has(record.reason);
   return (
     <Card title="Request">
       <Facts
@@ -426,13 +471,21 @@ function RequestCard({ record }: { readonly record: DecisionRecord }) {
           ['When', <Time key="time" at={time} />],
           [
             'Request',
-            request === null ? null : <code key="request">{`${request.method} ${request.path}`}</code>,
+            request === null ? null : unread ? (
+              'not read: there was no room for it'
+            ) : (
+              <code key="request">{`${request.method} ${request.path}`}</code>
+            ),
           ],
-          ['Host', request === null ? null : <code key="host">{request.host}</code>],
+          ['Host', request === null || unread ? null : <code key="host">{request.host}</code>],
           [
             'Runtime',
             actor === null ? (
-              'nobody known'
+              record.stage === 'request' ? (
+                'not looked at'
+              ) : (
+                'nobody known'
+              )
             ) : (
               <Link key="runtime" to={`/runtimes/${actor.runtime_id}`}>
                 {actor.runtime_id}
@@ -442,7 +495,10 @@ function RequestCard({ record }: { readonly record: DecisionRecord }) {
           ['Agent', actor === null ? null : `${actor.agent_id} in ${actor.workspace_id}`],
           ['Run', actor?.run_id ?? null],
           ['Delegator', actor === null ? null : <code key="subject">{shortSubject(actor.subject)}</code>],
-          ['Route', route === null ? 'none matched' : <code key="route">{route.id}</code>],
+          [
+            'Route',
+            route === null ? looked ? 'none matched' : 'not looked for' : <code key="route">{route.id}</code>,
+          ],
           ['Border', border],
           ['Enforced by', record.enforcement_point ?? null],
           ['Node', node],
@@ -464,7 +520,6 @@ function LiveState({ explanation }: { readonly explanation: Explanation }) {
   const { input } = record;
   const own = events.filter(({ runtime_id }) => runtime_id !== null);
   const others = events.filter(({ runtime_id }) => runtime_id === null);
-  if (input === null && events.length === 0) return null;
   const { runtime, proof, freshness, budget } = input ?? {};
   const stale =
     runtime !== null && runtime !== undefined && proof !== null && proof !== undefined
@@ -489,7 +544,10 @@ function LiveState({ explanation }: { readonly explanation: Explanation }) {
           ? 'at that very moment'
           : `as of ${msText(freshness.age_ms)} before (${freshness.source})`,
     ],
-    ['Budget', budget === null || budget === undefined ? null : `${budget.used} of ${budget.limit} used`],
+    [
+      'Budget',
+      budget === null || budget === undefined ? null : `${budget.used} of ${budget.limit}, with this request`,
+    ],
     [
       'Request signed',
       proof === null || proof === undefined
@@ -501,7 +559,7 @@ function LiveState({ explanation }: { readonly explanation: Explanation }) {
   ];
   return (
     <Card title="Live state then">
-      <Facts rows={rows} />
+      <Facts rows={input === null ? stoppedRows(record) : rows} />
       <Events events={own} decided={record.time} label="Events of this runtime" />
       {others.length === 0 ? null : (
         <details class="small more">
@@ -511,6 +569,28 @@ function LiveState({ explanation }: { readonly explanation: Explanation }) {
       )}
     </Card>
   );
+}
+
+/** Of a hard stop, before which nothing else was looked at. */
+function stoppedRows({ stage, reason, failed }: DecisionRecord): (readonly [string, ComponentChildren])[] {
+  if (stage === 'request' || stage === 'proof')
+    return [['Looked at', 'not: the request did not come so far']];
+  switch (reason) {
+    case 'runtime_killed':
+      return [['Runtime', <Status key="status" status="killed" />]];
+    case 'runtime_inactive':
+      return [['Runtime', <Status key="status" status="contained" />]];
+    case 'runtime_unknown':
+      return [['Runtime', 'not known to this node']];
+    case 'revoked':
+      return [['Revoked', <code key="value">{textOf(failed?.facts.value)}</code>]];
+    case 'replay_detected':
+      return [['Nonce of the signature', 'spent before']];
+    case 'freshness_stale':
+      return [['Knew of stops', 'too long ago to allow anything']];
+    default:
+      return [];
+  }
 }
 
 function Events({
@@ -529,7 +609,7 @@ function Events({
         <li key={`${epoch} ${seq}`} class={time > decided ? 'later' : ''}>
           <span class="num soft small">#{seq}</span>
           <span class="break">
-            {String(payload.action ?? type).replaceAll('_', ' ')}
+            {verbOf(type, payload)}
             {typeof payload.reason === 'string' ? (
               <span class="soft small block">{payload.reason}</span>
             ) : null}

@@ -4,7 +4,7 @@ import { API_KEY_DAYS } from '../../schema/api-access.ts';
 import type { ApiKeyItem, Paged } from '../lib/answers.ts';
 import { get, post } from '../lib/api.ts';
 import { useDoing, useQuery } from '../lib/query.ts';
-import { usePlace } from '../lib/router.tsx';
+import { Link, usePlace } from '../lib/router.tsx';
 import { useMe } from '../lib/session.ts';
 import { Badge } from '../ui/badge.tsx';
 import { Button } from '../ui/button.tsx';
@@ -22,7 +22,7 @@ const KEYS = '/api/wallet/api-keys';
 
 export function KeysPage() {
   const { params } = usePlace();
-  const { may } = useMe();
+  const { may, operator: self } = useMe();
   const cursor = params.get('cursor');
   const [making, setMaking] = useState(false);
   const [ending, setEnding] = useState<ApiKeyItem | null>(null);
@@ -46,7 +46,11 @@ export function KeysPage() {
           {({ api_keys, next_cursor }) =>
             api_keys.length === 0 ? (
               <Empty title="No key yet" icon="keys">
-                <p>A key has some of its maker's permissions, and loses with them what they lose.</p>
+                <p>
+                  A key has some of its maker's permissions, and loses with them what they lose.{' '}
+                  {may('api_keys.write') ? 'Make one for a program that nobody signs in for; ' : null}a
+                  command line <Link to="/connect">signs in by a code</Link>.
+                </p>
               </Empty>
             ) : (
               <>
@@ -93,11 +97,12 @@ export function KeysPage() {
                           {
                             name: '',
                             right: true,
-                            cell: (key: ApiKeyItem) => (
-                              <Button kind="danger" onClick={() => setEnding(key)}>
-                                Revoke
-                              </Button>
-                            ),
+                            cell: (key: ApiKeyItem) =>
+                              key.operator_id !== self.id && !may('operators.write') ? null : (
+                                <Button kind="danger" onClick={() => setEnding(key)}>
+                                  Revoke
+                                </Button>
+                              ),
                           },
                         ]
                       : []),

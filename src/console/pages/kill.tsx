@@ -1,9 +1,10 @@
-import { useEffect, useState } from 'preact/hooks';
+import { useEffect, useRef, useState } from 'preact/hooks';
 import type { Node, Stopped } from '../lib/answers.ts';
 import { get, post } from '../lib/api.ts';
 import { decisionsSince } from '../lib/decisions.ts';
 import { msText } from '../lib/format.ts';
 import { useDoing } from '../lib/query.ts';
+import { longestOf, reachOf } from '../lib/reach.ts';
 import { Link } from '../lib/router.tsx';
 import { useMe } from '../lib/session.ts';
 import { Badge } from '../ui/badge.tsx';
@@ -24,12 +25,15 @@ export function KillDialog({ id, onClose }: KillDialogProps) {
   const { busy, error, run } = useDoing();
   const [reason, setReason] = useState('');
   const [stopped, setStopped] = useState<Stopped | null>(null);
+  const asked = useRef(0);
   const kill = () =>
     void run(async () => {
+      asked.current = performance.now();
       const body = reason.trim() === '' ? {} : { reason: reason.trim() };
       setStopped(await post<Stopped>(`/api/wallet/runtimes/${encodeURIComponent(id)}/kill`, body));
     });
-  if (stopped !== null) return <Enforcement id={id} first={stopped} onClose={onClose} />;
+  if (stopped !== null)
+    return <Enforcement id={id} first={stopped} asked={asked.current} onClose={onClose} />;
   return (
     <Dialog
       title={`Kill ${id}?`}
@@ -62,30 +66,28 @@ export function KillDialog({ id, onClose }: KillDialogProps) {
 
 const LOOK_MS = 500;
 
-function Enforcement({
-  id,
-  first,
-  onClose,
-}: {
+interface EnforcementProps {
   readonly id: string;
   readonly first: Stopped;
+  /** When it was asked for, by the monotonic clock. */
+  readonly asked: number;
   readonly onClose: () => void;
-}) {
+}
+
+function Enforcement({ id, first, asked, onClose }: EnforcementProps) {
   const { may } = useMe();
-  const nodes = useNodes(may('nodes.read'), first);
-  const [now, setNow] = useState(Date.now);
-  const by = first.enforced_by === undefined ? null : Date.parse(first.enforced_by);
-  const outstanding = nodes.filter((node) => !applied(node, first) && node.leased_for_ms > 0);
-  const known = may('nodes.read') && nodes.length > 0;
-  const enforced = first.enforced || (by !== null && now >= by) || (known && outstanding.length === 0);
-  useEffect(() => {
-    if (enforced) return;
-    const timer = setInterval(() => setNow(Date.now()), LOOK_MS);
-    return () => clearInterval(timer);
-  }, [enforced]);
+  const { nodes, since, enforced } = useSpread(may('nodes.read'), first, asked);
+  const others = nodes.filter(({ instance }) => first.nodes.every((one) => one.instance !== instance));
+  const waiting = others.filter((node) => reachOf(node, first) === 'waiting').length;
   return (
     <Dialog
-      title={enforced ? 'Killed and enforced' : 'Killed: reaching the last nodes'}
+      title={
+        enforced
+          ? 'Killed and enforced'
+          : waiting === 0
+            ? 'Killed: reaching the last nodes'
+            : `Killed: ${waiting} of ${first.nodes.length + others.length} nodes pending`
+      }
       onClose={onClose}
       foot={
         <Button kind="primary" onClick={onClose} autofocus>
@@ -96,14 +98,17 @@ function Enforcement({
       <div class={`enforced ${enforced ? 'yes' : ''}`} role="status">
         <Icon name={enforced ? 'check' : 'stop'} size={26} />
         <div>
-          <strong>{enforced ? 'Nothing of it passes any node.' : 'This node denies it already.'}</strong>
+          <strong>
+            {enforced ? 'Nothing of it passes any node.' : 'Denied at every node that has confirmed.'}
+          </strong>
           <p class="soft small">
             {enforced ? (
               'No node lets a request through from now on.'
             ) : (
               <>
-                A node has not confirmed yet. By <Time at={first.enforced_by ?? first.at} form="clock" /> none
-                can let a request through, whatever it knows.
+                A node has not confirmed yet: it does at its next word, and by{' '}
+                <Time at={first.enforced_by ?? first.at} form="clock" /> none can let a request through,
+                whatever it knows.
               </>
             )}
           </p>
@@ -120,20 +125,12 @@ function Enforcement({
             <Badge tone="allow">{msText(lag_ms)}</Badge>
           </li>
         ))}
-        {nodes
-          .filter(({ instance }) => first.nodes.every((one) => one.instance !== instance))
-          .map((node) => (
-            <li key={node.instance}>
-              <span class="break">{node.node}</span>
-              {applied(node, first) ? (
-                <Badge tone="allow">confirmed since</Badge>
-              ) : node.leased_for_ms === 0 ? (
-                <Badge>may allow nothing: its lease ended</Badge>
-              ) : (
-                <Badge tone="warn">waiting, {msText(node.leased_for_ms)} at most</Badge>
-              )}
-            </li>
-          ))}
+        {others.map((node) => (
+          <li key={node.instance}>
+            <span class="break">{node.node}</span>
+            <NodeReach node={node} stop={first} after={since.get(node.instance) ?? null} />
+          </li>
+        ))}
       </ul>
       {first.durable ? null : (
         <Notice tone="warn">
@@ -148,29 +145,69 @@ function Enforcement({
   );
 }
 
-/** Whether the node has said that it applied the stop. */
-function applied({ epoch, seq }: Node, stop: Stopped): boolean {
-  return stop.seq !== null && seq !== null && epoch === stop.epoch && seq >= stop.seq;
+interface NodeReachProps {
+  readonly node: Node;
+  readonly stop: Stopped;
+  /** How long after the question it was seen to have confirmed, milliseconds; null: it had when it was first looked at. */
+  readonly after: number | null;
 }
 
-function useNodes(allowed: boolean, { enforced }: Stopped): readonly Node[] {
+function NodeReach({ node, stop, after }: NodeReachProps) {
+  switch (reachOf(node, stop)) {
+    case 'applied':
+      return <Badge tone="allow">{after === null ? 'confirmed' : `confirmed after ${msText(after)}`}</Badge>;
+    case 'left':
+      return <Badge>has left</Badge>;
+    case 'ended':
+      return <Badge>allows nothing: its lease ended</Badge>;
+    case 'waiting':
+      return <Badge tone="warn">pending, {msText(node.leased_for_ms)} at most</Badge>;
+  }
+}
+
+interface SpreadSeen {
+  /** Those that were heard of within a day, and have not left. */
+  readonly nodes: readonly Node[];
+  /** When each that was waited for was seen to have confirmed, milliseconds after the question; by instance. */
+  readonly since: ReadonlyMap<string, number>;
+  readonly enforced: boolean;
+}
+
+/** Looks again and again how far the stop has come, until it is enforced. */
+function useSpread(allowed: boolean, first: Stopped, asked: number): SpreadSeen {
   const [nodes, setNodes] = useState<readonly Node[]>([]);
+  const [now, setNow] = useState(() => performance.now());
+  const since = useRef(new Map<string, number>());
+  const awaited = useRef(new Set<string>());
+  const longest = longestOf(first);
+  const allow = nodes.some((node) => reachOf(node, first) === 'waiting');
+  const enforced =
+    first.enforced || (longest !== null && now - asked >= longest) || (nodes.length > 0 && !allow);
   useEffect(() => {
-    if (!allowed) return;
     const abort = new AbortController();
-    const look = () => {
-      get<{ readonly nodes: readonly Node[] }>('/api/wallet/nodes', {}, abort.signal).then(
-        (found) => setNodes(found.nodes),
-        // What is known stays: the stop itself is done.
-        () => undefined,
-      );
+    const look = async () => {
+      if (allowed) {
+        // Where it cannot be asked, what is known stays: the stop itself is done.
+        const found = await get<{ readonly nodes: readonly Node[] }>('/api/wallet/nodes', {}, abort.signal)
+          .then((answer) => answer.nodes.filter(({ left }) => !left))
+          .catch(() => null);
+        for (const node of found ?? []) note(node);
+        if (found !== null) setNodes(found);
+      }
+      setNow(performance.now());
     };
-    look();
-    const timer = enforced ? undefined : setInterval(look, LOOK_MS);
+    const note = (node: Node) => {
+      const reach = reachOf(node, first);
+      if (reach === 'waiting') awaited.current.add(node.instance);
+      if (reach === 'applied' && awaited.current.has(node.instance) && !since.current.has(node.instance))
+        since.current.set(node.instance, performance.now() - asked);
+    };
+    void look();
+    const timer = enforced ? undefined : setInterval(() => void look(), LOOK_MS);
     return () => {
       clearInterval(timer);
       abort.abort();
     };
-  }, [allowed, enforced]);
-  return nodes;
+  }, [allowed, enforced, first, asked]);
+  return { nodes, since: since.current, enforced };
 }

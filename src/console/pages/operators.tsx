@@ -5,7 +5,7 @@ import { get, post } from '../lib/api.ts';
 import { shortSubject } from '../lib/format.ts';
 import { useDoing, useQuery } from '../lib/query.ts';
 import { usePlace } from '../lib/router.tsx';
-import { useMe } from '../lib/session.ts';
+import { type Me, useMe } from '../lib/session.ts';
 import { Badge } from '../ui/badge.tsx';
 import { Button } from '../ui/button.tsx';
 import { Confirm } from '../ui/confirm.tsx';
@@ -25,6 +25,13 @@ const ABOUT: Readonly<Record<Role, string>> = {
   policy_author: 'Policy author: reads what policies decide',
   auditor: 'Auditor: reads everything, changes nothing',
 };
+/** Whoever holds the deployment's own key: no role to change, and nobody to remove. */
+const EMBEDDED = 'owner';
+
+/** Nobody changes who may more than he. */
+function changeable({ id, permissions }: OperatorItem, may: Me['may']): boolean {
+  return id !== EMBEDDED && permissions.every(may);
+}
 
 type Open =
   | { readonly what: 'add' }
@@ -59,7 +66,7 @@ export function OperatorsPage() {
           {({ operators, next_cursor }) =>
             operators.length === 0 ? (
               <Empty title="Nobody yet" icon="operators">
-                <p>The owner of the deployment is none of this list.</p>
+                <p>Add one by the entry that their wallet shows: its name for this site, and its key.</p>
               </Empty>
             ) : (
               <>
@@ -113,14 +120,17 @@ export function OperatorsPage() {
                           {
                             name: '',
                             right: true,
-                            cell: (operator: OperatorItem) => (
-                              <span class="row end">
-                                <Button onClick={() => setOpen({ what: 'change', operator })}>Change</Button>
-                                <Button kind="danger" onClick={() => setOpen({ what: 'remove', operator })}>
-                                  Remove
-                                </Button>
-                              </span>
-                            ),
+                            cell: (operator: OperatorItem) =>
+                              !changeable(operator, may) ? null : (
+                                <span class="row end">
+                                  <Button onClick={() => setOpen({ what: 'change', operator })}>
+                                    Change
+                                  </Button>
+                                  <Button kind="danger" onClick={() => setOpen({ what: 'remove', operator })}>
+                                    Remove
+                                  </Button>
+                                </span>
+                              ),
                           },
                         ]
                       : []),

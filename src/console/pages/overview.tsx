@@ -13,11 +13,13 @@ import { Card } from '../ui/card.tsx';
 import { Chart } from '../ui/chart.tsx';
 import { Icon } from '../ui/icons.tsx';
 import { Page } from '../ui/page.tsx';
-import { Empty, Loaded } from '../ui/states.tsx';
+import { Empty, Loaded, Notice } from '../ui/states.tsx';
 import { Time } from '../ui/time.tsx';
 
 const REFRESH_MS = 5000;
 const HOUR_MS = 3_600_000;
+/** A node asks for its lease each second: who said nothing for so long has a reason. */
+const QUIET_MS = 5000;
 
 export function OverviewPage({ alerts }: { readonly alerts: Asked<AlertSummary> }) {
   const { may } = useMe();
@@ -48,7 +50,7 @@ export function OverviewPage({ alerts }: { readonly alerts: Asked<AlertSummary> 
             <Spikes alerts={alerts} />
           </div>
           <Lag alerts={alerts} />
-          {may('nodes.read') ? <Nodes nodes={nodes} /> : null}
+          {may('nodes.read') ? <Nodes nodes={nodes} policies={policies.data} /> : null}
           {may('policies.read') ? <Revisions policies={policies} /> : null}
         </div>
       </div>
@@ -73,12 +75,7 @@ function Tiles({ rates, activity, alerts }: TilesProps) {
   const open = alerts?.alerts.filter(({ severity }) => severity !== 'info').length ?? 0;
   return (
     <ul class="tiles">
-      <Tile
-        name="Decisions per second"
-        value={mean(rates, ['allow', 'deny'])}
-        about={`${mean(rates, ['deny'])} denied, over 10 s`}
-        to="/decisions"
-      />
+      <Tile name="Decisions per second" {...perSecond(rates, activity)} to="/decisions" />
       <Tile
         name="Denied in the last hour"
         value={hour === undefined ? '–' : countText(hour.deny)}
@@ -116,10 +113,32 @@ function Tiles({ rates, activity, alerts }: TilesProps) {
   );
 }
 
+/** As they come, or, where no stream comes through, as they were counted. */
+function perSecond(
+  rates: TilesProps['rates'],
+  activity: Activity | null,
+): Pick<TileProps, 'value' | 'about'> {
+  if (streams(rates))
+    return { value: mean(rates, ['allow', 'deny']), about: `${mean(rates, ['deny'])} denied, over 10 s` };
+  if (activity === null) return { value: '–', about: 'no live stream' };
+  const { allow, deny } = activity.decisions.last_minute;
+  return {
+    value: rateText((allow + deny) / 60),
+    about: `${rateText(deny / 60)} denied, over the last minute`,
+  };
+}
+
+function streams({ state }: TilesProps['rates']): boolean {
+  return state === 'live' || state === 'connecting';
+}
+
 /** Of the last ten whole seconds. */
 function mean(rates: TilesProps['rates'], verdicts: readonly ('allow' | 'deny')[]): string {
   const sum = verdicts.flatMap((verdict) => rates[verdict].slice(-10)).reduce((a, b) => a + b, 0);
-  const each = sum / 10;
+  return rateText(sum / 10);
+}
+
+function rateText(each: number): string {
   return each === 0 ? '0' : each < 10 ? each.toFixed(1) : countText(Math.round(each));
 }
 
@@ -159,7 +178,8 @@ function Traffic({
 }) {
   const [range, setRange] = useState<Range>('live');
   const minutes = activity.data?.decisions.per_minute ?? [];
-  const live = range === 'live';
+  const streaming = streams(rates);
+  const live = range === 'live' && streaming;
   const times = live ? rates.times : minutes.map(({ minute }) => Date.parse(minute) / 1000);
   const allow = live ? rates.allow : minutes.map((one) => one.allow);
   const deny = live ? rates.deny : minutes.map((one) => one.deny);
@@ -175,7 +195,13 @@ function Traffic({
             <span class="legend deny">denied</span>
             <div class="segments">
               {(['live', 'hour'] as const).map((one) => (
-                <button key={one} type="button" aria-pressed={range === one} onClick={() => setRange(one)}>
+                <button
+                  key={one}
+                  type="button"
+                  aria-pressed={live === (one === 'live')}
+                  disabled={one === 'live' && !streaming}
+                  onClick={() => setRange(one)}
+                >
                   {one === 'live' ? 'Live' : 'Last hour'}
                 </button>
               ))}
@@ -183,6 +209,7 @@ function Traffic({
           </>
         }
       >
+        <StreamNotice rates={rates} />
         <Chart
           label={`Decisions ${live ? 'per second, two minutes' : 'per minute, one hour'}: ${total(allow)} allowed, ${total(deny)} denied`}
           times={times}
@@ -212,6 +239,18 @@ function Traffic({
       </Card>
     </div>
   );
+}
+
+/** Zeros of a stream that does not come are no figures. */
+function StreamNotice({ rates }: { readonly rates: TilesProps['rates'] }) {
+  if (!streams(rates))
+    return (
+      <Notice tone="warn">
+        No live stream comes through; what was counted is asked for every {REFRESH_MS / 1000} s.
+      </Notice>
+    );
+  if (rates.behind === null) return null;
+  return <Notice tone="warn">The stream is {countText(rates.behind)} events behind.</Notice>;
 }
 
 function Reasons({ activity }: { readonly activity: Asked<Activity> }) {
@@ -259,8 +298,8 @@ function Spikes({ alerts }: { readonly alerts: Asked<AlertSummary> }) {
                 <Icon name="check" />
                 <span>
                   {baseline_minutes < 10
-                    ? `Learning what is usual: ${baseline_minutes} of 10 minutes are counted.`
-                    : `None: denials are as usual for the last ${baseline_minutes} minutes.`}
+                    ? `Learning what is usual: ${baseline_minutes} of 10 minutes with decisions are counted.`
+                    : `None: denials are as usual for the last ${baseline_minutes} minutes with decisions.`}
                 </span>
               </p>
             );
@@ -344,40 +383,80 @@ function Gauge({
   );
 }
 
-function Nodes({ nodes }: { readonly nodes: Asked<{ readonly nodes: readonly Node[] }> }) {
+interface NodesProps {
+  readonly nodes: Asked<{ readonly nodes: readonly Node[] }>;
+  readonly policies: PolicyHistory | null;
+}
+
+function Nodes({ nodes, policies }: NodesProps) {
   return (
     <Card title="Decision nodes">
       <Loaded asked={nodes}>
-        {({ nodes: all }) =>
-          all.length === 0 ? (
-            <p class="calm">
-              <Icon name="nodes" />
-              <span>Decisions are made in this process: every stop holds at once.</span>
-            </p>
-          ) : (
+        {({ nodes: all }) => {
+          const there = all.filter(({ left }) => !left);
+          if (there.length === 0)
+            return (
+              <p class="calm">
+                <Icon name="nodes" />
+                <span>Decisions are made in this process: every stop holds at once.</span>
+              </p>
+            );
+          return (
             <ul class="lags">
-              {all.map((node) => (
+              {there.map((node) => (
                 <li key={node.instance}>
                   <span class="break">
-                    <strong>{node.node}</strong> <span class="soft small">{node.version}</span>
+                    <strong>{node.node}</strong> <span class="soft small">{node.version}</span>{' '}
                     {node.duplicate ? <Badge tone="warn">name twice</Badge> : null}
+                    {policies === null || node.bundles === null ? null : (
+                      <NodePolicies bundles={node.bundles} policies={policies} />
+                    )}
                   </span>
                   <NodeState node={node} />
                 </li>
               ))}
             </ul>
-          )
-        }
+          );
+        }}
       </Loaded>
     </Card>
   );
 }
 
 function NodeState({ node }: { readonly node: Node }) {
-  if (node.leased_for_ms === 0) return <Badge tone="deny">stale: it denies</Badge>;
-  if (node.lag !== null && node.lag > 0)
-    return <Badge tone="warn">{countText(node.lag)} events behind</Badge>;
-  return <Badge tone="allow">fresh, {msText(node.lease_age_ms)} ago</Badge>;
+  const { leased_for_ms: left, lease_age_ms: age, lag } = node;
+  if (left === 0)
+    return (
+      <Badge tone="deny">{age === null ? 'not heard of' : `last heard ${msText(age)} ago`}: it denies</Badge>
+    );
+  if (age === null) return <Badge tone="warn">not heard of yet, may allow for {msText(left)}</Badge>;
+  if (lag !== null && lag > 0) return <Badge tone="warn">{countText(lag)} events behind</Badge>;
+  return (
+    <Badge tone={age > QUIET_MS ? 'warn' : 'allow'}>
+      {age > QUIET_MS ? 'silent' : 'fresh'}, {msText(age)} ago
+    </Badge>
+  );
+}
+
+/** What it decides by, held against what is in force. */
+function NodePolicies({
+  bundles,
+  policies,
+}: {
+  readonly bundles: readonly string[];
+  readonly policies: PolicyHistory;
+}) {
+  const active = policies.bundles.filter((bundle) => bundle.active);
+  const missing = active.filter(({ sha256 }) => !bundles.includes(sha256));
+  const known = policies.bundles.filter(({ sha256 }) => bundles.includes(sha256));
+  return (
+    <span class="block small soft">
+      {known.map(({ revision }) => revision).join(' · ')}{' '}
+      {missing.length === 0 ? null : (
+        <Badge tone="warn">not yet {missing.map(({ revision }) => revision).join(', ')}</Badge>
+      )}
+    </span>
+  );
 }
 
 function Revisions({ policies }: { readonly policies: Asked<PolicyHistory> }) {

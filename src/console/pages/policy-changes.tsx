@@ -1,4 +1,5 @@
-import { CHANGE_KINDS, type ChangeKind, type PolicyChange, type Said } from '../lib/answers.ts';
+import { CHANGE_KINDS, type ChangeKind, type Said } from '../../schema/impact.ts';
+import type { PolicyChange } from '../lib/answers.ts';
 import { decisionPath } from '../lib/decisions.ts';
 import { countText } from '../lib/format.ts';
 import { Link } from '../lib/router.tsx';

@@ -1,12 +1,7 @@
 import { useEffect, useState } from 'preact/hooks';
 import { IMPACT_LAST } from '../../schema/api-impact.ts';
-import {
-  CHANGE_KINDS,
-  type ImpactGroup,
-  type ImpactJob,
-  type ImpactReport,
-  type PolicyHistory,
-} from '../lib/answers.ts';
+import { CHANGE_KINDS, type ImpactGroup } from '../../schema/impact.ts';
+import type { ImpactJob, ImpactReport, PolicyHistory } from '../lib/answers.ts';
 import { ApiError, get, post } from '../lib/api.ts';
 import { decisionPath } from '../lib/decisions.ts';
 import { countText, shortDigest } from '../lib/format.ts';

@@ -34,7 +34,10 @@ function Shadowed({ shadow: { bundles, counts, changes }, onChanged }: ShadowedP
   if (bundles.length === 0)
     return (
       <Empty title="Nothing is shadowed" icon="policies">
-        <p>A revision in the shadow is asked after each answer, and what it would have said is counted.</p>
+        <p>
+          A revision in the shadow is asked after each answer, and what it would have said is counted.{' '}
+          {may('platform.policies') ? 'Publish one, then press Shadow beside it.' : null}
+        </p>
       </Empty>
     );
   const end = async (sha256: string, revision: string) => {

@@ -4,12 +4,12 @@ import { post } from '../lib/api.ts';
 import { useDoing } from '../lib/query.ts';
 import { Button } from '../ui/button.tsx';
 import { Code } from '../ui/code.tsx';
+import { Confirm, type ConfirmProps } from '../ui/confirm.tsx';
 import { Dialog } from '../ui/dialog.tsx';
 import { Facts } from '../ui/facts.tsx';
 import { SelectField, TextField } from '../ui/field.tsx';
 import { Problem } from '../ui/states.tsx';
 import { Time } from '../ui/time.tsx';
-import { toast } from '../ui/toasts.tsx';
 
 function pathOf(id: string, verb: string): string {
   return `/api/wallet/runtimes/${encodeURIComponent(id)}/${verb}`;
@@ -19,43 +19,21 @@ function reasonIn(text: string): { readonly reason?: string } {
   return text.trim() === '' ? {} : { reason: text.trim() };
 }
 
-interface AskProps {
-  readonly title: string;
+interface AskProps extends Pick<ConfirmProps, 'title' | 'act' | 'done' | 'danger' | 'onClose'> {
   readonly about: string;
-  readonly act: string;
-  readonly danger?: boolean;
   readonly reasonNeeded?: boolean;
-  readonly done: string;
-  readonly onClose: () => void;
   readonly run: (reason: { readonly reason?: string }) => Promise<void>;
 }
 
 /** A verb that asks only why. */
-function Ask({ title, about, act, danger = false, reasonNeeded = false, done, onClose, run }: AskProps) {
-  const doing = useDoing();
+function Ask({ about, danger = false, reasonNeeded = false, run, ...confirm }: AskProps) {
   const [reason, setReason] = useState('');
-  const submit = async () => {
-    if (!(await doing.run(() => run(reasonIn(reason))))) return;
-    toast(done);
-    onClose();
-  };
   return (
-    <Dialog
-      title={title}
-      onClose={onClose}
-      onSubmit={() => void submit()}
-      foot={
-        <>
-          <Button onClick={onClose}>Cancel</Button>
-          <Button
-            kind={danger ? 'danger solid' : 'primary'}
-            type="submit"
-            disabled={doing.busy || (reasonNeeded && reason.trim() === '')}
-          >
-            {act}
-          </Button>
-        </>
-      }
+    <Confirm
+      {...confirm}
+      danger={danger}
+      incomplete={reasonNeeded && reason.trim() === ''}
+      run={() => run(reasonIn(reason))}
     >
       <p>{about}</p>
       <TextField
@@ -66,8 +44,7 @@ function Ask({ title, about, act, danger = false, reasonNeeded = false, done, on
         maxLength={500}
         autofocus
       />
-      <Problem error={doing.error} />
-    </Dialog>
+    </Confirm>
   );
 }
 

@@ -3,6 +3,7 @@ import { useState } from 'preact/hooks';
 import type { ControlEvent, Delegation, RuntimeDetail, ShownProof } from '../lib/answers.ts';
 import { get } from '../lib/api.ts';
 import { feedPath } from '../lib/decisions.ts';
+import { verbOf } from '../lib/events.ts';
 import { shortSubject } from '../lib/format.ts';
 import { useQuery } from '../lib/query.ts';
 import { Link } from '../lib/router.tsx';
@@ -10,6 +11,7 @@ import { useMe } from '../lib/session.ts';
 import { Badge } from '../ui/badge.tsx';
 import { Button } from '../ui/button.tsx';
 import { Card } from '../ui/card.tsx';
+import { Chips } from '../ui/chips.tsx';
 import { Facts } from '../ui/facts.tsx';
 import { Page } from '../ui/page.tsx';
 import { Empty, Loaded, Notice } from '../ui/states.tsx';
@@ -205,7 +207,14 @@ function Detail({ detail, onRevoke }: DetailProps) {
       <Card title="Proofs" flush>
         {proofs.length === 0 ? (
           <Empty title="No proof is out" icon="keys">
-            <p>It can do nothing until one is issued.</p>
+            <p>
+              It can do nothing until one is issued:{' '}
+              <Link
+                to={`/connect?${new URLSearchParams({ runtime: runtime.runtime_id, agent: runtime.agent_id, workspace: runtime.workspace_id })}`}
+              >
+                the command for it
+              </Link>
+            </p>
           </Empty>
         ) : (
           <Proofs proofs={proofs} onRevoke={onRevoke} />
@@ -214,7 +223,9 @@ function Detail({ detail, onRevoke }: DetailProps) {
       <Budgets proofs={proofs} />
       <Card title="What happened to it" flush>
         {events.length === 0 ? (
-          <Empty title="Nothing yet" icon="audit" />
+          <Empty title="Nothing yet" icon="audit">
+            <p>Stops, taints, approvals and proofs of it are listed here, with who did it and why.</p>
+          </Empty>
         ) : (
           <Events events={events} cause={tainted_by} />
         )}
@@ -288,15 +299,7 @@ function Proofs({
         { name: 'State', cell: ({ state }) => <Badge tone={STATES[state]}>{state}</Badge> },
         {
           name: 'Scope',
-          cell: ({ scope }) => (
-            <span class="chips">
-              {scope.map((one) => (
-                <span key={one} class="chip">
-                  {one}
-                </span>
-              ))}
-            </span>
-          ),
+          cell: ({ scope }) => <Chips names={scope} />,
         },
         { name: 'Epoch', right: true, cell: ({ taint_epoch }) => <span class="num">{taint_epoch}</span> },
         { name: 'Ends', right: true, cell: ({ expires_at }) => <Time at={expires_at} form="relative" /> },
@@ -338,7 +341,7 @@ function Events({
           name: 'What',
           cell: (event) => (
             <span class="row">
-              <strong>{(event.action ?? event.type).replaceAll('_', ' ')}</strong>
+              <strong>{verbOf(event.type, event)}</strong>
               {event.taint_epoch === undefined ? null : (
                 <span class="soft small">epoch {event.taint_epoch}</span>
               )}

@@ -1,7 +1,7 @@
 import type { ComponentChildren } from 'preact';
 import { decidingRules } from '../../pdp/traced-rules.ts';
 import type { TracedRule } from '../../schema/api-explain.ts';
-import type { Explanation } from '../lib/answers.ts';
+import type { Explanation } from '../../schema/explanation.ts';
 import type { Asked } from '../lib/query.ts';
 import { Badge } from '../ui/badge.tsx';
 import { Facts } from '../ui/facts.tsx';

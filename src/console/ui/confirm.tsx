@@ -11,11 +11,24 @@ export interface ConfirmProps {
   readonly done: string;
   readonly onClose: () => void;
   readonly run: () => Promise<unknown>;
+  /** What may be undone is no danger. */
+  readonly danger?: boolean;
+  /** Something that is asked for is still missing. */
+  readonly incomplete?: boolean;
   readonly children: ComponentChildren;
 }
 
-/** Before something that is not undone. */
-export function Confirm({ title, act, done, onClose, run, children }: ConfirmProps) {
+/** Before something that others will notice. */
+export function Confirm({
+  title,
+  act,
+  done,
+  onClose,
+  run,
+  danger = true,
+  incomplete = false,
+  children,
+}: ConfirmProps) {
   const doing = useDoing();
   const submit = async () => {
     if (!(await doing.run(async () => void (await run())))) return;
@@ -30,7 +43,12 @@ export function Confirm({ title, act, done, onClose, run, children }: ConfirmPro
       foot={
         <>
           <Button onClick={onClose}>Cancel</Button>
-          <Button kind="danger solid" type="submit" disabled={doing.busy} autofocus>
+          <Button
+            kind={danger ? 'danger solid' : 'primary'}
+            type="submit"
+            disabled={doing.busy || incomplete}
+            autofocus
+          >
             {act}
           </Button>
         </>

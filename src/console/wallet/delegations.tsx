@@ -6,6 +6,7 @@ import { AGENT_OPS } from '../lib/router.tsx';
 import type { Me } from '../lib/session.ts';
 import { Badge } from '../ui/badge.tsx';
 import { Button } from '../ui/button.tsx';
+import { Chips } from '../ui/chips.tsx';
 import { Confirm } from '../ui/confirm.tsx';
 import { Page } from '../ui/page.tsx';
 import { Empty, Loaded, Notice } from '../ui/states.tsx';
@@ -88,15 +89,7 @@ function Mine({ root, me }: { readonly root: Uint8Array; readonly me: Me }) {
                 },
                 {
                   name: 'May',
-                  cell: ({ scope }) => (
-                    <span class="chips">
-                      {scope.map((one) => (
-                        <span key={one} class="chip">
-                          {one}
-                        </span>
-                      ))}
-                    </span>
-                  ),
+                  cell: ({ scope }) => <Chips names={scope} />,
                 },
                 { name: 'Ends', cell: ({ expires_at }) => <Time at={expires_at} form="relative" /> },
                 {

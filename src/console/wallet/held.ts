@@ -6,6 +6,8 @@ const IDLE_MS = 15 * 60_000;
 const SIGNS_OF_LIFE = ['pointerdown', 'keydown', 'wheel'] as const;
 
 let held: Uint8Array | null = null;
+/** By the wall clock: a machine that sleeps stops timers, and whoever wakes it may be somebody else. */
+let seenAt = 0;
 let timer: ReturnType<typeof setTimeout> | undefined;
 const listeners = new Set<() => void>();
 /** Other tabs of this origin: who locks one means them all. */
@@ -15,6 +17,7 @@ const tabs = new BroadcastChannel('lemma-wallet');
 export function hold(rootSecret: Uint8Array): void {
   if (held !== rootSecret) held?.fill(0);
   held = rootSecret;
+  seenAt = Date.now();
   stay();
   tell();
 }
@@ -40,11 +43,19 @@ export function useHeld(): Uint8Array | null {
 export function watchOver(): void {
   for (const sign of SIGNS_OF_LIFE) addEventListener(sign, stay, { passive: true });
   addEventListener('pagehide', drop);
+  addEventListener('visibilitychange', () => {
+    if (Date.now() - seenAt > IDLE_MS) drop();
+  });
   tabs.addEventListener('message', drop);
 }
 
 function stay(): void {
   if (held === null) return;
+  if (Date.now() - seenAt > IDLE_MS) {
+    drop();
+    return;
+  }
+  seenAt = Date.now();
   clearTimeout(timer);
   timer = setTimeout(drop, IDLE_MS);
 }

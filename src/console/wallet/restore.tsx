@@ -4,7 +4,7 @@ import { fromBase64url } from '../../crypto/base64url.ts';
 import { Button } from '../ui/button.tsx';
 import { Card } from '../ui/card.tsx';
 import { TextField } from '../ui/field.tsx';
-import { Icon } from '../ui/icons.tsx';
+import { KeyForm } from '../ui/key-form.tsx';
 import { Page } from '../ui/page.tsx';
 import { Notice } from '../ui/states.tsx';
 import { Protect } from './protect.tsx';
@@ -65,7 +65,6 @@ export function RestorePage({ onSealed }: RestoreProps) {
 /** The embedded owner's root secret, which the deployment made, becomes a wallet's. */
 export function ImportPage({ onSealed }: RestoreProps) {
   const [rootSecret, setRootSecret] = useState<Uint8Array | null>(null);
-  const [text, setText] = useState('');
   const [problem, setProblem] = useState<string | null>(null);
   if (rootSecret !== null)
     return (
@@ -81,7 +80,6 @@ export function ImportPage({ onSealed }: RestoreProps) {
   const take = (typed: string) => {
     try {
       setRootSecret(secretOfFile(typed));
-      setText('');
     } catch (error) {
       setProblem(messageOf(error));
     }
@@ -99,45 +97,13 @@ export function ImportPage({ onSealed }: RestoreProps) {
     >
       <div class="stack">
         {problem === null ? null : <Notice tone="deny">{problem}</Notice>}
-        <label class="drop">
-          <Icon name="keys" size={26} />
-          <strong>Choose the key file</strong>
-          <span class="soft small">
-            <code>.lemma/keys/operator-root.key</code>
-          </span>
-          <input
-            class="sr"
-            type="file"
-            onChange={async (event) => {
-              const [file] = event.currentTarget.files ?? [];
-              event.currentTarget.value = '';
-              if (file === undefined) return;
-              if (file.size > 4096) setProblem('This file is too long to be a key.');
-              else take(await file.text());
-            }}
-          />
-        </label>
-        <form
-          class="stack"
-          onSubmit={(event) => {
-            event.preventDefault();
-            take(text);
-          }}
-        >
-          <TextField
-            label="Or paste the key"
-            type="password"
-            mono
-            value={text}
-            onInput={setText}
-            hint="One line of 43 base64url characters"
-          />
-          <div class="row">
-            <Button kind="primary" type="submit" disabled={text.trim() === ''}>
-              Import
-            </Button>
-          </div>
-        </form>
+        <KeyForm
+          choose="Choose the key file"
+          where={<code>.lemma/keys/operator-root.key</code>}
+          hint="One line of 43 base64url characters"
+          act="Import"
+          onKey={take}
+        />
       </div>
     </Page>
   );

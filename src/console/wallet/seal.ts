@@ -38,7 +38,7 @@ export class WrongKey extends Error {
 }
 
 /** 128 MiB, as OWASP's cheat sheet on passwords has it. */
-export const SCRYPT: Scrypt = { N: 2 ** 17, r: 8, p: 1 };
+const SCRYPT: Scrypt = { N: 2 ** 17, r: 8, p: 1 };
 /** Of a store that somebody has written into: no parameter may hang the page. */
 const SCRYPT_AT_MOST = 2 ** 20;
 export const PASSPHRASE_AT_LEAST = 12;

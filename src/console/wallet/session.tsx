@@ -29,7 +29,7 @@ export function useSignIn(
 }
 
 /** Nowhere else: a link to the wallet must not lead away with somebody who is signed in. */
-export function pageOfAgentOps(next: string | null): string {
+function pageOfAgentOps(next: string | null): string {
   if (next === null) return AGENT_OPS;
   const { origin, pathname, search } = new URL(next, location.origin);
   const within = origin === location.origin && `${pathname}/`.startsWith(`${AGENT_OPS}/`);

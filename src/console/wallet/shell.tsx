@@ -1,9 +1,8 @@
 import type { ComponentChildren } from 'preact';
-import { useState } from 'preact/hooks';
 import { AGENT_OPS, Link, usePlace } from '../lib/router.tsx';
-import { applyTheme, chooseTheme } from '../lib/theme.ts';
 import { Button } from '../ui/button.tsx';
 import { Mark } from '../ui/icons.tsx';
+import { ThemeButton } from '../ui/theme-button.tsx';
 import { lock } from './held.ts';
 
 const ENTRIES = [
@@ -21,8 +20,6 @@ export interface WalletShellProps {
 
 export function WalletShell({ locked, children }: WalletShellProps) {
   const { path } = usePlace();
-  const [theme, setTheme] = useState(applyTheme);
-  const other = theme === 'dark' ? 'light' : 'dark';
   return (
     <>
       <a class="skip" href="#content">
@@ -50,15 +47,7 @@ export function WalletShell({ locked, children }: WalletShellProps) {
               Lock
             </Button>
           ) : null}
-          <Button
-            kind="quiet"
-            icon={theme === 'dark' ? 'sun' : 'moon'}
-            label={`Use ${other} colours`}
-            onClick={() => {
-              chooseTheme(other);
-              setTheme(other);
-            }}
-          />
+          <ThemeButton />
         </div>
       </header>
       <main class="main wallet-main" id="content" tabIndex={-1}>

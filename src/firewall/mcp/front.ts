@@ -25,6 +25,7 @@ import { sendFailure } from '../answer.ts';
 import type { Exchanges } from '../exchange.ts';
 import { receivedOf } from '../permit.ts';
 import { readHead } from '../read-head.ts';
+import { keptBack } from '../taint.ts';
 import { createToolbox, type Toolbox } from './toolbox.ts';
 import { createMcpUpstream } from './upstream.ts';
 
@@ -210,7 +211,7 @@ async function call(
   let tainted: Promise<void> | null = null;
   /** Before the first thing of the answer that may carry instructions. */
   const taint = () => {
-    tainted ??= decision.taintOnResponse ? taintBy(decision, server, options) : Promise.resolve();
+    tainted ??= taintBy(decision, server, options);
     return tainted;
   };
   const token = params._meta?.progressToken;
@@ -245,20 +246,11 @@ async function askOf(toolbox: Toolbox, params: CallToolRequest['params']): Promi
   return { kind: 'call', tool, arguments: Buffer.from(JSON.stringify(params.arguments ?? {})) };
 }
 
-async function taintBy(
-  decision: Decision,
-  { id }: McpServer,
-  { taint, log }: McpFrontOptions,
-): Promise<void> {
-  const { decision_id, actor } = decision;
-  try {
-    if (actor === null) throw new Error('no runtime is known to taint');
-    await taint(actor, { decision_id, api: `mcp.${id}` });
-  } catch (error) {
-    log.error({ err: error, decision_id }, 'a runtime could not be tainted: the answer was kept back');
-    const message = 'the taint of this answer could not be recorded, so it was kept back';
-    throw new ProtocolError(DENIED, message, { error: 'state_not_ready', decision_id });
-  }
+async function taintBy(decision: Decision, { id }: McpServer, options: McpFrontOptions): Promise<void> {
+  const message = await keptBack(decision, `mcp.${id}`, options);
+  if (message === null) return;
+  const { decision_id } = decision;
+  throw new ProtocolError(DENIED, message, { error: 'state_not_ready', decision_id });
 }
 
 function denialOf({ reason, decision_id }: Decision): ProtocolError {

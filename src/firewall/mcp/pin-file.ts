@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { lstatSync } from 'node:fs';
 import { createSecret, readSecret, replaceSecret } from '../../authority/secret-file.ts';
 import { InputError } from '../../reason.ts';
@@ -52,7 +53,8 @@ function parsed(path: string, text: string): unknown {
 
 /** Whole or not at all, 0600. */
 export function writePins(path: string, pins: McpPins): void {
-  const draft = `${path}.${process.pid}.new`;
+  // A name of its own: a draft that a process of the same number left behind would become the pins.
+  const draft = `${path}.${randomUUID()}.new`;
   createSecret(draft, JSON.stringify(pins));
   replaceSecret(draft, path);
 }

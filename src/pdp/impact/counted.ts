@@ -1,4 +1,4 @@
-import type { NotComparable } from './judge.ts';
+import type { NotComparable } from '../../schema/impact.ts';
 import type { Counted } from './protocol.ts';
 
 /** Ids that are kept of decisions that say nothing. */
@@ -9,7 +9,6 @@ const DIFFERING_AT_MOST = 1000;
 export function counted(): Counted {
   return {
     records: 0,
-    others: 0,
     reproduced: 0,
     same: 0,
     not_reproduced: 0,
@@ -30,7 +29,6 @@ export function uncompared(into: Counted, why: NotComparable, ids: readonly stri
 /** Counts what a thread found to the rest; its changes are the caller's to keep. */
 export function add(into: Counted, part: Counted): void {
   into.records += part.records;
-  into.others += part.others;
   into.reproduced += part.reproduced;
   into.same += part.same;
   into.not_reproduced += part.not_reproduced;

@@ -1,8 +1,9 @@
 import type { BundleArchive } from '../../policy/registry.ts';
+import type { Impact } from '../../schema/impact.ts';
 import { StoreConflict } from '../../store/errors.ts';
 import type { Tenant } from '../../store/model.ts';
 import type { Store } from '../../store/store.ts';
-import type { Impact, ReportLimits } from './report.ts';
+import type { ReportLimits } from './report.ts';
 import { runImpact } from './run.ts';
 
 /** Which decisions: the last ones, of a span of time (milliseconds; null: open). */

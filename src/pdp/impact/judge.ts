@@ -5,64 +5,12 @@ import { type Evaluator, evaluateOn, type Outcome } from '../../policy/evaluate.
 import { both } from '../../policy/layered.ts';
 import { Denial } from '../../reason.ts';
 import type { Adapter } from '../../schema/bundle.ts';
+import type { Change, ChangeKind, NotComparable, Said } from '../../schema/impact.ts';
 import type { PolicyInput } from '../../schema/input.ts';
 import type { PolicyResult } from '../../schema/result.ts';
 import { type Disclosure, redact } from '../input.ts';
 import { failureIn, reproduces, UNREADABLE } from '../recorded.ts';
 import type { RecordedDecision } from './line.ts';
-
-/** Why a decision says nothing about a candidate. */
-export const NOT_COMPARABLE = [
-  'denied_before_policy',
-  'not_evaluated',
-  'stopped_after_policy',
-  'amendment',
-  'withheld',
-  'input_withheld',
-  'revision_missing',
-  'profile_not_in_candidate',
-] as const;
-export type NotComparable = (typeof NOT_COMPARABLE)[number];
-
-export const CHANGE_KINDS = [
-  'newly_allowed',
-  'newly_denied',
-  'reason_changed',
-  'effects_changed',
-  'error',
-] as const;
-export type ChangeKind = (typeof CHANGE_KINDS)[number];
-
-/** What a policy said: its result's verdict and codes; or, where the evaluation failed, its code, which denies. */
-export interface Said {
-  readonly allow: boolean;
-  readonly reason: string;
-  readonly reasons: readonly string[];
-  /** How the evaluation failed; null where it did not. */
-  readonly error: string | null;
-}
-
-/** A decision that would come out otherwise. */
-export interface Change {
-  readonly kind: ChangeKind;
-  readonly decision_id: string;
-  /** Milliseconds since 1970. */
-  readonly time: number;
-  readonly org: string;
-  readonly env: string;
-  readonly profile: string;
-  readonly route: string | null;
-  readonly runtime: string | null;
-  /** The route only observes: nobody was stopped by the verdict. */
-  readonly observed: boolean;
-  /** Digests of the bundles. */
-  readonly was_by: string;
-  readonly now_by: string;
-  readonly was: Said;
-  readonly now: Said;
-  /** Members of the result that differ. */
-  readonly members: readonly string[];
-}
 
 export type Judgement =
   | { readonly kind: 'same' | 'reproduced' }
@@ -215,16 +163,16 @@ function asShown(json: string, input: Uint8Array, candidate: Judge, own: Judge):
   const names = lowerCase(candidate.headers);
   const before = lowerCase(own.headers);
   const hidden = new Set(candidate.redact);
-  if ([...names].some((name) => !before.has(name)) || !own.redact.every((path) => hidden.has(path)))
+  const hiddenBefore = new Set(own.redact);
+  if ([...names].some((name) => !before.has(name)) || [...hiddenBefore].some((path) => !hidden.has(path)))
     return null;
-  if (names.size === before.size && hidden.size === own.redact.length) return input;
+  if (names.size === before.size && hidden.size === hiddenBefore.size) return input;
   // What it hides stands in the view too, under other names.
   if (own.view !== null) return null;
   const shown: unknown = JSON.parse(json);
   if (!isInput(shown)) return null;
-  for (const name of Object.keys(shown.request.headers)) {
-    if (!names.has(name)) delete shown.request.headers[name];
-  }
+  // Others may stand there: the route lists them, whoever the candidate is.
+  for (const name of before) if (!names.has(name)) delete shown.request.headers[name];
   for (const path of hidden) redact(shown, path);
   return encoder.encode(printable(JSON.stringify(shown)));
 }

@@ -80,7 +80,10 @@ export function openPool(
   counted: (part: Counted) => void,
 ): Pool {
   const failed = Promise.withResolvers<never>();
-  failed.promise.catch(() => undefined);
+  let failure: { readonly error: unknown } | null = null;
+  failed.promise.catch((error: unknown) => {
+    failure = { error };
+  });
   let wake = Promise.withResolvers<void>();
   let closing = false;
 
@@ -115,9 +118,10 @@ export function openPool(
     return thread;
   });
 
-  /** Waits until it holds. */
+  /** Waits until it holds, or something failed. */
   async function until<T>(found: () => T | null): Promise<T> {
     for (;;) {
+      if (failure !== null) throw failure.error;
       const value = found();
       if (value !== null) return value;
       wake = Promise.withResolvers<void>();

@@ -1,6 +1,7 @@
 import type { PolicyImage } from '../../policy/instance.ts';
+import type { Change, NotComparable, NotReproduced } from '../../schema/impact.ts';
 import type { Disclosure } from '../input.ts';
-import type { Change, NotComparable, RequestView } from './judge.ts';
+import type { RequestView } from './judge.ts';
 
 /** A policy as it is sent to a thread. Its memory is shared, not copied. */
 export interface SentPolicy extends Disclosure {
@@ -34,13 +35,7 @@ export type FromThread =
   | { readonly kind: 'malformed'; readonly line: string }
   | { readonly kind: 'fault'; readonly message: string };
 
-export interface NotReproduced {
-  readonly decision_id: string;
-  readonly revision: string;
-  readonly why: string;
-}
-
-export interface Uncompared {
+interface Uncompared {
   count: number;
   /** Some of them. */
   readonly decision_ids: string[];
@@ -49,8 +44,6 @@ export interface Uncompared {
 /** What some lines came to. */
 export interface Counted {
   records: number;
-  /** Of other bundles than those that were asked for. */
-  others: number;
   reproduced: number;
   same: number;
   not_reproduced: number;

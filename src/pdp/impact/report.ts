@@ -1,41 +1,14 @@
 import type { Bundle } from '../../policy/bundle.ts';
-import type { BundleRef } from '../../schema/decision.ts';
+import {
+  CHANGE_KINDS,
+  type Change,
+  type ChangeKind,
+  type Impact,
+  type ImpactGroup,
+  NOT_COMPARABLE,
+} from '../../schema/impact.ts';
 import { add, counted } from './counted.ts';
-import { CHANGE_KINDS, type Change, type ChangeKind, NOT_COMPARABLE, type NotComparable } from './judge.ts';
-import type { Counted, NotReproduced, Uncompared } from './protocol.ts';
-
-/** Changes with the same route, runtime or rule. */
-export interface ImpactGroup {
-  /** Null: of none. */
-  readonly name: string | null;
-  readonly counts: Readonly<Record<ChangeKind, number>>;
-  /** Some of them. */
-  readonly decision_ids: readonly string[];
-}
-
-/** What a candidate would change about recorded decisions. */
-export interface Impact {
-  readonly candidates: readonly BundleRef[];
-  readonly records: number;
-  /** Whether every decision whose revision is there gave its recorded result first. Nothing is compared where not. */
-  readonly reproduced: {
-    readonly equal: number;
-    readonly not_equal: number;
-    /** The first thousand. */
-    readonly differing: readonly NotReproduced[];
-  };
-  readonly counts: Readonly<Record<ChangeKind | 'same' | 'not_comparable', number>>;
-  readonly not_comparable: readonly ({ readonly why: NotComparable } & Readonly<Uncompared>)[];
-  /** The groups with the most changes first. */
-  readonly groups: {
-    readonly route: readonly ImpactGroup[];
-    readonly runtime: readonly ImpactGroup[];
-    readonly rule: readonly ImpactGroup[];
-  };
-  readonly changes: readonly Change[];
-  /** Changes beyond those that are listed. */
-  readonly not_listed: number;
-}
+import type { Counted } from './protocol.ts';
 
 export interface ReportLimits {
   /** Changes of one kind that are listed. */

@@ -1,9 +1,10 @@
 import { availableParallelism } from 'node:os';
 import type { Bundle } from '../../policy/bundle.ts';
+import type { Impact } from '../../schema/impact.ts';
 import { inBlocks } from './blocks.ts';
 import { lentPolicies, openPool, sentCandidate } from './pool.ts';
 import type { ThreadOptions } from './protocol.ts';
-import { createTally, type Impact, REPORT_LIMITS, type ReportLimits } from './report.ts';
+import { createTally, REPORT_LIMITS, type ReportLimits } from './report.ts';
 
 export interface ImpactOptions {
   /** Lines of the decision log, or of an export of it, in pieces of any size. */

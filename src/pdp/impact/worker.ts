@@ -51,10 +51,8 @@ async function take(bytes: Uint8Array): Promise<void> {
 
 async function one(line: string, recorded: RecordedDecision, into: Counted): Promise<void> {
   const { bundle, decision_id } = recorded;
-  if (wanted !== null && (bundle === null || !(wanted.has(bundle.sha256) || wanted.has(bundle.revision)))) {
-    into.others += 1;
+  if (wanted !== null && (bundle === null || !(wanted.has(bundle.sha256) || wanted.has(bundle.revision))))
     return;
-  }
   into.records += 1;
   const hindered = hindrance(recorded);
   if (hindered !== null || bundle === null) {

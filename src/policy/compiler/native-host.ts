@@ -2,10 +2,12 @@ import { execFile } from 'node:child_process';
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { environment, opaEnvironment } from '../../config/environment.ts';
 import { boundAnswer } from './bound-answer.ts';
 import { problemsInJson, problemsInText } from './native-problems.ts';
 import { testsOf } from './native-tests.ts';
 import {
+  type Capabilities,
   failed,
   type OpaHost,
   type RawAnswer,
@@ -17,9 +19,17 @@ import {
 /**
  * The `opa` command behind the same calls, in a temporary folder for each. It answers the same, but for: no traces of
  * failed tests, no coverage by rule, no column where OPA writes none, and no facts for
- * a lint.
+ * a lint. As the module, which has no network and no environment, it runs nothing that reaches beyond its files: tests of a
+ * repository are whoever's may push to it, and run before anybody has accepted them.
  */
 export function nativeHost(binary: string, version: string): OpaHost {
+  let current: Promise<Capabilities> | null = null;
+  const harmless = () => {
+    current ??= run(binary, ['capabilities', '--current'], tmpdir(), 10_000).then(({ stdout }) =>
+      withoutReach(JSON.parse(stdout)),
+    );
+    return current;
+  };
   return {
     kind: 'native',
     version,
@@ -29,6 +39,7 @@ export function nativeHost(binary: string, version: string): OpaHost {
         const answer = await perform({
           binary,
           folder,
+          harmless,
           request,
           timeLimitMs,
           maxOutput: bounds?.bytes ?? MAX_OUTPUT,
@@ -58,6 +69,8 @@ export async function versionOf(binary: string): Promise<string | null> {
 interface Task {
   readonly binary: string;
   readonly folder: string;
+  /** All that OPA has and that stays within it. */
+  readonly harmless: () => Promise<Capabilities>;
   readonly request: RawRequest;
   readonly timeLimitMs: number;
   /** Bytes of each stream; `opa` is ended beyond it. */
@@ -72,6 +85,13 @@ interface Output {
 }
 
 class TimedOut extends Error {}
+
+/** What a rule could send to others, or learn of this machine. */
+const REACHING: ReadonlySet<string> = new Set(['http.send', 'net.lookup_ip_addr', 'opa.runtime']);
+
+function withoutReach({ builtins, ...rest }: Capabilities): Capabilities {
+  return { ...rest, builtins: builtins.filter(({ name }) => !REACHING.has(name)) };
+}
 
 /** Besides the files, in a folder where none of theirs can be. */
 const OWN = '.lemma';
@@ -214,12 +234,10 @@ function traceIn(text: string): string[] {
   return lines.slice(0, end === -1 ? lines.length : end);
 }
 
-async function limits({ folder, request }: Task, withSchema = true): Promise<string[]> {
-  const args: string[] = [];
-  if (request.capabilities != null) {
-    await put(folder, `${OWN}/capabilities.json`, JSON.stringify(request.capabilities));
-    args.push('--capabilities', `${OWN}/capabilities.json`);
-  }
+async function limits({ folder, harmless, request }: Task, withSchema = true): Promise<string[]> {
+  const capabilities = request.capabilities ?? (await harmless());
+  await put(folder, `${OWN}/capabilities.json`, JSON.stringify(capabilities));
+  const args = ['--capabilities', `${OWN}/capabilities.json`];
   if (withSchema && request.schema !== undefined) {
     await put(folder, `${OWN}/schema.json`, JSON.stringify(request.schema));
     args.push('--schema', `${OWN}/schema.json`);
@@ -254,7 +272,8 @@ function run(
   maxBuffer = MAX_OUTPUT,
 ): Promise<Output> {
   return new Promise((resolve, reject) => {
-    const options = { cwd, timeout, killSignal: 'SIGKILL', maxBuffer } as const;
+    const env = opaEnvironment(environment());
+    const options = { cwd, env, timeout, killSignal: 'SIGKILL', maxBuffer } as const;
     execFile(binary, args, options, (cause, stdout, stderr) => {
       if (cause === null) resolve({ code: 0, stdout, stderr });
       else if (cause.code === 'ERR_CHILD_PROCESS_STDIO_MAXBUFFER') resolve({ code: null, stdout, stderr });

@@ -58,6 +58,12 @@ describe('firewall/mcp pin file', () => {
     throws(read, KeyFileError);
   });
 
+  it('takes no draft that a process of the same number has left for the pins', () => {
+    writeFileSync(`${path}.${process.pid}.new`, JSON.stringify(pins('1')), { mode: 0o600 });
+    writePins(path, pins('2'));
+    equal(digest(), '2');
+  });
+
   it('has no pins of a file that is gone', () => {
     writePins(path, pins('1'));
     read();

@@ -4,7 +4,7 @@ import { toRequest } from '../../../src/request/envoy.ts';
 import { buildRouteMap } from '../../../src/request/route-map.ts';
 import { splitTarget } from '../../../src/request/target.ts';
 import { pathProblem } from '../../../src/schema/path.ts';
-import { route } from '../../authority/support.ts';
+import { route } from '../../support/route.ts';
 import { latin1, refusing, type Target } from '../target.ts';
 
 const routes = buildRouteMap([

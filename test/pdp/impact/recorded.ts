@@ -1,4 +1,4 @@
-import { toNewRecord } from '../../../src/decision-log/record.ts';
+import { printable, toNewRecord } from '../../../src/decision-log/record.ts';
 import type { Bundle } from '../../../src/policy/bundle.ts';
 import type { Engine } from '../../../src/policy/engine.ts';
 import { Denial, type Reason } from '../../../src/reason.ts';
@@ -13,7 +13,7 @@ export function recordedLine(
   input: PolicyInput,
   over: Partial<RecordBody> = {},
 ): string {
-  const inputJson = JSON.stringify(input);
+  const inputJson = printable(JSON.stringify(input));
   const came = evaluated(engine, inputJson);
   const result = came instanceof Denial ? null : came.result;
   const failed =

@@ -165,6 +165,50 @@ describe('the impact of a candidate on recorded decisions', () => {
     assert.deepEqual([records, changes.length], [1, 1]);
   });
 
+  it('takes a revision for a digest there, and leaves out what no policy decided', async () => {
+    const early = { bundle: null, profile: null, input: null, result: null };
+    const lines = [line(1, 'x_own'), byDefault(2, 'x_own'), line(3, 'allow', early)];
+    const { records, changes } = await impactOf(lines, low, { only: [told.revision] });
+    assert.deepEqual([records, changes.length], [1, 1]);
+  });
+
+  it('asks for a bundle once, and goes on where it is not to be had', async () => {
+    const asked: string[] = [];
+    const bundleOf = async (sha256: string) => {
+      asked.push(sha256);
+      return sha256 === told.sha256 ? told : null;
+    };
+    const lines = [line(1, 'x_own'), byDefault(2, 'allow'), line(3, 'x_own'), byDefault(4, 'allow')];
+    const { counts, reproduced } = await impactOf(lines, low, { bundleOf });
+    assert.deepEqual(
+      [asked, counts.newly_allowed, counts.not_comparable, reproduced.equal],
+      [[told.sha256, low.sha256], 2, 2, 2],
+    );
+  });
+
+  it('tells how far it is', async () => {
+    const told: number[] = [];
+    await impactOf([line(1, 'allow'), line(2, 'allow')], low, {
+      onProgress: ({ records }) => void told.push(records),
+    });
+    assert.deepEqual(told, [2]);
+  });
+
+  it('fails where a bundle does not load', async () => {
+    const bundleOf = async () => {
+      throw new RangeError('the archive is gone');
+    };
+    await assert.rejects(impactOf([line(1, 'allow')], low, { bundleOf }), /the archive is gone/);
+  });
+
+  it('reads nothing where it was ended before', async () => {
+    const signal = AbortSignal.abort(new Error('too late'));
+    const unread = async function* () {
+      yield assert.fail('read');
+    };
+    await assert.rejects(impactOf([], low, { lines: unread(), signal }), /too late/);
+  });
+
   it('comes to the same however many threads there are, and wherever the pieces end', async () => {
     const lines = Array.from({ length: 300 }, (_, n) => line(n, n % 3 === 0 ? 'x_own' : 'allow'));
     const one = await impactOf(lines, low);

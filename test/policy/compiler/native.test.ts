@@ -1,4 +1,7 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import type { Answer, CheckRequest, Tested } from '../../../src/policy/compiler/answers.ts';
 import { type Compiler, openCompiler } from '../../../src/policy/compiler/compiler.ts';
@@ -102,6 +105,32 @@ describe('native opa and the compiler inside Node', function () {
       async (compiler) => resultOf(await compiler.test({ files: POLICIES, coverage: true })).coverage,
     );
     assert.deepEqual([ours?.percent, ours?.files], [theirs?.percent, theirs?.files]);
+  });
+
+  it('run no test that would reach the network, or reads the environment', async () => {
+    const reached: string[] = [];
+    const server = createServer((request, response) => {
+      reached.push(request.url ?? '');
+      response.end('{}');
+    });
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const { port } = server.address() as AddressInfo;
+    try {
+      for (const call of [
+        `http.send({"method": "get", "url": "http://127.0.0.1:${port}/"}).status_code == 200`,
+        'opa.runtime().env.PATH != ""',
+        'count(net.lookup_ip_addr("localhost")) > 0',
+      ]) {
+        const text = `package a\n\ntest_x if {\n\t${call}\n}\n`;
+        const answers = await both((compiler) => compiler.test({ files: files({ 'a_test.rego': text }) }));
+        const passed = answers.map((answer) => answer.ok && answer.result.tests[0]?.outcome === 'pass');
+        assert.deepEqual(passed, [false, false], call);
+      }
+      assert.deepEqual(reached, []);
+    } finally {
+      server.close();
+    }
   });
 
   it('fail alike in tests', async () => {

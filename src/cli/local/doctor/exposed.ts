@@ -15,7 +15,7 @@ import { quietly } from './quietly.ts';
 type Exposed = Readonly<Record<string, string>>;
 
 const MARKS = 'exposed.json';
-export const MAY_BE_KNOWN = 'secret_may_be_known';
+const MAY_BE_KNOWN = 'secret_may_be_known';
 
 /** Remembers that others could read what is in a file: closing it makes nobody forget. */
 export function markExposed(path: string): void {

@@ -1,6 +1,8 @@
+import { randomUUID } from 'node:crypto';
 import { setTimeout as wait } from 'node:timers/promises';
 import type { Call } from '../../command.ts';
-import { controlApi } from '../../control-api.ts';
+import { type ControlApi, controlApi, member } from '../../control-api.ts';
+import { CliError } from '../../exit.ts';
 import type { ControlChannel } from '../control-channel.ts';
 import type { Finding } from '../posture.ts';
 import { decisionsAfter } from '../verify.ts';
@@ -26,7 +28,10 @@ export function deniedByUs(text: string): { readonly decision_id: string | null 
   return { decision_id: /\bdec_[\w-]+/.exec(text)?.[0] ?? null };
 }
 
-/** The runtime is resumed whatever happens. */
+/**
+ * The runtime is resumed whatever happens, unless somebody else has contained it meanwhile: then CliError
+ * `contained_meanwhile`, and it stays so.
+ */
 export async function whileContained<T>(
   call: Call,
   { runtime_id }: Identity,
@@ -34,13 +39,24 @@ export async function whileContained<T>(
 ): Promise<T> {
   const api = controlApi(call);
   const path = `/api/wallet/runtimes/${runtime_id}`;
-  const reason = 'canaries of a setup command';
+  const reason = `canaries of a setup command (${randomUUID()})`;
   await api.post(`${path}/contain`, { reason });
   try {
     return await work();
   } finally {
-    await api.post(`${path}/resume`, { reason });
+    await resumeOwn(api, runtime_id, path, reason);
   }
+}
+
+async function resumeOwn(api: ControlApi, id: string, path: string, reason: string): Promise<void> {
+  const { events } = await api.get(path);
+  const stops = Array.isArray(events) ? events.filter((event) => member(event, 'type') === 'status') : [];
+  if (member(stops.at(-1), 'reason') !== reason)
+    throw new CliError(
+      'contained_meanwhile',
+      `somebody else contained ${id} while it was checked: it stays so. When that is over: resume it, and run this again`,
+    );
+  await api.post(`${path}/resume`, { reason });
 }
 
 /** Records of low risk are written behind their answers. */

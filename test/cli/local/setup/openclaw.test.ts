@@ -1,6 +1,10 @@
 import { deepEqual, equal, match, ok } from 'node:assert/strict';
+import { once } from 'node:events';
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
+import { text as bodyOf } from 'node:stream/consumers';
 import { pathToFileURL } from 'node:url';
 import JSON5 from 'json5';
 import { type Laptop, laptop } from '../laptop.ts';
@@ -66,6 +70,33 @@ describe('lemma setup-openclaw', function () {
       const { error_code } = await setup('--yes');
       deepEqual([error_code, text(), existsSync(plugin)], [code, config, false]);
     });
+
+  it('leaves the runtime contained where an operator contained it while it was checked', async () => {
+    let contained = false;
+    const openclaw = createServer(async (request, response) => {
+      const { tool } = JSON.parse(await bodyOf(request));
+      if (tool === 'session_status' && !contained) {
+        contained = true;
+        equal((await computer.json(['contain', 'openclaw', '--reason', 'incident'])).code, 0);
+      }
+      const message = `Lemma: ${tool} was denied: runtime_inactive (decision none)`;
+      response.end(JSON.stringify({ error: { type: 'tool_error', message } }));
+    });
+    openclaw.listen(0, '127.0.0.1');
+    await once(openclaw, 'listening');
+    const { port } = openclaw.address() as AddressInfo;
+    writeFileSync(file, `{ gateway: { port: ${port} } }`);
+    try {
+      const { error_code } = await setup('--yes');
+      const { body } = await computer.channel('GET', '/runtimes/openclaw');
+      const { status } = body.runtime as { status: string };
+      deepEqual([error_code, status], ['contained_meanwhile', 'inactive']);
+    } finally {
+      openclaw.close();
+      await computer.json(['resume', 'openclaw']);
+      await setup('--undo', '--force');
+    }
+  });
 
   describe('once it is done', () => {
     let done: Awaited<ReturnType<typeof setup>>;

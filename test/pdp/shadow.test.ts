@@ -1,0 +1,224 @@
+import assert from 'node:assert/strict';
+import { createShadow, type Shadow, type ShadowOptions } from '../../src/pdp/shadow.ts';
+import type { Bundle } from '../../src/policy/bundle.ts';
+import { loadEmbedded } from '../../src/policy/embedded.ts';
+import { compileEngine, type Engine } from '../../src/policy/engine.ts';
+import { type BundleArchive, memoryArchive } from '../../src/policy/registry.ts';
+import type { RecordBody } from '../../src/schema/decision.ts';
+import type { PolicyInput } from '../../src/schema/input.ts';
+import type { NewDocument } from '../../src/store/model.ts';
+import { allowedInput, republished } from '../policy/support.ts';
+import { eventually } from '../support/waiting.ts';
+import { recordedLine } from './impact/recorded.ts';
+import { told } from './support.ts';
+
+const HOME = { org: 'acme', env: 'prod' };
+
+/** The default policy is shadowed by the told one, which answers what the query's `tell` says. The log is a list. */
+describe('the shadow of a policy', () => {
+  let archive: BundleArchive;
+  let low: Bundle;
+  let engine: Engine;
+  let lines: string[];
+  let kept: (NewDocument & { readonly version: number }) | null;
+  let errors: unknown[];
+  let open: Shadow[];
+
+  before(async () => {
+    const embedded = (await loadEmbedded()).find(({ name }) => name === 'low');
+    assert.ok(embedded !== undefined);
+    low = embedded;
+    engine = await compileEngine(low);
+    archive = memoryArchive();
+    for (const bundle of [low, told, another()]) await archive.put(bundle);
+  });
+  beforeEach(() => {
+    [lines, kept, errors, open] = [[], null, [], []];
+  });
+  afterEach(async () => {
+    for (const shadow of open) await shadow.close();
+  });
+
+  const another = () => republished(told, 100, 'low-100');
+  function shadowed(more: Partial<ShadowOptions> = {}): Shadow {
+    const store = {
+      async streamRecords(_: unknown, after: number, limit: number) {
+        const records = lines.slice(after, after + limit).map((line) => ({ line }));
+        const next = after + records.length;
+        return { records, next, done: next >= lines.length };
+      },
+      logEnd: async () => ({ position: lines.length }),
+      getDocument: async () => kept,
+      async putDocument(document: NewDocument) {
+        assert.equal(document.version, kept?.version ?? 0);
+        kept = { ...document, version: document.version + 1 };
+        return kept.version;
+      },
+    } as unknown as ShadowOptions['store'];
+    const shadow = createShadow({
+      ...{ store, archive, home: HOME },
+      clock: () => 1234,
+      onError: (error) => void errors.push(error),
+      ...more,
+    });
+    open.push(shadow);
+    return shadow;
+  }
+  const decided = (n: number, tell: string, over: Partial<RecordBody> = {}) => {
+    const base = allowedInput('low') as unknown as PolicyInput;
+    const input = { ...base, request: { ...base.request, query: { tell: [tell] } } };
+    return recordedLine(n, engine, input, over);
+  };
+  const idsOf = (shadow: Shadow, tenant = HOME) =>
+    shadow.found(tenant).changes.map(({ decision_id }) => Number(decision_id.slice(-2)));
+  const named = ({ name, revision, sha256 }: Bundle) => ({ name, revision, sha256, since: 1234, by: 'ann' });
+  const counting = (shadow: Shadow, count: keyof ReturnType<Shadow['counts']>, wanted: number) =>
+    eventually(async () => shadow.counts()[count] === wanted);
+
+  it('is asked about what is decided from then on, and what would change is told, the latest first', async () => {
+    lines.push(decided(1, 'x_own'));
+    const shadow = shadowed();
+    await shadow.set([told.sha256], 'ann');
+    lines.push(decided(2, 'x_own'), decided(3, 'allow'), decided(4, 'nothing'));
+    await counting(shadow, 'error', 1);
+    const { same, newly_denied, dropped } = shadow.counts();
+    assert.deepEqual([same, newly_denied, dropped, idsOf(shadow)], [1, 1, 0, [4, 2]]);
+    assert.deepEqual(shadow.found(HOME).counts, shadow.counts());
+  });
+
+  it('tells a tenant of its own changes alone', async () => {
+    const shadow = shadowed();
+    await shadow.set([told.sha256], 'ann');
+    lines.push(
+      decided(1, 'x_own'),
+      decided(2, 'x_own', { org: 'rival' }),
+      decided(3, 'x_own', { env: 'test' }),
+    );
+    await counting(shadow, 'newly_denied', 3);
+    assert.deepEqual(
+      [HOME, { ...HOME, org: 'rival' }, { ...HOME, env: 'test' }].map((tenant) => idsOf(shadow, tenant)),
+      [[1], [2], [3]],
+    );
+  });
+
+  it('counts what says nothing of it, and what does not reproduce, and compares on', async () => {
+    const shadow = shadowed();
+    await shadow.set([told.sha256], 'ann');
+    const altered = decided(2, 'x_own').replace('"result":{"allow":true', '"result":{"allow":false');
+    lines.push(decided(1, 'allow', { amends: true }), altered, decided(3, 'x_own'));
+    await counting(shadow, 'newly_denied', 1);
+    const { not_comparable, not_reproduced } = shadow.counts();
+    assert.deepEqual([not_comparable, not_reproduced], [1, 1]);
+  });
+
+  it('is named with who set it, and when; and is remembered so', async () => {
+    const shadow = shadowed();
+    const bundles = [named(told)];
+    assert.deepEqual(await shadow.set([told.sha256], 'ann'), bundles);
+    assert.deepEqual([shadow.bundles(), shadow.found(HOME).bundles], [bundles, bundles]);
+    const { expires_at, org, env } = kept ?? {};
+    assert.deepEqual([kept?.body, expires_at, org, env], [{ bundles }, null, 'acme', 'prod']);
+  });
+
+  it('begins anew with another one', async () => {
+    const shadow = shadowed();
+    await shadow.set([told.sha256], 'ann');
+    lines.push(decided(1, 'x_own'));
+    await counting(shadow, 'newly_denied', 1);
+    await shadow.set([another().sha256], 'ann');
+    assert.deepEqual([shadow.counts().newly_denied, idsOf(shadow)], [0, []]);
+    lines.push(decided(2, 'x_own'));
+    await counting(shadow, 'newly_denied', 1);
+    assert.deepEqual(idsOf(shadow), [2]);
+  });
+
+  it('ends where none is named', async () => {
+    const shadow = shadowed();
+    await shadow.set([told.sha256], 'ann');
+    assert.deepEqual(await shadow.set([], 'ann'), []);
+    assert.deepEqual([shadow.bundles(), kept?.body], [[], { bundles: [] }]);
+  });
+
+  it('is none that is not kept, nor two of one profile; what was there goes on', async () => {
+    const shadow = shadowed();
+    await shadow.set([told.sha256], 'ann');
+    const before = kept;
+    assert.equal(await shadow.set([another().sha256, '0'.repeat(64)], 'ben'), 'bundle_unknown');
+    assert.equal(await shadow.set([told.sha256, another().sha256], 'ben'), 'profile_twice');
+    assert.deepEqual([shadow.bundles(), kept], [[named(told)], before]);
+    lines.push(decided(1, 'x_own'));
+    await counting(shadow, 'newly_denied', 1);
+  });
+
+  it('passes over what came faster than it was evaluated, and counts that', async () => {
+    const shadow = shadowed({ behindAtMost: 10 });
+    await shadow.set([told.sha256], 'ann');
+    lines.push(...Array.from({ length: 700 }, (_, n) => decided(n, 'allow')));
+    await counting(shadow, 'same', 510);
+    assert.equal(shadow.counts().dropped, 190);
+  });
+
+  it('passes nothing over that may wait', async () => {
+    const shadow = shadowed({ behindAtMost: 200 });
+    await shadow.set([told.sha256], 'ann');
+    lines.push(...Array.from({ length: 700 }, (_, n) => decided(n, 'allow')));
+    await counting(shadow, 'same', 700);
+    assert.equal(shadow.counts().dropped, 0);
+  });
+
+  it('keeps the latest thousand changes', async () => {
+    const shadow = shadowed();
+    await shadow.set([told.sha256], 'ann');
+    lines.push(...Array.from({ length: 1010 }, (_, n) => decided(n, 'x_own')));
+    await counting(shadow, 'newly_denied', 1010);
+    const ids = shadow.found(HOME).changes.map(({ decision_id }) => Number(decision_id.slice(-5)));
+    assert.deepEqual([ids.length, ids[0], ids.at(-1)], [1000, 1009, 10]);
+  });
+
+  it('says what failed, and goes on behind it', async () => {
+    const shadow = shadowed();
+    await shadow.set([told.sha256], 'ann');
+    lines.push('no record');
+    await eventually(async () => {
+      lines.push(decided(1, 'allow'));
+      return errors.length > 0;
+    });
+    lines.push(decided(2, 'x_own'));
+    await counting(shadow, 'newly_denied', 1);
+    assert.match(String(errors), /"no record"/);
+    assert.equal(errors.length, 1);
+  });
+
+  it('goes on after a restart, as it was set', async () => {
+    await shadowed().set([told.sha256], 'ann');
+    await open[0]?.close();
+    const shadow = shadowed({ clock: () => 9999 });
+    await shadow.resume();
+    lines.push(decided(1, 'x_own'));
+    await counting(shadow, 'newly_denied', 1);
+    assert.deepEqual(shadow.bundles(), [named(told)]);
+  });
+
+  it('is none after a restart where none was set, or its bundle is kept no more', async () => {
+    const first = shadowed();
+    await first.resume();
+    await first.set([told.sha256], 'ann');
+    const second = shadowed({ archive: memoryArchive() });
+    await second.resume();
+    assert.deepEqual(second.bundles(), []);
+  });
+
+  it('ends with the service, and stays remembered', async () => {
+    const shadow = shadowed();
+    await shadow.set([told.sha256], 'ann');
+    await shadow.close();
+    lines.push(decided(1, 'x_own'));
+    assert.deepEqual([shadow.bundles(), errors, kept?.body], [[], [], { bundles: [named(told)] }]);
+  });
+
+  it('is set by one after the other', async () => {
+    const shadow = shadowed();
+    await Promise.all([shadow.set([told.sha256], 'ann'), shadow.set([another().sha256], 'ann')]);
+    assert.deepEqual(shadow.bundles(), [named(another())]);
+  });
+});
