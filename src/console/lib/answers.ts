@@ -152,6 +152,7 @@ export interface Stopped {
   readonly at: string;
   readonly nodes: readonly { readonly node: string; readonly instance: string; readonly lag_ms: number }[];
   readonly enforced_by?: string;
+  readonly waiting?: readonly { readonly node: string; readonly instance: string }[];
 }
 
 export interface PolicyBundle {
