@@ -2,23 +2,10 @@ import assert from 'node:assert/strict';
 import { cell, code, explanationMarkdown, fenced, type Told } from '../../src/pdp/explain-markdown.ts';
 import type { TracedRule } from '../../src/schema/api-explain.ts';
 import type { DecisionRecord } from '../../src/schema/decision.ts';
-
-const RESULT = { allow: false, reason: 'x_a', reasons: ['x_a'] };
-const BUNDLE = { name: 'low', revision: 'low-3', sha256: 'ab'.repeat(32) };
+import { BUNDLE, RULE as DECIDING, RESULT } from '../support/explanation.ts';
 
 const RULE: TracedRule = {
-  path: 'data.lemma.low.deny',
-  outcome: 'fired',
-  file: 'lemma/low/own.rego',
-  line_from: 7,
-  line_to: 7,
-  source: 'deny contains "x_a" if input.a == 1',
-  default: false,
-  evaluated: 1,
-  held: 1,
-  gives: '"x_a"',
-  at: { line: 7, column: 1, text: 'deny' },
-  would: null,
+  ...DECIDING,
   values: [{ line: 7, column: 24, text: 'input.a', value: '1' }],
 };
 
