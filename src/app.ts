@@ -158,12 +158,21 @@ const READ_WAIT_MS = 500;
  * @throws InputError (`listen.…`, `trust[i]…`, `routes[i]…`, `runtimes[i]…`, `bundles…`), StoreOpenError, KeyFileError
  */
 export async function startApp(loaded: LoadedConfig, options: AppOptions = {}): Promise<App> {
-  const stops: (() => Promise<void>)[] = [];
+  return starting((stops, stop) => compose(loaded, options, stops, stop));
+}
+
+type Stops = (() => Promise<void>)[];
+
+/** What was started is stopped again, the latest first, where a later part cannot start. `stop` is also how it all ends. */
+export async function starting<T>(
+  start: (stops: Stops, stop: () => Promise<void>) => Promise<T>,
+): Promise<T> {
+  const stops: Stops = [];
   const stop = once(async () => {
     for (const end of stops.splice(0).reverse()) await end();
   });
   try {
-    return await compose(loaded, options, stops, stop);
+    return await start(stops, stop);
   } catch (error) {
     await stop();
     throw error;
@@ -173,7 +182,7 @@ export async function startApp(loaded: LoadedConfig, options: AppOptions = {}): 
 async function compose(
   loaded: LoadedConfig,
   options: AppOptions,
-  stops: (() => Promise<void>)[],
+  stops: Stops,
   stop: () => Promise<void>,
 ): Promise<App> {
   const { config } = loaded;
@@ -723,7 +732,7 @@ async function openState(
   { data, store: setting, node, log, org, env }: Config,
   hadKeys: boolean,
   clock: () => number,
-  stops: (() => Promise<void>)[],
+  stops: Stops,
   onFenced: (seen: SeenPlace, found: SeenPlace) => void,
 ): Promise<State> {
   const path = join(data, DATABASE);

@@ -10,12 +10,12 @@ import {
   listening,
   loggerTo,
   NOTHING,
-  once,
   renewalsOf,
   runtimesOf,
   type Secured,
   securedBy,
   sharedOf,
+  starting,
   tracesOf,
   version,
 } from './app.ts';
@@ -82,16 +82,7 @@ const RETRY_MS = 1000;
  * @throws InputError (`control.…`, `listen.…`, `routes[i]…`), StoreOpenError
  */
 export async function startNode(loaded: LoadedConfig, options: NodeOptions = {}): Promise<DecisionNode> {
-  const stops: (() => Promise<void>)[] = [];
-  const stop = once(async () => {
-    for (const end of stops.splice(0).reverse()) await end();
-  });
-  try {
-    return { ...(await compose(loaded, options, stops)), stop };
-  } catch (error) {
-    await stop();
-    throw error;
-  }
+  return starting(async (stops, stop) => ({ ...(await compose(loaded, options, stops)), stop }));
 }
 
 async function compose(

@@ -3,7 +3,7 @@ import type { Call, Result } from './command.ts';
 import { CliError } from './exit.ts';
 import { type FoundFirewall, findFirewall } from './local/control-channel.ts';
 import { homeFolder } from './local/folder.ts';
-import { type Finding, findingsOf, type Posture, postureOf, statusIn } from './local/posture.ts';
+import { type Finding, findingsOf, type Posture, postureOf, postureWord, statusIn } from './local/posture.ts';
 import { chosenRuntime } from './local/runtime-files.ts';
 
 export function define(command: Command): void {
@@ -21,16 +21,14 @@ export async function run(call: Call): Promise<Result> {
   const runtime = chosenRuntime(call);
   const found = [...broken, ...findingsOf({ firewall, runtime, env, program, now })];
   const posture = postureOf(found);
-  const word = posture.toUpperCase();
   const status = statusIn(firewall);
   const data = {
-    posture: word,
+    posture: posture.toUpperCase(),
     runtime_id: runtime?.runtime ?? null,
     firewall: status === null ? null : { pid: status.pid, listen: status.listen, mode: status.mode },
     findings: found,
   };
-  const style = posture === 'safe' ? 'green' : posture === 'degraded' ? 'yellow' : 'red';
-  const title = call.terminal.style(['bold', style], word);
+  const title = postureWord(call.terminal, posture);
   const failure = posture === 'safe' ? {} : { failure: posture };
   if (call.options.short === true) return { data, lines: [title], ...failure };
   return { data, lines: [title, ...found.flatMap((one) => findingLines(call, one, posture))], ...failure };

@@ -1,11 +1,11 @@
 import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Command } from 'commander';
+import { DEFAULT_FIREWALL } from '../schema/config.ts';
 import type { SetupState } from '../schema/local-state.ts';
 import type { McpServerEntry } from '../schema/mcp.ts';
 import type { Call, Result } from './command.ts';
 import { dataFolder, homeFolder, openHome } from './local/folder.ts';
-import { type Finding, postureOf } from './local/posture.ts';
 import { type Gap, uncovered } from './local/setup/agent.ts';
 import { containRuntime, identityOf, release } from './local/setup/contain.ts';
 import { readAt } from './local/setup/edit.ts';
@@ -26,7 +26,7 @@ import {
   textIn,
   workingFolder,
 } from './local/setup/mcp/clients.ts';
-import { proveServers, type ServerProof } from './local/setup/mcp/prove.ts';
+import { proveServers } from './local/setup/mcp/prove.ts';
 import {
   audienceOf,
   type Configured,
@@ -36,10 +36,8 @@ import {
   withWrapped,
 } from './local/setup/mcp/servers.ts';
 import { approval, defineSetupOptions } from './local/setup/options.ts';
+import { setupResult } from './local/setup/report.ts';
 import { readFirewallState, readSetup, replaceFile } from './local/state.ts';
-import { shown } from './next-steps.ts';
-
-const DEFAULT_LISTEN = '127.0.0.1:8787';
 
 export function define(command: Command): void {
   defineSetupOptions(command, 'the client');
@@ -78,16 +76,22 @@ export async function run(call: Call): Promise<Result> {
   const proof = await proveServers(call, contained, startedIn(change.after, client, done));
   const [applied] = applyChanges(homeFolder(call), journalOf(client), [change]);
   const changed = contained.issued || applied !== undefined;
-  const findings = [...gaps, ...GAPS].map(uncovered);
-  return report(call, {
+  const { servers, kill } = proof;
+  const { runtime_id } = identity;
+  return setupResult(call, {
     change,
     backup: applied?.backup ?? null,
-    changed,
-    findings,
-    servers: proof.servers,
-    kill: proof.kill,
-    runtime: identity.runtime_id,
-    listen: contained.firewall.status.listen,
+    findings: [...gaps, ...GAPS].map(uncovered),
+    data: { runtime_id, changed, servers, kill_to_deny: kill },
+    head: `${servers.length} MCP servers are behind the firewall on ${contained.firewall.status.listen}`,
+    lines: [
+      `  runtime   ${runtime_id}`,
+      ...servers.map(
+        ({ id, tools, allowed, denied }) =>
+          `  ${id}: ${tools.length} tools; allowed ${allowed.decision_id}, a killed runtime denied ${denied.decision_id}`,
+      ),
+    ],
+    undo: 'the same with --undo',
   });
 }
 
@@ -115,7 +119,7 @@ function planned(
   call: Call,
   client: McpClient,
   servers: readonly Configured[],
-  listen = readFirewallState(homeFolder(call))?.listen ?? DEFAULT_LISTEN,
+  listen = readFirewallState(homeFolder(call))?.listen ?? DEFAULT_FIREWALL,
 ): FileChange {
   const runtime = identityOf(call, client.id).runtime_id;
   const wrapping = { listen, runtime, data: dataFolder(call) };
@@ -231,48 +235,5 @@ async function undo(call: Call, client: McpClient): Promise<Result> {
     lines: undone
       ? [...files.map(({ path }) => `${path} is as it was`), 'The firewall serves these servers no more']
       : ['There is nothing to undo'],
-  };
-}
-
-interface Done {
-  readonly change: FileChange;
-  readonly backup: string | null;
-  readonly changed: boolean;
-  readonly findings: readonly Finding[];
-  readonly servers: readonly ServerProof[];
-  readonly kill: object | null;
-  readonly runtime: string;
-  readonly listen: string;
-}
-
-function report(
-  call: Call,
-  { change, backup, changed, findings, servers, kill, runtime, listen }: Done,
-): Result {
-  const posture = postureOf(findings);
-  const word = posture.toUpperCase();
-  return {
-    data: {
-      posture: word,
-      runtime_id: runtime,
-      changed,
-      config: { path: change.path, changed: isChange(change), backup },
-      servers,
-      kill_to_deny: kill,
-      gaps: findings.map(({ code, level, message }) => ({ code, level, message })),
-    },
-    lines: [
-      `${servers.length} MCP servers are behind the firewall on ${listen}`,
-      `  config    ${shown(change.path, call.folder)}${isChange(change) ? '' : ' (as it was)'}${backup === null ? '' : `, before: ${shown(backup, call.folder)}`}`,
-      `  runtime   ${runtime}`,
-      ...servers.map(
-        ({ id, tools, allowed, denied }) =>
-          `  ${id}: ${tools.length} tools; allowed ${allowed.decision_id}, a killed runtime denied ${denied.decision_id}`,
-      ),
-      call.terminal.style(['bold', posture === 'safe' ? 'green' : 'yellow'], word),
-      ...findings.map(({ code, message }) => `  ${code}  ${message}`),
-      `To take it back: the same with --undo`,
-    ],
-    ...(posture === 'safe' ? {} : { failure: posture }),
   };
 }

@@ -37,7 +37,7 @@ import { keyHandlers } from './keys-api.ts';
 import { addMetrics, type Metrics } from './metrics.ts';
 import { type MonitorParts, monitorHandlers } from './monitor-api.ts';
 import { type NodesApi, nodeHandlers } from './nodes-api.ts';
-import { joining, keepBodies, renewing } from './onboarding.ts';
+import { joining, renewing } from './onboarding.ts';
 import { openApi } from './openapi.ts';
 import { OPERATIONS, type OperationId } from './operations.ts';
 import { operatorHandlers } from './operators-api.ts';
@@ -123,10 +123,7 @@ export function controlApp(api: ControlApi): FastifyInstance {
   addSignIn(app, { access, site, home });
   addDeviceFlow(app, access, site);
   addGuarded(app, guard, 'bootstrap', OPERATIONS.bootstrap, bootstrap, joining(api.authority));
-  app.register(async (scope) => {
-    const renew = renewing(api.authority, keepBodies(scope));
-    addGuarded(scope, guard, 'issueProof', OPERATIONS.issueProof, issueProof, renew);
-  });
+  addGuarded(app, guard, 'issueProof', OPERATIONS.issueProof, issueProof, renewing(api.authority));
   // Streams have no end of their own: they would hold up the orderly one.
   app.addHook('preClose', async () => api.monitor.streams.close());
   addHealth(app, ready);

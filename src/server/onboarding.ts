@@ -1,4 +1,4 @@
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Authority } from '../authority/authority.ts';
 import { Refusal } from '../authority/refusal.ts';
 import { Denial, statusOf } from '../reason.ts';
@@ -6,7 +6,7 @@ import type { AuthzRequest, HeaderLine } from '../schema/request.ts';
 import type { ErrorBody } from './errors.ts';
 import { createFlood, sourceOf } from './flood.ts';
 import type { OtherCaller } from './guard.ts';
-import { readBody } from './read.ts';
+import { bytesOf } from './http.ts';
 import { proofJson, readBootstrap, readIssueProof, runtimeJson } from './runtimes-api.ts';
 
 /** What a runtime may do without an operator's key: register itself by a join token, and renew its own proof. */
@@ -33,8 +33,8 @@ export function joining(authority: Pick<Authority, 'join'>): OtherCaller {
   };
 }
 
-/** `X-Lemma-Proof` and `X-Lemma-PoP` on `issue-proof`, over this request. Needs `keepBodies`. */
-export function renewing(authority: Pick<Authority, 'renew'>, bodies: Bodies): OtherCaller {
+/** `X-Lemma-Proof` and `X-Lemma-PoP` on `issue-proof`, over this request. */
+export function renewing(authority: Pick<Authority, 'renew'>): OtherCaller {
   const attempt = attempts();
   return (request) => {
     const { authorization, 'x-lemma-proof': proof } = request.headers;
@@ -45,7 +45,7 @@ export function renewing(authority: Pick<Authority, 'renew'>, bodies: Bodies): O
       attempt(request);
       try {
         const body = readIssueProof(request.body);
-        return { success: true, ...proofJson(await authority.renew(asReceived(request, bodies), body)) };
+        return { success: true, ...proofJson(await authority.renew(asReceived(request), body)) };
       } catch (error) {
         if (!(error instanceof Denial)) throw error;
         return denied(error, request, reply);
@@ -60,32 +60,14 @@ function attempts(): (request: FastifyRequest) => void {
   return (request) => flood.take(sourceOf(request));
 }
 
-/** Bytes of bodies, which a PoP covers. */
-export type Bodies = WeakMap<FastifyRequest, Uint8Array>;
-
-/** Has the routes of this application keep the bytes beside what they are read as. */
-export function keepBodies(app: FastifyInstance): Bodies {
-  const bodies: Bodies = new WeakMap();
-  app.removeAllContentTypeParsers();
-  app.addContentTypeParser(
-    'application/json',
-    { parseAs: 'buffer' },
-    async (request: FastifyRequest, body: Buffer) => {
-      bodies.set(request, body);
-      return readBody(body);
-    },
-  );
-  return bodies;
-}
-
 /** Header lines as they came: none joined, none dropped. */
-function asReceived(request: FastifyRequest, bodies: Bodies): AuthzRequest {
+function asReceived(request: FastifyRequest): AuthzRequest {
   const { rawHeaders, url = '', httpVersion } = request.raw;
   const headers: HeaderLine[] = [];
   for (let i = 0; i < rawHeaders.length; i += 2) {
     headers.push([(rawHeaders[i] ?? '').toLowerCase(), (rawHeaders[i + 1] ?? '').trim()]);
   }
-  const seen = bodies.get(request) ?? new Uint8Array();
+  const seen = bytesOf(request);
   return {
     border: 'rest',
     method: request.method,

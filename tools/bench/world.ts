@@ -1,18 +1,11 @@
-import { publicKeyOf, randomBytes, sha256, signEd25519 } from '#runtime';
+import { randomBytes, sha256, signEd25519 } from '#runtime';
 import { toBase64url } from '../../src/crypto/base64url.ts';
-import { thumbprint } from '../../src/crypto/thumbprint.ts';
-import {
-  credentialOf,
-  encodeCredential,
-  issueDelegation,
-  issueRoot,
-  issueRuntime,
-} from '../../src/proof/issue.ts';
-import { subjectOf } from '../../src/proof/ppid.ts';
+import { credentialOf, encodeCredential } from '../../src/proof/issue.ts';
 import { signPop } from '../../src/proof/sign-pop.ts';
 import type { CheckRequestMessage } from '../../src/schema/check.ts';
 import type { Lemma } from '../../src/schema/lemma.ts';
 import { checkMethod, loadProtos } from '../../src/server/proto.ts';
+import { AUDIENCE, HOST, makeAgentChain, RUNTIME } from '../agent.ts';
 
 /**
  * One deployment and one agent, as CheckRequests for Lemma and, with the same keys, claims and other headers, for OPA.
@@ -37,9 +30,6 @@ export interface World {
   };
 }
 
-const HOST = 'api.example.com';
-const AUDIENCE = `https://${HOST}`;
-const RUNTIME = 'bot-1';
 const BODY = JSON.stringify({
   text: 'The draft reads well; see the two remarks on page three.',
   notify: ['ann', 'bob'],
@@ -50,31 +40,14 @@ const encoder = new TextEncoder();
 const { requestSerialize } = checkMethod(loadProtos());
 
 export function makeWorld(): World {
-  const [issuer, operator, delegate, runtime] = [newKey(), newKey(), newKey(), newKey()];
-  const subject = subjectOf(randomBytes(32), HOST);
   const now = Math.floor(Date.now() / 1000);
-  const terms = { audience: [AUDIENCE], issued_at: now - 10, expires_at: now + 3000 };
-  const scope = ['documents.read', 'documents.write'];
-  const binding = { runtime_id: RUNTIME, agent_id: 'bot', workspace_id: 'prod', profile: 'low' } as const;
-  const root = issueRoot(
-    issuer.seed,
-    subject,
-    { org: 'acme', env: 'prod' },
-    { ...terms, key: operator.public },
-  );
-  const delegation = issueDelegation(
-    root,
-    operator.seed,
-    { intent: 'comment on the draft' },
-    { ...terms, scope, key: delegate.public },
-  );
-  const bind = () =>
-    issueRuntime(
-      delegation,
-      delegate.seed,
-      { ...binding, taint_epoch: 0 },
-      { ...terms, scope, key: runtime.public },
-    );
+  const { keys, root, delegation, bind, config } = makeAgentChain({
+    scope: ['documents.read', 'documents.write'],
+    issued_at: now - 10,
+    expires_at: now + 3000,
+    intent: 'comment on the draft',
+  });
+  const { issuer, operator, delegate, runtime } = keys;
   const credentialWith = (leaf: Lemma) => encodeCredential(credentialOf([root, delegation, leaf]));
   const leaf = bind();
   const credential = credentialWith(leaf);
@@ -104,13 +77,8 @@ export function makeWorld(): World {
 
   return {
     config: {
-      org: 'acme',
-      env: 'prod',
+      ...config,
       node: 'bench',
-      trust: [
-        { org: 'acme', env: 'prod', keys: [{ kty: 'OKP', crv: 'Ed25519', x: toBase64url(issuer.public) }] },
-      ],
-      runtimes: [{ ...binding, subject }],
       routes: [
         route(
           'documents.comment',
@@ -133,12 +101,6 @@ export function makeWorld(): World {
       data: { trusted: { [issuer.id]: toBase64url(issuer.public) }, ...rbacData() },
     },
   };
-}
-
-function newKey() {
-  const seed = randomBytes(32);
-  const key = publicKeyOf(seed);
-  return { seed, public: key, id: thumbprint(key) };
 }
 
 function times<T>(count: number, make: () => T): T[] {

@@ -4,23 +4,11 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import { publicKeyOf, randomBytes } from '#runtime';
-import { toBase64url } from '../../src/crypto/base64url.ts';
-import {
-  credentialOf,
-  encodeCredential,
-  issueDelegation,
-  issueRoot,
-  issueRuntime,
-} from '../../src/proof/issue.ts';
-import { subjectOf } from '../../src/proof/ppid.ts';
+import { credentialOf, encodeCredential } from '../../src/proof/issue.ts';
+import { AUDIENCE, HOST, makeAgentChain, RUNTIME } from '../agent.ts';
 import { stopGroup } from '../proxy/start.ts';
 
 const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
-const HOST = 'api.example.com';
-const AUDIENCE = `https://${HOST}`;
-const RUNTIME = 'bot-1';
-
 /** An agent with a proof, and the configuration under which that proof counts. */
 export interface Agent {
   readonly host: string;
@@ -33,53 +21,27 @@ export interface Agent {
 
 /** A fresh issuer, operator, delegate and runtime key, and the chain that joins them: good for ten minutes. */
 export function makeAgent(dataFolder: string): Agent {
-  const [issuer, operator, delegate, runtime] = [key(), key(), key(), key()];
-  const subject = subjectOf(randomBytes(32), HOST);
   const now = Math.floor(Date.now() / 1000);
-  const terms = { audience: [AUDIENCE], issued_at: now, expires_at: now + 600 };
-  const scope = ['documents.read'];
-  const root = issueRoot(
-    issuer.seed,
-    subject,
-    { org: 'acme', env: 'prod' },
-    { ...terms, key: operator.public },
-  );
-  const delegation = issueDelegation(
-    root,
-    operator.seed,
-    { intent: 'read documents for the Envoy demonstration' },
-    { ...terms, scope, key: delegate.public },
-  );
-  const binding = { runtime_id: RUNTIME, agent_id: 'bot', workspace_id: 'prod', profile: 'low' } as const;
-  const leaf = issueRuntime(
-    delegation,
-    delegate.seed,
-    { ...binding, taint_epoch: 0 },
-    { ...terms, scope, key: runtime.public },
-  );
-  const trusted = { kty: 'OKP', crv: 'Ed25519', x: toBase64url(issuer.public) };
+  const { root, delegation, bind, config } = makeAgentChain({
+    scope: ['documents.read'],
+    issued_at: now,
+    expires_at: now + 600,
+    intent: 'read documents for the Envoy demonstration',
+  });
   return {
     host: HOST,
     runtimeId: RUNTIME,
-    credential: encodeCredential(credentialOf([root, delegation, leaf])),
+    credential: encodeCredential(credentialOf([root, delegation, bind()])),
     config: {
       listen: { grpc: '127.0.0.1:0', decision: '127.0.0.1:0', control: '127.0.0.1:0' },
       data: dataFolder,
-      org: 'acme',
-      env: 'prod',
-      trust: [{ org: 'acme', env: 'prod', keys: [trusted] }],
-      runtimes: [{ ...binding, subject }],
+      ...config,
       routes: [
         route('documents.read', '/v1/documents/{id}', ['documents.read'], false),
         route('health', '/healthz', [], true),
       ],
     },
   };
-}
-
-function key() {
-  const seed = randomBytes(32);
-  return { seed, public: publicKeyOf(seed) };
 }
 
 function route(id: string, path: string, scope: readonly string[], isPublic: boolean) {

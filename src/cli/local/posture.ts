@@ -6,6 +6,7 @@ import { checkTimes } from '../../proof/time.ts';
 import { Denial } from '../../reason.ts';
 import type { Lemma } from '../../schema/lemma.ts';
 import { cell } from '../answer.ts';
+import type { Terminal } from '../terminal.ts';
 import type { FoundFirewall } from './control-channel.ts';
 import { given } from './folder.ts';
 import { leadsTo } from './own-proxy.ts';
@@ -50,6 +51,16 @@ export function postureOf(findings: readonly Finding[]): Posture {
     (worst, { level }) => (POSTURES.indexOf(level) > POSTURES.indexOf(worst) ? level : worst),
     'safe',
   );
+}
+
+const COLOURS = { safe: 'green', degraded: 'yellow', unsafe: 'red' } as const satisfies Record<
+  Posture,
+  string
+>;
+
+/** For a person: in capitals and its colour. */
+export function postureWord({ style }: Pick<Terminal, 'style'>, posture: Posture): string {
+  return style(['bold', COLOURS[posture]], posture.toUpperCase());
 }
 
 export function statusIn(firewall: FoundFirewall | null): FirewallStatus | null {

@@ -1,14 +1,16 @@
+import { DEFAULT_FIREWALL } from '../../../schema/config.ts';
 import type { SetupState } from '../../../schema/local-state.ts';
 import type { Call, Result } from '../../command.ts';
 import { shown } from '../../next-steps.ts';
 import { homeFolder, openHome } from '../folder.ts';
-import { type Finding, postureOf } from '../posture.ts';
+import type { Finding } from '../posture.ts';
 import { readFirewallState } from '../state.ts';
 import type { FirewallStatus } from '../status.ts';
 import { type ContainedRuntime, containRuntime, filesOf, identityOf, release } from './contain.ts';
 import { applyChanges, diffOf, type FileChange, isChange, planChange, undoChanges } from './files.ts';
 import { approval } from './options.ts';
 import { type Hook, type HookProof, proveHook, type ToolClass } from './prove.ts';
+import { setupResult } from './report.ts';
 import { agentEntry } from './tools.ts';
 
 /** An agent with a hook before each call of a tool of its own, and how it is made to ask the firewall. */
@@ -54,8 +56,6 @@ export interface Aftermath {
   readonly notes: ReadonlyMap<string, string>;
 }
 
-const DEFAULT_LISTEN = '127.0.0.1:8787';
-
 /**
  * Connects a runtime, proves the hook by canaries and a kill, then has the agent's configuration use it. The posture is
  * DEGRADED at best, with what is not covered by name; exit 1 then, as `safety-status` has it. A second time it changes
@@ -65,7 +65,7 @@ export async function setUpAgent(call: Call, setup: AgentSetup): Promise<Result>
   if (call.options.undo === true) return undo(call, setup);
   const identity = identityOf(call, setup.id);
   const home = homeFolder(call);
-  const planned = plan(setup, readFirewallState(home)?.listen ?? DEFAULT_LISTEN);
+  const planned = plan(setup, readFirewallState(home)?.listen ?? DEFAULT_FIREWALL);
   if (call.options.dryRun === true) return dryRun(planned, setup, identity.runtime_id);
   await approval(call, [
     ...diffOf(planned),
@@ -150,28 +150,24 @@ function report(call: Call, setup: AgentSetup, done: Done): Result {
   const { contained, proof, aftermath, change, backup, changed } = done;
   const { identity, firewall, issued } = contained;
   const { listen, control_plane } = firewall.status;
-  const gaps = [...aftermath.findings, ...setup.gaps.map(uncovered)];
-  const posture = postureOf(gaps);
-  const word = posture.toUpperCase();
   const { kill, classes } = proof;
-  const path = (file: string) => shown(file, call.folder);
-  return {
+  const { installed } = setup;
+  return setupResult(call, {
+    change,
+    backup,
+    findings: [...aftermath.findings, ...setup.gaps.map(uncovered)],
     data: {
-      posture: word,
       ...identity,
       changed,
       firewall: { listen, control_plane },
-      config: { path: change.path, changed: isChange(change), backup },
-      installed: setup.installed?.path ?? null,
+      installed: installed?.path ?? null,
       kill_to_deny: kill,
       classes,
       ...aftermath.data,
-      gaps: gaps.map(({ code, level, message }) => ({ code, level, message })),
     },
+    head: `${setup.title} asks the firewall on ${listen} before each call of a tool`,
     lines: [
-      `${setup.title} asks the firewall on ${listen} before each call of a tool`,
-      `  config    ${path(change.path)}${isChange(change) ? '' : ' (as it was)'}${backup === null ? '' : `, before: ${path(backup)}`}`,
-      ...(setup.installed === null ? [] : [`  plugin    ${path(setup.installed.path)}`]),
+      ...(installed === null ? [] : [`  plugin    ${shown(installed.path, call.folder)}`]),
       `  runtime   ${identity.runtime_id}${issued ? '' : ' (its proof is good)'}`,
       `Kill: ${kill.runtime_id} was allowed (${kill.before.decision_id}), killed, and denied ${kill.after.reason} (${kill.after.decision_id})`,
       'Canaries: allowed as the runtime, denied as the killed one',
@@ -179,12 +175,9 @@ function report(call: Call, setup: AgentSetup, done: Done): Result {
         (one) =>
           `  ${one.class.padEnd(11)} ${one.tool}: ${one.allowed.decision_id}, ${one.denied.decision_id}${aftermath.notes.get(one.class) ?? ''}`,
       ),
-      call.terminal.style(['bold', posture === 'unsafe' ? 'red' : 'yellow'], word),
-      ...gaps.map(({ code, message }) => `  ${code}  ${message}`),
-      `To take it back: ${call.program} ${setup.command} --undo`,
     ],
-    ...(posture === 'safe' ? {} : { failure: posture }),
-  };
+    undo: `${call.program} ${setup.command} --undo`,
+  });
 }
 
 export function uncovered({ code, message }: Gap): Finding {
