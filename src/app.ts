@@ -18,6 +18,7 @@ import { createPolicies, type Trusted } from './authority/policies.ts';
 import { createPolicySource, type RegoSetting, type SourceStatus } from './authority/policy-source.ts';
 import { createRevisions } from './authority/revisions.ts';
 import { createTokens } from './authority/tokens.ts';
+import { isServer } from './config/bundle-server.ts';
 import { environment, gitEnvironment } from './config/environment.ts';
 import type { LoadedConfig } from './config/load.ts';
 import { type OpaKeyRead, readOpaKeys } from './config/opa-keys.ts';
@@ -51,6 +52,7 @@ import { settingsOf } from './pdp/settings.ts';
 import { createShadow } from './pdp/shadow.ts';
 import { storeArchive } from './policy/archive.ts';
 import { type Bundle, readProfileBundle } from './policy/bundle.ts';
+import { type BundleServer, createBundleServer } from './policy/bundle-server.ts';
 import type { CompilerOptions } from './policy/compiler/compiler.ts';
 import { EMBEDDED_TRUST, loadEmbedded } from './policy/embedded.ts';
 import { createEvaluationThread } from './policy/evaluation-thread.ts';
@@ -127,8 +129,8 @@ export interface App {
   /** Takes a whole new configuration into use, or rejects (InputError) and goes on with the old one. */
   reload(loaded: LoadedConfig): Promise<void>;
   /**
-   * Reads the folder of bundles, or the repository's branch, again and takes what is new into use, all or none: rejects
-   * (InputError) and goes on with the old ones. Gives those that are new.
+   * Reads the folder of bundles, or what a server has of them, or the repository's branch, again and takes what is new into use,
+   * all or none: rejects (InputError) and goes on with the old ones. Gives those that are new.
    */
   reloadBundles(): Promise<readonly BundleRef[]>;
   /** Stops listening, finishes what is under way, writes what was acknowledged. Idempotent. */
@@ -265,9 +267,10 @@ async function compose(
     seed: ring.bundleSeed,
     onBehind: (message) => logger.error({ source: config.bundles.source }, message),
   });
+  const bundleServer = createBundleServer();
   await (isRego(config.bundles)
     ? source.begin(config.bundles)
-    : policyVerbs.take(await configuredBundles(config, ring, clock))
+    : policyVerbs.take(await configuredBundles(config, bundleServer, ring, clock))
   ).catch((error) => {
     throw refusedBundle(error);
   });
@@ -611,7 +614,9 @@ async function compose(
       // What can refuse comes first, so that a refused reload leaves all as it was.
       settingsFrom(next, ring);
       const setting = next.config.bundles;
-      const bundles = isRego(setting) ? null : await configuredBundles(next.config, ring, clock);
+      const bundles = isRego(setting)
+        ? null
+        : await configuredBundles(next.config, bundleServer, ring, clock);
       await store.limit(next.config.log.max_bytes);
       await firewall?.replace(next.config.firewall ?? NOTHING);
       try {
@@ -636,7 +641,7 @@ async function compose(
       const before = activeOf(policies);
       await (isRego(running.config.bundles)
         ? source.look()
-        : policyVerbs.take(await configuredBundles(running.config, ring, clock))
+        : policyVerbs.take(await configuredBundles(running.config, bundleServer, ring, clock))
       ).catch((error) => {
         throw refusedBundle(error);
       });
@@ -926,10 +931,15 @@ function activeOf(policies: PolicyRegistry): BundleRef[] {
   return PROFILES.map((profile) => policies.active(profile).ref);
 }
 
-async function configuredBundles(config: Config, ring: KeyRing, clock: () => number): Promise<Trusted> {
+async function configuredBundles(
+  config: Config,
+  server: BundleServer,
+  ring: KeyRing,
+  clock: () => number,
+): Promise<Trusted> {
   const { source } = config.bundles;
   if (source === 'embedded') return { bundles: await loadEmbedded(), trust: EMBEDDED_TRUST };
-  const bundles = await Promise.all(PROFILES.map((profile) => bundleIn(source, profile)));
+  const bundles = await Promise.all(PROFILES.map((profile) => bundleIn(source, profile, server)));
   const keys = bundleKeys(config, ring);
   const now = Math.floor(clock() / 1000);
   return { bundles, trust: { kind: 'signed', keys, opaKeys: opaKeys(config), now } };
@@ -959,11 +969,11 @@ function bundleKeys({ bundles }: Config, ring: KeyRing): Uint8Array[] {
 }
 
 /** A complaint names the bundle: three of them lie there. */
-async function bundleIn(source: string, profile: Profile): Promise<Bundle> {
+async function bundleIn(source: string, profile: Profile, server: BundleServer): Promise<Bundle> {
   const problemIn = (message: string) => new InputError([{ field: 'bundles.source', message }]);
   let bundle: Bundle;
   try {
-    bundle = await readProfileBundle(source, profile);
+    bundle = isServer(source) ? await server.read(source, profile) : await readProfileBundle(source, profile);
   } catch (error) {
     throw error instanceof InputError ? problemIn(`${profile}: ${error.message}`) : error;
   }

@@ -16,6 +16,8 @@ export type Spread =
       readonly pending: true;
       readonly enforced_by: number;
       readonly nodes: readonly NodeLag[];
+      /** Those that have not said so. */
+      readonly waiting: readonly Omit<NodeLag, 'lag_ms'>[];
     };
 
 /** This process is the only one that decides. */

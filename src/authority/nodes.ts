@@ -245,13 +245,17 @@ export async function openNodes(options: NodesOptions): Promise<Nodes> {
         pending: true,
         enforced_by: Math.ceil(clock() + Math.max(0, longest)),
         nodes,
+        waiting: late.map(({ node, instance }) => ({ node, instance })),
       };
     },
     hold(stop) {
       held.add(stop);
-      const left = Math.max(...[...known.values()].map((entry) => entry.until - steady()));
-      if (!(left > 0)) return alone;
-      return { enforced: false, pending: true, enforced_by: Math.ceil(clock() + left), nodes: [] };
+      const now = steady();
+      const holders = [...known.values()].filter((entry) => entry.until > now);
+      if (holders.length === 0) return alone;
+      const left = Math.max(...holders.map((entry) => entry.until)) - now;
+      const waiting = holders.map(({ node, instance }) => ({ node, instance }));
+      return { enforced: false, pending: true, enforced_by: Math.ceil(clock() + left), nodes: [], waiting };
     },
     release: (stop) => void held.delete(stop),
     list() {

@@ -27,10 +27,11 @@ export async function testsIn(call: Call): Promise<Sources | null> {
   throw new CliError('tests_missing', `${folder} holds no *_test.rego`, EXIT.misused);
 }
 
-/** Has the control plane run those that belong to a kept bundle. Gives what it answers. */
+/** Has the control plane run those that belong to a kept bundle. Gives what it answers; null where none does. */
 export async function tested(api: ControlApi, bundle: Bundle, tests: Sources): Promise<unknown> {
   const adapted = bundle.manifest.metadata.lemma.adapter !== undefined;
   const own = [...tests].filter(([path]) => adapted || placeInBundle(path, bundle.name) !== null);
+  if (own.length === 0) return null;
   const body = { tests: Object.fromEntries(own) };
   return (await api.post(`/api/wallet/policies/${bundle.sha256}/tests`, body)).tests;
 }

@@ -2,7 +2,7 @@ import type { App } from '../app.ts';
 import { ConfigError } from '../config/error.ts';
 import type { LoadedConfig, LoadOptions } from '../config/load.ts';
 import { type ConfigWatch, watchConfig } from '../config/watch.ts';
-import { watchSource } from '../config/watch-source.ts';
+import { isAsked, watchSource } from '../config/watch-source.ts';
 import { InputError } from '../reason.ts';
 import type { Call } from './command.ts';
 
@@ -22,10 +22,15 @@ export function reloads(
 ): Pick<ConfigWatch, 'close'> {
   let running = first;
   let last = Promise.resolve();
+  let refused: string | null = null;
   const { terminal } = call;
   const say = (what: Parameters<Outcome>[0], error: unknown, outcome: string) => {
     const text = error instanceof Error ? error.message : String(error);
     tell(what, text);
+    // What is asked again and again fails again and again.
+    const again = what === 'bundles' && text === refused && isAsked(running.config.bundles);
+    if (what === 'bundles') refused = text;
+    if (again) return;
     for (const line of [...text.split('\n'), outcome]) terminal.note(terminal.styleNote('red', line));
   };
   const refuse = (error: unknown) =>
@@ -46,6 +51,7 @@ export function reloads(
     try {
       for (const { name, revision, sha256 } of await reloadBundles())
         terminal.note(`Policy ${name} is now ${revision} (${sha256})`);
+      refused = null;
       tell('bundles', null);
     } catch (error) {
       say(

@@ -20,6 +20,7 @@ import { DEFAULT_FIREWALL } from '../schema/config.ts';
 import type { Route } from '../schema/request.ts';
 import type { RouteEntry } from '../schema/route.ts';
 import { agentTools } from './agent-tools.ts';
+import { isServer } from './bundle-server.ts';
 import type { RoutesFile } from './check.ts';
 import { parseFeedUrl } from './feed-url.ts';
 import { isRegoSource, parseRegoSource } from './git-source.ts';
@@ -118,7 +119,11 @@ function bundles(entry: ConfigFile['bundles'], path: (field: string, text: strin
   const rest = { every_ms: duration(every), rewind_to, keys, opa_keys };
   const inFolder = (text: string) => path('bundles.source', text);
   if (!isRegoSource(source))
-    return { source: source === 'embedded' ? source : inFolder(source), rego: null, ...rest };
+    return {
+      source: source === 'embedded' || isServer(source) ? source : inFolder(source),
+      rego: null,
+      ...rest,
+    };
   const rego = parseRegoSource(source);
   if (typeof rego === 'string') throw new RangeError(`unchecked bundles.source: ${rego}`);
   if (rego.kind === 'folder') return { source, rego: { ...rego, path: inFolder(rego.path) }, ...rest };

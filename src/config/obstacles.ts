@@ -2,6 +2,7 @@ import { statSync } from 'node:fs';
 import type { Problem } from '../reason.ts';
 import type { Config, Listener } from '../schema/config.ts';
 import { parseAddress } from './address.ts';
+import { isServer } from './bundle-server.ts';
 import { readOpaKeys } from './opa-keys.ts';
 
 /** What is wrong with a configuration only on this machine, or only as a whole. */
@@ -88,7 +89,7 @@ function missingFiles(config: Config): Problem[] {
 
 /** `embedded` where none is needed on this machine. */
 function folderWanted({ source, rego }: Config['bundles']): string {
-  if (rego === null) return source;
+  if (rego === null) return isServer(source) ? 'embedded' : source;
   if (rego.kind === 'folder') return rego.path;
   return rego.protocol === 'file' ? rego.url : 'embedded';
 }

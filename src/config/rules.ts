@@ -8,6 +8,7 @@ import { parseAllowed } from '../schema/proxy.ts';
 import { hostPatternProblem, OVERRIDE_HEADERS, pathPatternProblem } from '../schema/route.ts';
 import { addressProblem, isLocal } from './address.ts';
 import { toolAction } from './agent-tools.ts';
+import { isServer, serverProblem } from './bundle-server.ts';
 import { feedProblem } from './feed-url.ts';
 import { isRegoSource, parseRegoSource } from './git-source.ts';
 import { rangeOf } from './ip-range.ts';
@@ -43,7 +44,7 @@ const RULES: ReadonlyMap<string, Rule> = new Map<string, Rule>([
   ['telemetry.traces', secretNeedsTls('endpoint', 'headers_file')],
   ['telemetry.traces.endpoint', text((t) => receiverProblem(t, 'headers_file'))],
   ['bundles.source', text(sourceProblem)],
-  ['bundles', rewindNeedsGit],
+  ['bundles', asksNeedSource],
   [
     'bundles.every',
     text((t) => (parseDuration(t) === null ? 'must be a number and s, m, h, d or w: 10s' : null)),
@@ -178,16 +179,18 @@ function storeProblem(value: string): string | null {
 }
 
 function sourceProblem(value: string): string | null {
+  if (isServer(value)) return serverProblem(value);
   if (!isRegoSource(value)) return null;
   const source = parseRegoSource(value);
   return typeof source === 'string' ? source : null;
 }
 
-function rewindNeedsGit(value: unknown): Problem[] {
+function asksNeedSource(value: unknown): Problem[] {
   if (!isRecord(value)) return [];
   const { source } = value;
   if (typeof source === 'string' && source.startsWith('git+')) return [];
-  return ['rewind_to', 'every']
+  const server = typeof source === 'string' && isServer(source);
+  return [...(server ? [] : ['every']), 'rewind_to']
     .filter((member) => value[member] !== undefined)
     .map((field) => ({ field, message: 'is for a repository: bundles.source is none' }));
 }

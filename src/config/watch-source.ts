@@ -1,4 +1,5 @@
 import type { BundleSetting } from '../schema/config.ts';
+import { isServer } from './bundle-server.ts';
 import { watchBundles } from './watch-bundles.ts';
 
 export type WatchedSource = Pick<BundleSetting, 'source' | 'rego' | 'every_ms'>;
@@ -10,7 +11,7 @@ export interface SourceWatch {
 }
 
 /**
- * A folder of bundles or policies tells when it has changed; a repository is asked again and again, a while after the last answer. The
+ * A folder of bundles or policies tells when it has changed; a repository or a server is asked again and again, a while after the last answer. The
  * first time is at once in both cases: it may have changed after it was last read.
  */
 export function watchSource(first: WatchedSource, onChange: () => Promise<unknown>): SourceWatch {
@@ -18,7 +19,7 @@ export function watchSource(first: WatchedSource, onChange: () => Promise<unknow
   let turn = 0;
 
   const ask = async (source: WatchedSource, mine: number): Promise<void> => {
-    if (source.rego?.kind !== 'git' || mine !== turn) return;
+    if (!isAsked(source) || mine !== turn) return;
     await onChange();
     if (mine === turn) asking = setTimeout(ask, source.every_ms, source, mine).unref();
   };
@@ -41,8 +42,13 @@ export function watchSource(first: WatchedSource, onChange: () => Promise<unknow
   };
 }
 
+/** Whether it does not tell by itself that it has changed. */
+export function isAsked({ source, rego }: Pick<BundleSetting, 'source' | 'rego'>): boolean {
+  return rego === null ? isServer(source) : rego.kind === 'git';
+}
+
 /** What never changes has no folder. */
 function folderOf({ source, rego }: WatchedSource): string {
-  if (rego === null) return source;
+  if (rego === null) return isServer(source) ? 'embedded' : source;
   return rego.kind === 'folder' ? rego.path : 'embedded';
 }

@@ -254,6 +254,7 @@ function responseHeader([name, value]: readonly [string, string]): HeaderOptionM
 function metadata(decision: Decision, request: AuthzRequest, effects: PolicyResult | null) {
   return toStruct({
     ...effects?.dynamic_metadata,
+    ...(effects?.obligations === undefined ? {} : { obligations: { ...effects.obligations } }),
     decision_id: decision.decision_id,
     verdict: decision.verdict,
     reason: decision.reason,

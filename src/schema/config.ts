@@ -494,13 +494,13 @@ export const configSchema = {
           minLength: 1,
           default: 'embedded',
           description:
-            'embedded (the three defaults); a folder of signed bundles (./bundles: <profile>/ or <profile>.tar.gz); or a branch of a repository of policies, each commit of which is checked, tested, built and signed here: git+https://host/policies.git#main, git+ssh:…, git+file:///srv/policies.git?path=policies#main; or a folder of policies, the same with each change: rego+file:./policies',
+            'embedded (the three defaults); a folder of signed bundles (./bundles: <profile>/ or <profile>.tar.gz); a server that has them (https://host/bundles: <profile>.tar.gz below it); or a branch of a repository of policies, each commit of which is checked, tested, built and signed here: git+https://host/policies.git#main, git+ssh:…, git+file:///srv/policies.git?path=policies#main; or a folder of policies, the same with each change: rego+file:./policies',
         },
         every: {
           type: 'string',
           pattern: DURATION_PATTERN,
           default: '10s',
-          description: 'How often a repository is asked for its branch',
+          description: 'How often a repository is asked for its branch, a server for its bundles',
         },
         rewind_to: {
           type: 'string',
@@ -727,7 +727,7 @@ export interface FolderSource {
 }
 
 export interface BundleSetting {
-  /** `embedded`, an absolute folder of bundles, or the text that `rego` was read from. */
+  /** `embedded`, an absolute folder of bundles, the URL of a server that has them, or the text that `rego` was read from. */
   readonly source: string;
   /** Where policies are that are built here. Null: bundles come built. */
   readonly rego: GitSource | FolderSource | null;

@@ -109,6 +109,11 @@ export const stopped = answerOf({
 const notYet = {
   pending: { const: true, description: 'A node has not confirmed it yet. Absent where it is enforced' },
   enforced_by: { ...time, description: 'After this moment no node lets a request through' },
+  waiting: {
+    type: 'array',
+    items: { type: 'object', required: ['node', 'instance'], properties: { node: id, instance } },
+    description: 'Nodes that have not confirmed it. Absent where it is enforced',
+  },
 } as const;
 export function perhapsPending<const P extends Record<string, object>>(done: {
   readonly type: 'object';

@@ -17,7 +17,7 @@ import {
   rollbackPolicySchema,
 } from '../schema/api-policies.ts';
 import type { OperatorHandler } from './guard.ts';
-import { testsJson } from './policy-tests-api.ts';
+import { testsSummary } from './policy-tests-api.ts';
 import { reader } from './read.ts';
 import { timeOrNull, timeText } from './time.ts';
 
@@ -105,7 +105,7 @@ function infoJson({ activated_at, published, tests, ...bundle }: PolicyHistory['
     ...bundle,
     activated_at: timeOrNull(activated_at),
     published: published === null ? null : { ...published, at: timeText(published.at) },
-    tests: tests === null ? null : testsJson(tests),
+    tests: tests === null ? null : testsSummary(tests),
   };
 }
 

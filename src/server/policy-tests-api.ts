@@ -40,8 +40,14 @@ export function policyTestHandlers(
   };
 }
 
-export function testsJson({ at, ...tests }: TestedRevision): object {
+function testsJson({ at, ...tests }: TestedRevision): object {
   return { ...tests, at: timeText(at) };
+}
+
+/** For a list of many: which tests failed and which rows none reaches are told of one alone. */
+export function testsSummary({ at, failures: _, coverage, ...tests }: TestedRevision): object {
+  const files = coverage.files.map(({ file, percent }) => ({ file, percent }));
+  return { ...tests, coverage: { percent: coverage.percent, files }, at: timeText(at) };
 }
 
 function plain(path: string): string {
@@ -52,16 +58,43 @@ function plain(path: string): string {
 const count = { type: 'integer', minimum: 0 } as const;
 const percent = { type: 'number', minimum: 0, maximum: 100 } as const;
 
+const summary = {
+  passed: count,
+  failed: count,
+  skipped: count,
+  at: time,
+  by: { type: 'string', description: 'Who gave the tests; `service`: the commit brought them' },
+  commit: { type: ['string', 'null'], description: 'Of `bundles.source`, by which they came' },
+  tests_sha256: { type: 'string', pattern: SHA256_HEX_PATTERN, description: 'Of the tests that were run' },
+} as const;
+
+const coveredFile = { file: { type: 'string', description: 'As the bundle has it' }, percent } as const;
+
+function coverageOf<const P extends Record<string, object>>(file: P) {
+  return {
+    type: 'object',
+    required: ['percent', 'files'],
+    properties: {
+      percent,
+      files: { type: 'array', items: { type: 'object', required: Object.keys(file), properties: file } },
+    },
+    description: "Of the rows of the bundle's Rego that can be evaluated",
+  } as const;
+}
+
+/** Of one among many. */
 export const revisionTests = {
   type: ['object', 'null'],
-  required: [
-    ...['passed', 'failed', 'skipped', 'failures', 'coverage'],
-    ...['at', 'by', 'commit', 'tests_sha256'],
-  ],
+  required: [...Object.keys(summary), 'coverage'],
+  properties: { ...summary, coverage: coverageOf(coveredFile) },
+  description: 'What the latest run of its tests came to, here; null: not known',
+} as const;
+
+const wholeTests = {
+  ...revisionTests,
+  required: [...revisionTests.required, 'failures'],
   properties: {
-    passed: count,
-    failed: count,
-    skipped: count,
+    ...summary,
     failures: {
       type: 'array',
       items: {
@@ -77,45 +110,24 @@ export const revisionTests = {
       },
       description: 'The first 20',
     },
-    coverage: {
-      type: 'object',
-      required: ['percent', 'files'],
-      properties: {
-        percent,
-        files: {
-          type: 'array',
-          items: {
-            type: 'object',
-            required: ['file', 'percent', 'not_covered'],
-            properties: {
-              file: { type: 'string', description: 'As the bundle has it' },
-              percent,
-              not_covered: {
-                type: 'array',
-                items: {
-                  type: 'object',
-                  required: ['from', 'to'],
-                  properties: { from: { type: 'integer' }, to: { type: 'integer' } },
-                },
-                description: 'Rows from 1',
-              },
-            },
-          },
+    coverage: coverageOf({
+      ...coveredFile,
+      not_covered: {
+        type: 'array',
+        items: {
+          type: 'object',
+          required: ['from', 'to'],
+          properties: { from: { type: 'integer' }, to: { type: 'integer' } },
         },
+        description: 'Rows from 1',
       },
-      description: "Of the rows of the bundle's Rego that can be evaluated",
-    },
-    at: time,
-    by: { type: 'string', description: 'Who gave the tests; `service`: the commit brought them' },
-    commit: { type: ['string', 'null'], description: 'Of `bundles.source`, by which they came' },
-    tests_sha256: { type: 'string', pattern: SHA256_HEX_PATTERN, description: 'Of the tests that were run' },
+    }),
   },
-  description: 'What the latest run of its tests came to, here; null: not known',
 } as const;
 
-export const testedPolicy = answerOf({ tests: revisionTests });
+export const testedPolicy = answerOf({ tests: wholeTests });
 export const policyTests = answerOf({
   bundle: { type: 'object', required: ['name', 'revision', 'serial', 'sha256'] },
-  tests: revisionTests,
+  tests: wholeTests,
   rego: { type: 'object', additionalProperties: { type: 'string' }, description: "The bundle's, by path" },
 });

@@ -75,6 +75,7 @@ describe('what a stop waits for', () => {
     const spread = await nodes.spread(position);
     assert.ok(!spread.enforced && spread.enforced_by === NOW + LEASE_MS + 300, JSON.stringify(spread));
     assert.deepEqual(spread.nodes, [{ node: 'edge', instance: two, lag_ms: 0 }]);
+    assert.deepEqual(spread.waiting, [{ node: 'edge', instance: one }]);
     await renew(nodes, 10, one);
     assert.equal((await nodes.spread(position)).enforced, true);
   });
@@ -108,6 +109,25 @@ describe('what a stop waits for', () => {
     assert.deepEqual(
       again.list().map(({ node }) => node),
       ['edge'],
+    );
+  });
+
+  it('is listed with the policies that each says to decide by, and whether it has left', async () => {
+    const nodes = await open();
+    const bundles = ['a'.repeat(64)];
+    await nodes.lease({
+      ...{ node: 'edge', instance: one, nonce: 'n'.repeat(22), epoch: 7, seq: 10 },
+      version: '1',
+      bundles,
+    });
+    await renew(nodes, 10, two);
+    await nodes.leave({ node: 'edge', instance: two });
+    assert.deepEqual(
+      nodes.list().map((node) => [node.bundles, node.left, node.leased_for_ms > 0]),
+      [
+        [bundles, false, true],
+        [null, true, false],
+      ],
     );
   });
 

@@ -276,6 +276,21 @@ const CASES: readonly Case[] = [
       "lemma.yaml:10: firewall.apis[0].forward_headers[2]: is Lemma's own header: it stays on this side",
     ],
   },
+  ...(
+    [
+      [
+        'http://policies.example.com/bundles',
+        'must be https, unless it is on this machine: https://policies.example.com/bundles',
+      ],
+      ['https://user:secret@policies.example.com/bundles', 'must hold no credentials'],
+      ['https://policies.example.com/bundles?token=1', 'must have no query and no fragment'],
+      ['https://', 'must be a URL as in https://policies.example.com/bundles'],
+    ] as const
+  ).map(([source, message]) => ({
+    name: `a server of bundles as ${source}`,
+    files: { 'lemma.yaml': `bundles:\n  source: "${source}"\n` },
+    lines: [`lemma.yaml:2: bundles.source: ${message}`],
+  })),
   {
     name: 'a route that shows a policy what it must not see, or no header',
     files: {

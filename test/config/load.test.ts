@@ -162,6 +162,14 @@ describe('headers that a route shows', () => {
   });
 });
 
+describe('a server of bundles', () => {
+  it('is asked as often as `every` says', () => {
+    const text = 'bundles: {source: "https://policies.example.com/bundles", every: 1m}';
+    const { source, rego, every_ms } = load({ 'lemma.yaml': text }).config.bundles;
+    assert.deepEqual([source, rego, every_ms], ['https://policies.example.com/bundles', null, 60_000]);
+  });
+});
+
 describe('limits', () => {
   it('are filled in, a burst of two seconds among them', () => {
     const { limits } = load({ 'lemma.yaml': 'limits: {queue_ms: 20, per_source: {rate: 50}}' }).config;

@@ -58,6 +58,10 @@ describe('attacks on who is at the console', function () {
     for (const { status, body } of answers) assert.equal(status, 200, JSON.stringify(body));
     return answers.map(({ body }) => body);
   };
+  const idOf = async (name: string) => {
+    const { body } = await scene.service.control('/api/wallet/operators');
+    return (body.operators as { id: string; name: string }[]).find((one) => one.name === name)?.id;
+  };
   const sessions = async () => {
     const { body } = await scene.service.control('/api/wallet/sessions');
     return (body.sessions as { id: string }[]).map(({ id }) => id);
@@ -148,6 +152,22 @@ describe('attacks on who is at the console', function () {
             [],
           );
           assert.ok(made.length >= posts.length, `${made.length} of ${posts.length}`);
+        });
+
+        it('by a flood uses up nothing of what signs in at the same address', async () => {
+          const statuses = (await page.evaluate(
+            `(async (urls) => {
+              const ask = (url) => fetch(url, { method: 'POST', mode: 'no-cors', body: '{}' }).then(
+                ({ type }) => type, () => 'never sent');
+              return [...new Set(await Promise.all(urls.map(ask)))];
+            })(${JSON.stringify(SIGN_IN.flatMap((path) => Array.from({ length: 60 }, () => scene.origin + path)))})`,
+          )) as string[];
+          assert.deepEqual(statuses, ['opaque']);
+          const person = await scene.addOperator(`somebody ${which}`, 'auditor');
+          const signedIn = await scene.signedIn('', person);
+          await signedIn.getByRole('button', { name: 'Sign out' }).click();
+          await signedIn.getByRole('heading', { name: 'Sign in to this control plane' }).waitFor();
+          await scene.service.control(`/api/wallet/operators/${await idOf(`somebody ${which}`)}/remove`, {});
         });
 
         it('reads nothing of who is signed in', async () => {

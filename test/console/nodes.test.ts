@@ -46,11 +46,12 @@ describe('a kill in the console, with three decision nodes', function () {
   const verdictAt = async (name: string, agent: Agent) =>
     (await nodeNamed(name).ask(agent.reading())).verdict;
 
-  /** A runtime that these nodes let through, killed in the browser. */
+  /** A runtime that these nodes let through, killed in a browser whose clock is an hour ahead: only the control plane's counts. */
   async function kill(id: string, alive: readonly string[]): Promise<Agent> {
     const agent = await scene.service.onboard(id);
     for (const name of alive) await eventually(async () => (await verdictAt(name, agent)) === 'allow');
     await page.goto(`${scene.origin}${BASE}/runtimes/${id}`);
+    await page.evaluate('(() => { const now = Date.now; Date.now = () => now() + 3_600_000; })()');
     await page.getByRole('button', { name: 'Kill', exact: true }).click();
     await dialog().getByRole('button', { name: 'Kill it now' }).click();
     await onNode('this control plane').getByText('at once').waitFor();
@@ -105,6 +106,23 @@ describe('a kill in the console, with three decision nodes', function () {
       .getByText(/^confirmed after /)
       .waitFor();
     assert.equal(await verdictAt('n2', agent), 'runtime_killed');
+  });
+
+  it('is told so to an operator who may not see nodes, too', async () => {
+    const key = await scene.addOperator('plain', 'operator');
+    const own = await scene.signedIn('/runtimes', key);
+    await scene.service.onboard('killed-by-operator');
+    nodeNamed('n2').signal('SIGSTOP');
+    try {
+      await own.goto(`${scene.origin}${BASE}/runtimes/killed-by-operator`);
+      await own.getByRole('button', { name: 'Kill', exact: true }).click();
+      await own.getByRole('button', { name: 'Kill it now' }).click();
+      await own.getByRole('heading', { name: 'Killed: 1 of 3 nodes pending' }).waitFor();
+      const row = own.getByRole('dialog').getByRole('listitem').filter({ hasText: 'n2' });
+      await row.getByText(/^pending, \d+(\.\d)? s at most$/).waitFor();
+    } finally {
+      nodeNamed('n2').signal('SIGCONT');
+    }
   });
 
   it('is enforced without a node that stands still or is gone, when their leases end', async () => {

@@ -183,7 +183,16 @@ describe('policies from a repository, in the console', function () {
   it('say which commit is in force', async () => {
     const page = await scene.signedIn('/policies');
     await page.getByText('up to date', { exact: true }).waitFor();
-    await page.getByText(repository.git('rev-parse', 'HEAD').slice(0, 12), { exact: true }).waitFor();
+    const commit = repository.git('rev-parse', 'HEAD').slice(0, 12);
+    await page.locator('dl').getByText(commit, { exact: true }).waitFor();
+  });
+
+  it('say who wrote a revision, by which commit, and what its tests came to', async () => {
+    const page = await scene.signedIn('/policies');
+    const commit = repository.git('rev-parse', 'HEAD').slice(0, 12);
+    const row = page.getByRole('region', { name: 'Revisions' }).getByRole('row', { name: /in force/ });
+    const text = await row.innerText();
+    assert.match(text, new RegExp(`\\d+ passed\\s+[\\d.]+ % covered\\s+Ada\\s+${commit}`));
   });
 
   it('say which commit never came into force, and why', async () => {

@@ -44,6 +44,7 @@ describe('what an event of the log does on a node', () => {
     key: authorityKey('current'),
     admin: { action: 'x' },
     restore: { taken_at: 1 },
+    configured: { runtimes: [], withdrawn: ['stranger'] },
     'of a later release': {},
   };
   for (const [type, payload] of Object.entries(events)) {
@@ -92,6 +93,25 @@ describe('what an event of the log does on a node', () => {
       assert.deepEqual(found(), { ...bot, ...over });
     });
   }
+
+  it('has the runtimes of the configuration as that has them, in its own tenant', () => {
+    const { apply, found } = world();
+    const { org, env, ...own } = { ...bot, profile: 'critical' };
+    apply('configured', { runtimes: [own, { ...own, runtime_id: 'new' }], withdrawn: [] });
+    assert.deepEqual(
+      [found(), found('new')],
+      [
+        { ...own, org, env },
+        { ...own, org, env, runtime_id: 'new' },
+      ],
+    );
+  });
+
+  it('contains the runtimes that the configuration has no more', () => {
+    const { gate, apply, found } = world();
+    apply('configured', { runtimes: [], withdrawn: ['bot', 'stranger'] });
+    assert.deepEqual([found(), [...gate.runtimes()].length], [{ ...bot, status: 'inactive' }, 1]);
+  });
 
   it('takes a key, a lemma or a subject back', () => {
     const { gate, apply } = world();

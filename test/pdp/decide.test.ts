@@ -573,6 +573,40 @@ describe('decide, in process', () => {
     });
   });
 
+  describe('says what came over a request that outlives its answer', () => {
+    const through = (links: readonly Lemma[]) => ({ ...asked(bearing(links)), border: 'firewall' }) as const;
+
+    it('where it went through the firewall: null, then the kill', async () => {
+      const { decision } = await outcome(through(runtimeNamed('outlives')));
+      assert.equal(decision.stopped?.(), null);
+      await parts.stops.kill('outlives');
+      assert.equal(decision.stopped?.(), 'runtime_killed');
+    });
+
+    it('where a denial was only observed', async () => {
+      const links = runtimeNamed('outlives-observed');
+      const { decision } = await outcome(through(links), routes({ mode: 'observe', risk: 'critical' }));
+      assert.deepEqual([decision.observed, decision.stopped?.()], [true, null]);
+    });
+
+    it('not at another border, where it is denied, or where nobody in particular asks', async () => {
+      const links = runtimeNamed('outlives-not');
+      const ones = [
+        await outcome({ ...through(links), border: 'grpc' }),
+        await outcome(through(links), routes({ risk: 'critical' })),
+        await outcome({ ...asked(request()), border: 'firewall' }, routes({ public: true })),
+      ];
+      assert.deepEqual(
+        ones.map(({ decision }) => [decision.verdict, decision.stopped]),
+        [
+          ['allow', undefined],
+          ['deny', undefined],
+          ['allow', undefined],
+        ],
+      );
+    });
+  });
+
   it('takes the stricter profile of the route, the registration and the proof', async () => {
     const low = { risk: 'low' } as const;
     const profileOf = async (registered: 'low' | 'high', proven: string, risk: Route['risk']) => {

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
 import { attacks } from '../attacks/cases.ts';
+import { plays } from '../attacks/plays.ts';
+import { PLAYERS } from '../attacks/transports.ts';
 import { bearing, chain, header, keys, link, proving, request, type WireRequest } from '../support/kit.ts';
 import { type Running, running, vectors } from '../support/running.ts';
 import { folders, inStore, publish, told, withRun, writing } from './support.ts';
@@ -148,6 +150,30 @@ describe('explain, of decisions through the real gRPC port', () => {
         [false, false, false],
       );
     });
+  });
+
+  describe('marks the link that a revocation names:', () => {
+    let own: Running;
+    before(async () => {
+      const [one] = vectors.runtimes as readonly object[];
+      own = await running({ config: { runtimes: PLAYERS.map((runtime_id) => ({ ...one, runtime_id })) } });
+    });
+    after(() => own.stop());
+
+    for (const [name, marked] of [
+      ['a link that was revoked', [false, true, false]],
+      // Of who holds the last link: nothing that he signed came along.
+      ["a holder's key that was revoked", [false, false, true]],
+    ] as const) {
+      it(name, async () => {
+        const play = plays().find((one) => one.name === name);
+        assert.ok(play?.verb !== undefined);
+        await own.control(play.verb.path, play.verb.body);
+        const { decisionId } = await own.grpc(play.last);
+        const { chain: links, reason } = await own.explain(decisionId);
+        assert.deepEqual([reason, links.map(({ failed }) => failed)], ['revoked', marked]);
+      });
+    }
   });
 
   it('names the rules that denied, where they stand', async () => {

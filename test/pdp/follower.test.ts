@@ -80,6 +80,7 @@ function world({ lease, snapshot = () => Promise.reject(new Error('not asked for
   const keyChanges: string[] = [];
   const bundles: string[] = [];
   const asked: Question[] = [];
+  const left: unknown[] = [];
   const fetched: string[] = [];
   const streams: Stream[] = [];
   const now = { steady: 5_000, wall: 1_000_000 };
@@ -89,6 +90,10 @@ function world({ lease, snapshot = () => Promise.reject(new Error('not asked for
       return snapshot();
     },
     post: async (path, body) => {
+      if (path === '/leave') {
+        left.push(body);
+        return {};
+      }
       assert.equal(path, '/lease');
       const question = body as Question;
       asked.push(question);
@@ -128,6 +133,7 @@ function world({ lease, snapshot = () => Promise.reject(new Error('not asked for
   /** The stream that is open now, or was last. */
   const stream = () => streams.at(-1) as Stream;
   return {
+    left,
     gate,
     follower,
     refused,
@@ -321,6 +327,13 @@ describe('how a node follows its control plane', () => {
       follower.close();
       await pass(1_000);
       assert.equal(streams.length, 1);
+    });
+
+    it('says that it leaves', async () => {
+      const { follower, left } = await started();
+      await follower.close();
+      const { node, instance } = ABOUT;
+      assert.deepEqual(left, [{ node, instance }]);
     });
 
     it('can end before it began', () => world().follower.close());

@@ -290,6 +290,16 @@ describe('request/envoy toResponse', () => {
     });
   });
 
+  it('tells the policy\u2019s obligations in metadata, as long as its verdict is the answer', () => {
+    const obligations = { step_up: 'approve it', max_response_ttl_s: 60 };
+    const result = { allow: false, reason: 'policy_denied', reasons: ['policy_denied'], obligations };
+    const told = (decision: ReturnType<typeof allowed>) =>
+      (checkResponseToJson(toResponse(decision, plain)) as { dynamicMetadata: { obligations?: object } })
+        .dynamicMetadata.obligations;
+    deepEqual(told(denied('policy_denied', { result })), obligations);
+    equal(told(allowed({ result })), undefined);
+  });
+
   it('writes proto3 JSON in lowerCamel', () => {
     deepEqual(checkResponseToJson(toResponse(allowed({ actor: null, strip: ['a'] }), plain)), {
       status: { code: 0, message: 'allowed' },

@@ -69,9 +69,9 @@ async function watched({ probe, idle }: Probes, load: DecisionLoad, seconds: num
 }
 
 function figuresOf({ states, times, idle, busy }: Watched, filled: number): Figure[] {
-  // Before, a page fills; an eighth of the rest at each end.
+  // Before, a page fills; then a third at each end: what is drawn and what waits is more at one moment than at another.
   const steady = states.slice(Math.min(filled, Math.max(0, states.length - 2)));
-  const end = Math.max(1, Math.floor(steady.length / 8));
+  const end = Math.max(1, Math.floor(steady.length / 3));
   const grown = (of: (state: PageState) => number) =>
     median(steady.slice(-end).map(of)) - median(steady.slice(0, end).map(of));
   const heaps = states.map(({ heap }) => heap / MIB);
@@ -83,7 +83,7 @@ function figuresOf({ states, times, idle, busy }: Watched, filled: number): Figu
       'DOM nodes grew once filled',
       grown(({ nodes }) => nodes),
       '',
-      200,
+      500,
       `${states.at(-1)?.nodes} at the end`,
     ),
     atMost(

@@ -152,6 +152,7 @@ export interface Stopped {
   readonly at: string;
   readonly nodes: readonly { readonly node: string; readonly instance: string; readonly lag_ms: number }[];
   readonly enforced_by?: string;
+  readonly waiting?: readonly { readonly node: string; readonly instance: string }[];
 }
 
 export interface PolicyBundle {
@@ -170,14 +171,22 @@ export interface PolicyBundle {
     readonly at: string;
   } | null;
   /** Null: not known. */
-  readonly tests: PolicyTests | null;
+  readonly tests: TestsSummary | null;
 }
 
-/** What the latest run of a revision's tests came to. */
-export interface PolicyTests {
+export interface TestsSummary {
   readonly passed: number;
   readonly failed: number;
   readonly skipped: number;
+  readonly coverage: { readonly percent: number };
+  readonly at: string;
+  readonly by: string;
+  readonly commit: string | null;
+  readonly tests_sha256: string;
+}
+
+/** What the latest run of a revision's tests came to. */
+export interface PolicyTests extends TestsSummary {
   readonly failures: readonly {
     readonly name: string;
     readonly file: string;
@@ -186,10 +195,6 @@ export interface PolicyTests {
     readonly detail: string;
   }[];
   readonly coverage: { readonly percent: number; readonly files: readonly CoveredFile[] };
-  readonly at: string;
-  readonly by: string;
-  readonly commit: string | null;
-  readonly tests_sha256: string;
 }
 
 export interface CoveredFile {

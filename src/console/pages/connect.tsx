@@ -184,7 +184,8 @@ function requestCommand(base: string, runtime: string, route: Route | null): str
   const { method, url } =
     route === null ? { method: 'GET', url: 'https://api.example.com/' } : exampleOf(route);
   const token = `sed -n 's/.*"token": "\\(.*\\)".*/Authorization: Bearer \\1/p' ~/.lemma/session.json`;
-  const body = `{"method":"${method}","url":"${url}","headers":{"x-lemma-credential":"%s"}}`;
+  // What printf would read as a place for an argument stands twice.
+  const body = `{"method":"${method}","url":"${url.replaceAll('%', '%%')}","headers":{"x-lemma-credential":"%s"}}`;
   const asked = `printf ${word(body)} "$(cat ~/.lemma/${word(runtime)}.credential)"`;
   const path = `${base}/api/wallet/runtimes/${encodeURIComponent(runtime)}/authorize`;
   return `${asked} | curl -s ${word(path)} -H "$(${token})" -H 'content-type: application/json' -d @-`;

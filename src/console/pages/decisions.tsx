@@ -12,6 +12,7 @@ import { SelectField, TextField } from '../ui/field.tsx';
 import { Icon } from '../ui/icons.tsx';
 import { Page } from '../ui/page.tsx';
 import { Empty, Failed, Loading, Problem } from '../ui/states.tsx';
+import { ROLE } from '../ui/table-roles.ts';
 import { Time } from '../ui/time.tsx';
 
 export function DecisionsPage() {
@@ -305,21 +306,33 @@ function Stream({ feed, paused, onPause, onAway, filtered }: StreamProps) {
         onScroll={(event) => setTop(event.currentTarget.scrollTop)}
         onKeyDown={onKey}
       >
-        <table class="rows" aria-rowcount={rows.length + 1}>
-          <thead>
-            <tr>
-              <th scope="col">Time</th>
-              <th scope="col">Verdict</th>
-              <th scope="col">Reason</th>
-              <th scope="col">Runtime</th>
-              <th scope="col">Request</th>
-              <th scope="col">Route</th>
-              <th scope="col" class="right">
+        <table class="rows" {...ROLE.table} aria-rowcount={rows.length + 1}>
+          <thead {...ROLE.group}>
+            <tr {...ROLE.row}>
+              <th {...ROLE.column} scope="col">
+                Time
+              </th>
+              <th {...ROLE.column} scope="col">
+                Verdict
+              </th>
+              <th {...ROLE.column} scope="col">
+                Reason
+              </th>
+              <th {...ROLE.column} scope="col">
+                Runtime
+              </th>
+              <th {...ROLE.column} scope="col">
+                Request
+              </th>
+              <th {...ROLE.column} scope="col">
+                Route
+              </th>
+              <th {...ROLE.column} scope="col" class="right">
                 Took
               </th>
             </tr>
           </thead>
-          <tbody>
+          <tbody {...ROLE.group}>
             <Space height={first * size.row} />
             {rows.slice(first, last).map((row, n) => (
               <Row key={row.key} row={row} index={first + n} chosen={row.key === chosen} />
@@ -395,14 +408,14 @@ function Row({
   readonly chosen: boolean;
 }) {
   return (
-    <tr class={chosen ? 'chosen' : ''} aria-rowindex={index + 2}>
-      <td>
+    <tr {...ROLE.row} class={chosen ? 'chosen' : ''} aria-rowindex={index + 2}>
+      <td {...ROLE.cell}>
         <Link to={decisionPath(row.id)}>
           <Time at={row.time} form="clock" />
           <span class="sr"> Explain {row.id}</span>
         </Link>
       </td>
-      <td>
+      <td {...ROLE.cell}>
         <VerdictBadge verdict={row.verdict} />
         {row.observed ? (
           <span class="note" title="The route only observes: the request went on">
@@ -411,7 +424,7 @@ function Row({
         ) : null}
         {row.amends ? <span class="note">amended</span> : null}
       </td>
-      <td class="mono">
+      <td {...ROLE.cell} class="mono">
         {row.reason}
         {row.requests > 1 ? <span class="note">× {countText(row.requests)}</span> : null}
         {row.lost > 0 ? (
@@ -420,8 +433,8 @@ function Row({
           </span>
         ) : null}
       </td>
-      <td>{row.runtime ?? <span class="soft">nobody known</span>}</td>
-      <td class="mono" title={row.host === null ? '' : `${row.method} ${row.host}${row.path}`}>
+      <td {...ROLE.cell}>{row.runtime ?? <span class="soft">nobody known</span>}</td>
+      <td {...ROLE.cell} class="mono" title={row.host === null ? '' : `${row.method} ${row.host}${row.path}`}>
         {row.method === null ? (
           <span class="soft">–</span>
         ) : (
@@ -430,8 +443,12 @@ function Row({
           </>
         )}
       </td>
-      <td class="mono soft">{row.route ?? '–'}</td>
-      <td class="right num soft">{msText(row.took_us / 1000)}</td>
+      <td {...ROLE.cell} class="mono soft">
+        {row.route ?? '–'}
+      </td>
+      <td {...ROLE.cell} class="right num soft">
+        {msText(row.took_us / 1000)}
+      </td>
     </tr>
   );
 }

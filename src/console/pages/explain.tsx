@@ -155,7 +155,8 @@ function Verdict({ explanation }: { readonly explanation: Explanation }) {
         )}
         {next === null ? null : (
           <p class="small">
-            <strong>What to do:</strong> {next}
+            <strong>What to do:</strong>{' '}
+            {next.split('`').map((text, n) => (n % 2 === 0 ? text : <code key={text}>{text}</code>))}
           </p>
         )}
         <Again again={again} />

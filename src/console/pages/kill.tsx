@@ -76,9 +76,11 @@ interface EnforcementProps {
 
 function Enforcement({ id, first, asked, onClose }: EnforcementProps) {
   const { may } = useMe();
-  const { nodes, since, enforced } = useSpread(may('nodes.read'), first, asked);
+  const { nodes, since, left, enforced } = useSpread(may('nodes.read'), first, asked);
   const others = nodes.filter(({ instance }) => first.nodes.every((one) => one.instance !== instance));
-  const waiting = others.filter((node) => reachOf(node, first) === 'waiting').length;
+  // Who may not see nodes hears of them by the answer alone.
+  const unseen = nodes.length > 0 ? [] : (first.waiting ?? []);
+  const waiting = unseen.length + others.filter((node) => reachOf(node, first) === 'waiting').length;
   return (
     <Dialog
       title={
@@ -86,7 +88,7 @@ function Enforcement({ id, first, asked, onClose }: EnforcementProps) {
           ? 'Killed and enforced'
           : waiting === 0
             ? 'Killed: reaching the last nodes'
-            : `Killed: ${waiting} of ${first.nodes.length + others.length} nodes pending`
+            : `Killed: ${waiting} of ${first.nodes.length + others.length + unseen.length} nodes pending`
       }
       onClose={onClose}
       foot={
@@ -131,6 +133,16 @@ function Enforcement({ id, first, asked, onClose }: EnforcementProps) {
             <NodeReach node={node} stop={first} after={since.get(node.instance) ?? null} />
           </li>
         ))}
+        {unseen.map(({ node, instance }) => (
+          <li key={instance}>
+            <span class="break">{node}</span>
+            {enforced ? (
+              <Badge>allows nothing of it</Badge>
+            ) : (
+              <Badge tone="warn">pending, {msText(left)} at most</Badge>
+            )}
+          </li>
+        ))}
       </ul>
       {first.durable ? null : (
         <Notice tone="warn">
@@ -170,6 +182,8 @@ interface SpreadSeen {
   readonly nodes: readonly Node[];
   /** When each that was waited for was seen to have confirmed, milliseconds after the question; by instance. */
   readonly since: ReadonlyMap<string, number>;
+  /** What is left of the time that the answer named, milliseconds. */
+  readonly left: number | null;
   readonly enforced: boolean;
 }
 
@@ -209,5 +223,6 @@ function useSpread(allowed: boolean, first: Stopped, asked: number): SpreadSeen 
       abort.abort();
     };
   }, [allowed, enforced, first, asked]);
-  return { nodes, since: since.current, enforced };
+  const left = longest === null ? null : Math.max(0, longest - (now - asked));
+  return { nodes, since: since.current, left, enforced };
 }

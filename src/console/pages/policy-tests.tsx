@@ -1,4 +1,4 @@
-import type { CoveredFile, PolicyTests, TestedPolicy } from '../lib/answers.ts';
+import type { CoveredFile, PolicyTests, TestedPolicy, TestsSummary } from '../lib/answers.ts';
 import { get } from '../lib/api.ts';
 import { shortDigest } from '../lib/format.ts';
 import { useQuery } from '../lib/query.ts';
@@ -12,7 +12,7 @@ import { Empty, Loaded } from '../ui/states.tsx';
 import { Time } from '../ui/time.tsx';
 
 /** In a table's cell. What is not known is not green. */
-export function TestsBadge({ tests }: { readonly tests: PolicyTests | null }) {
+export function TestsBadge({ tests }: { readonly tests: TestsSummary | null }) {
   if (tests === null) return <span class="soft">not known</span>;
   const { passed, failed, coverage } = tests;
   return (

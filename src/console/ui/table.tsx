@@ -1,4 +1,5 @@
 import type { ComponentChildren } from 'preact';
+import { ROLE } from './table-roles.ts';
 
 export interface Column<T> {
   readonly name: string;
@@ -19,21 +20,21 @@ export function Table<T>({ label, columns, rows, keyOf }: TableProps<T>) {
   return (
     // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reached by the keyboard
     <section class="scroll" aria-label={label} tabIndex={0}>
-      <table class="table cards">
-        <thead>
-          <tr>
+      <table class="table cards" {...ROLE.table}>
+        <thead {...ROLE.group}>
+          <tr {...ROLE.row}>
             {columns.map(({ name, right = false }) => (
-              <th key={name} scope="col" class={right ? 'right' : ''}>
+              <th key={name} {...ROLE.column} scope="col" class={right ? 'right' : ''}>
                 {name === '' ? <span class="sr">Actions</span> : name}
               </th>
             ))}
           </tr>
         </thead>
-        <tbody>
+        <tbody {...ROLE.group}>
           {rows.map((row) => (
-            <tr key={keyOf(row)}>
+            <tr key={keyOf(row)} {...ROLE.row}>
               {columns.map(({ name, right = false, cell }) => (
-                <td key={name} data-label={name} class={right ? 'right' : ''}>
+                <td key={name} {...ROLE.cell} data-label={name} class={right ? 'right' : ''}>
                   {cell(row)}
                 </td>
               ))}

@@ -173,7 +173,10 @@ describe('the report of an impact', () => {
       ...counted(),
       changes: [change(1), change(2, { was_by: 'other' }), change(3, { was_by: 'other' })],
     });
-    assert.deepEqual(names(tally.report().groups.rule), ['x_own', 'x_own (low.rego:7)']);
+    tally.take({ ...counted(), changes: [change(4, { kind: 'newly_denied', now: said('x_own') })] });
+    const { rule } = tally.report().groups;
+    assert.deepEqual(names(rule), ['x_own', 'x_own (low.rego:7)']);
+    assert.equal(rule[1]?.counts.newly_denied, 1);
   });
 
   const rules: Record<ChangeKind, string> = {

@@ -103,8 +103,9 @@ describe('the impact of a candidate on recorded decisions', () => {
 
   it('takes a failure for the same where the candidate fails in the same way', async () => {
     const again = withMeta(told, {});
-    const { counts, reproduced } = await impactOf([line(1, 'nothing'), line(2, 'loop')], again);
+    const { counts, reproduced, groups } = await impactOf([line(1, 'nothing'), line(2, 'loop')], again);
     assert.deepEqual([counts.same, reproduced.equal], [2, 2]);
+    assert.deepEqual(groups, { route: [], runtime: [], rule: [] });
   });
 
   it('compares nothing where a decision does not give its recorded result, and says which', async () => {
