@@ -74,10 +74,7 @@ describe("the README's pictures", function () {
         await (n % 4 === 0 ? unsigned() : scene.service.grpc({ ...reader.reading(), path: '/v1/payroll' }));
       await next;
     }
-    await page
-      .getByText(/route_unknown to/)
-      .first()
-      .waitFor();
+    await page.getByText('Learning what is usual: ').waitFor();
     await picture(page, 'overview');
   });
 
