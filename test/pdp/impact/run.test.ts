@@ -180,10 +180,14 @@ describe('the impact of a candidate on recorded decisions', () => {
       return sha256 === told.sha256 ? told : null;
     };
     const lines = [line(1, 'x_own'), byDefault(2, 'allow'), line(3, 'x_own'), byDefault(4, 'allow')];
-    const { counts, reproduced } = await impactOf(lines, low, { bundleOf });
+    const { counts, reproduced, not_comparable } = await impactOf(lines, low, { bundleOf });
     assert.deepEqual(
       [asked, counts.newly_allowed, counts.not_comparable, reproduced.equal],
       [[told.sha256, low.sha256], 2, 2, 2],
+    );
+    assert.deepEqual(
+      not_comparable.map(({ decision_ids }) => decision_ids.map((id) => id.at(-1))),
+      [['2', '4']],
     );
   });
 
