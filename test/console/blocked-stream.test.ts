@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import type { Page, Route } from 'playwright-core';
 import { emptyFolder } from '../cli/lemma.ts';
-import { BASE, consoleScene, type Scene } from '../support/console.ts';
+import { BASE, consoleScene, type Scene, signInOn } from '../support/console.ts';
 import type { Agent } from '../support/serving.ts';
 
 const STREAM = '**/decisions/stream**';
@@ -90,10 +90,5 @@ describe('where a proxy keeps streams back', function () {
     assert.equal(await page.getByText('No live stream comes through').count(), 0);
   });
 
-  async function signIn(page: Page): Promise<void> {
-    await page.goto(`${scene.origin}${BASE}/decisions`);
-    await page.getByLabel('Or paste the key').fill(scene.ownerKey);
-    await page.getByRole('button', { name: 'Sign in' }).click();
-    await page.getByRole('heading', { name: 'Decisions', level: 1 }).waitFor();
-  }
+  const signIn = (page: Page) => signInOn(page, `${scene.origin}${BASE}/decisions`, scene.ownerKey);
 });

@@ -15,14 +15,15 @@ export function needChromium(context: Mocha.Context): Promise<Browser> {
 /** Rejects with what to do where there is none. */
 export async function launchChromium(): Promise<Browser> {
   return chromium.launch({
-    executablePath: onPath(),
+    executablePath: chromiumPath(),
     args: [`--host-resolver-rules=MAP ${INSECURE_HOST} 127.0.0.1`],
     // Root has no sandbox to give; the pages are our own.
     chromiumSandbox: process.getuid?.() !== 0,
   });
 }
 
-function onPath(): string {
+/** The browser's program. Throws with what to do where there is none. */
+export function chromiumPath(): string {
   const folders = (process.env.PATH ?? '').split(delimiter);
   const found = folders.flatMap((folder) => NAMES.map((name) => join(folder, name))).find(isExecutable);
   if (found === undefined) throw new Error(`no ${NAMES.join(', ')} on the PATH: apt-get install chromium`);

@@ -93,6 +93,15 @@ async function detourTo(address: string): Promise<Detour> {
   };
 }
 
+/** Signs in by the text of a key file, at an address of the console. */
+export async function signInOn(page: Page, url: string, key: string): Promise<void> {
+  await page.goto(url);
+  await page.getByLabel('Or paste the key').fill(key);
+  await page.getByRole('button', { name: 'Sign in' }).click();
+  // On a phone it waits behind its button.
+  await page.locator('nav[aria-label="Agent Ops"]').waitFor({ state: 'attached' });
+}
+
 /** Builds the console where its sources are newer, and serves it. Skips, aloud, without a browser. */
 export async function consoleScene(context: Mocha.Context, folder: string): Promise<Scene> {
   return sceneIn(await needChromium(context), folder);
@@ -128,11 +137,7 @@ export async function sceneIn(browser: Browser, folder: string): Promise<Scene> 
     newPage,
     async signedIn(path = '', key = ownerKey, options = {}, at = origin) {
       const page = await newPage(options);
-      await page.goto(`${at}${BASE}${path}`);
-      await page.getByLabel('Or paste the key').fill(key);
-      await page.getByRole('button', { name: 'Sign in' }).click();
-      // On a phone it waits behind its button.
-      await page.locator('nav[aria-label="Agent Ops"]').waitFor({ state: 'attached' });
+      await signInOn(page, `${at}${BASE}${path}`, key);
       return page;
     },
     detour: () => detourTo(service.addresses.control),

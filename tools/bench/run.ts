@@ -13,7 +13,7 @@ import { overload, steady } from './steady.ts';
 /**
  * The bench: medians of rounds that take turns, on one machine in one run.
  *
- *     npm run bench -- compiler | policy | policy-data | hostile | queries | kill-lag | firewall | impact | rollback-lag | stream [their own options]
+ *     npm run bench -- compiler | policy | policy-data | hostile | queries | kill-lag | firewall | impact | rollback-lag | stream | lighthouse [their own options]
  *     npm run bench -- [in-process peer steady overload lifetime profile] [--json] [--rounds 5] [--calls 8000]
  *                      [--decisions 1000000] [--no-peer] [--before <another checkout, installed>]
  */
@@ -30,6 +30,7 @@ const ALONE = [
   'impact',
   'rollback-lag',
   'stream',
+  'lighthouse',
 ];
 const [first = '', ...rest] = process.argv.slice(2);
 if (ALONE.includes(first)) {

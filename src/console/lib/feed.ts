@@ -14,6 +14,8 @@ const LARGE_PAGE = 1000;
 const DRAWN_MS = 100;
 /** Without a stream the page asks so often. */
 export const ASKED_MS = 3000;
+/** So long a first page waits for the stream. */
+const FIRST_MS = 400;
 /** Records are stored in an order that is not quite that of their times. */
 const SLACK_MS = 2000;
 
@@ -44,8 +46,8 @@ const NOTHING = { rows: [] as readonly DecisionRow[], waiting: 0, letGo: 0, gap:
 type Buffer = FeedBuffer<DecisionRow> & { cursor: string | null | undefined };
 
 /**
- * Decisions of these filters, and each new one as it is made. The stream is opened before the first page is asked for, so
- * that none falls between them. `held`: what comes waits, and nothing moves.
+ * Decisions of these filters, and each new one as it is made. What is there is asked for when the stream has begun, so that
+ * none falls between them. `held`: what comes waits, and nothing moves.
  */
 export function useFeed(query: string, held: boolean): Feed {
   const [shown, setShown] = useState(NOTHING);
@@ -140,7 +142,8 @@ export function useFeed(query: string, held: boolean): Feed {
         case 'live':
           streams = true;
           setBehind(null);
-          // A page that was asked for meanwhile may be from before it began.
+          clearTimeout(first);
+          // Also after a page came: it may be from before the stream began.
           void ask();
           return;
         case 'waiting':
@@ -164,11 +167,13 @@ export function useFeed(query: string, held: boolean): Feed {
       close();
       close = start();
     };
-    void ask();
+    // Asked for once there is a stream, it need not be asked for twice.
+    const first = setTimeout(ask, ended ? 0 : FIRST_MS);
     const asker = setInterval(askInstead, ASKED_MS);
     return () => {
       abort.abort();
       close();
+      clearTimeout(first);
       clearInterval(asker);
       clearTimeout(timer.current);
       timer.current = undefined;
