@@ -67,9 +67,16 @@ async function follow(api: ControlApi, { query, place, call, signal }: Following
       else
         for (const line of table([decisionRow(JSON.parse(data))], call.terminal.interactive))
           call.terminal.line(line);
-    } else if (event === 'lag') call.terminal.note(`behind: ${data}`);
+    } else if (event === 'lag' && data !== null) call.terminal.note(lagNote(data));
     if (id !== null) place.last = id;
   }
+}
+
+function lagNote(data: string): string {
+  const { behind } = JSON.parse(data) as { readonly behind: number };
+  return behind > 0
+    ? `behind by ${behind} decisions: they come faster than they are shown`
+    : 'no longer behind';
 }
 
 /** The service is away, or full, or ended the stream; not: it refuses what was asked. */
