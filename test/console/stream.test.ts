@@ -112,6 +112,7 @@ describe('a stream of decisions that broke off', function () {
     const detour = await scene.detour();
     const page = await scene.signedIn('/decisions', undefined, {}, detour.origin);
     await page.getByText('Live', { exact: true }).waitFor();
+    await eventually(async () => (await feedSaid(page)).rows > 0);
     const { rows } = await feedSaid(page);
     const before = await recorded(scene.service);
     detour.cut();

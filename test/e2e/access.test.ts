@@ -109,6 +109,7 @@ describe('who may call a running service', () => {
       ['auth_required', 200, true, 200],
     );
     const limited = answers.filter(({ status }) => status === 429);
-    assert.ok(limited.length > 200, `${limited.length} of 400`);
+    // Guessed keys are counted; a challenge, which keeps nothing here, is not.
+    assert.ok(limited.length > 150, `${limited.length} of 200`);
   });
 });
