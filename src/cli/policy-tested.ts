@@ -3,6 +3,7 @@ import { resolve } from 'node:path';
 import type { Bundle } from '../policy/bundle.ts';
 import { isTestFile, type Sources, sourcesIn } from '../policy/policy-files.ts';
 import { placeInBundle } from '../policy/revision-tests.ts';
+import { isAdapted } from '../schema/bundle.ts';
 import { type Call, textOption } from './command.ts';
 import { type ControlApi, cell, member } from './control-api.ts';
 import { CliError, EXIT } from './exit.ts';
@@ -29,7 +30,7 @@ export async function testsIn(call: Call): Promise<Sources | null> {
 
 /** Has the control plane run those that belong to a kept bundle. Gives what it answers; null where none does. */
 export async function tested(api: ControlApi, bundle: Bundle, tests: Sources): Promise<unknown> {
-  const adapted = bundle.manifest.metadata.lemma.adapter !== undefined;
+  const adapted = isAdapted(bundle.manifest);
   const own = [...tests].filter(([path]) => adapted || placeInBundle(path, bundle.name) !== null);
   if (own.length === 0) return null;
   const body = { tests: Object.fromEntries(own) };

@@ -1,44 +1,11 @@
-import { type BundleManifest, DATA_FILE } from '../schema/bundle.ts';
+import { type BundleManifest, DATA_FILE, isAdapted } from '../schema/bundle.ts';
 import type { Profile } from '../schema/common.ts';
+import type { FailedTest, RevisionTests, Rows } from '../schema/revision-tests.ts';
 import { type Bundle, regoIn } from './bundle.ts';
 import type { FileCoverage, Range, Tested, TestOutcome } from './compiler/answers.ts';
 import type { Compiler } from './compiler/compiler.ts';
 import { lineOf, resultOf } from './make.ts';
 import { isRego, isTestFile, type Sources, underProfile } from './policy-files.ts';
-
-/** Rows of a file, from 1, both included. */
-export interface Rows {
-  readonly from: number;
-  readonly to: number;
-}
-
-/** A test that did not hold. `file` as its author has it. */
-export interface FailedTest {
-  readonly name: string;
-  readonly file: string;
-  readonly row: number;
-  readonly outcome: 'fail' | 'error';
-  /** What went wrong; empty where there is no more to say. */
-  readonly detail: string;
-}
-
-/** `file` as the bundle has it. `percent` of the rows that can be evaluated, 0 to 100. */
-export interface CoveredFile {
-  readonly file: string;
-  readonly percent: number;
-  readonly not_covered: readonly Rows[];
-}
-
-/** What the tests of a bundle's Rego came to. */
-export interface RevisionTests {
-  readonly passed: number;
-  readonly failed: number;
-  readonly skipped: number;
-  /** The first, `FAILURES_AT_MOST`. */
-  readonly failures: readonly FailedTest[];
-  /** Of the bundle's Rego, its tests left out. */
-  readonly coverage: { readonly percent: number; readonly files: readonly CoveredFile[] };
-}
 
 const FAILURES_AT_MOST = 20;
 const DETAIL_LENGTH = 500;
@@ -160,10 +127,6 @@ function percentOf(hit: number, missed: number): number {
 
 function sum<T>(list: readonly T[], of: (one: T) => number): number {
   return list.reduce((total, one) => total + of(one), 0);
-}
-
-function isAdapted({ metadata }: BundleManifest): boolean {
-  return metadata.lemma.adapter !== undefined;
 }
 
 /** The other way of `placeInBundle`. */

@@ -1,5 +1,6 @@
 import type { KeyObject } from 'node:crypto';
 import { InputError } from '../reason.ts';
+import { isAdapted } from '../schema/bundle.ts';
 import type { Profile } from '../schema/common.ts';
 import { signForOpa } from './opa-signature.ts';
 import type { BundleArchive, PolicyRegistry } from './registry.ts';
@@ -53,8 +54,7 @@ export function createServedBundles({ policies, archive, signer }: ServedOptions
     const bundle = await archive.get(sha256);
     if (bundle === null) throw new Error(`the archive lacks the active bundle of ${profile}`);
     if (lacksEntrypoint(bundle)) throw new InputError([{ field: '', message: PRUNED }]);
-    if (bundle.manifest.metadata.lemma.adapter !== undefined)
-      throw new InputError([{ field: '', message: LAYERED }]);
+    if (isAdapted(bundle.manifest)) throw new InputError([{ field: '', message: LAYERED }]);
     return packRegoOnly(signForOpa(regoOnly(bundle), key, { keyid }));
   }
 

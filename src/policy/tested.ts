@@ -3,13 +3,14 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { InputError } from '../reason.ts';
 import { PROFILES } from '../schema/common.ts';
+import type { RevisionTests } from '../schema/revision-tests.ts';
 import type { Bundle } from './bundle.ts';
 import type { Tested } from './compiler/answers.ts';
 import type { Compiler } from './compiler/compiler.ts';
 import { lint, review } from './lint.ts';
 import { makeBundle, PolicyRefused, resultOf } from './make.ts';
 import { sourcesIn } from './policy-files.ts';
-import { isFailed, placeInBundle, type RevisionTests, revisionTests } from './revision-tests.ts';
+import { isFailed, placeInBundle, revisionTests } from './revision-tests.ts';
 
 export interface Numbering {
   readonly serial: number;

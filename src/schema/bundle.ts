@@ -234,6 +234,11 @@ export type BundleMeta = WrittenMeta & {
 export type BundleManifest = Omit<WrittenManifest, 'metadata'> & {
   readonly metadata: Omit<WrittenManifest['metadata'], 'lemma'> & { readonly lemma: BundleMeta };
 };
+/** Whether its policy is one of another, behind an adapter. */
+export function isAdapted({ metadata }: Pick<BundleManifest, 'metadata'>): boolean {
+  return metadata.lemma.adapter !== undefined;
+}
+
 export type RegoOnlyManifest = FromSchema<typeof regoOnlyManifestSchema>;
 export type OpaSignaturePayload = FromSchema<typeof opaSignaturePayloadSchema>;
 export type BundleSignature = FromSchema<typeof bundleSignatureSchema>;

@@ -12,7 +12,7 @@ export const HOP_BY_HOP: ReadonlySet<string> = new Set([
 ]);
 
 /** Fields that prove who somebody is: no policy, and so no record, ever has them. */
-const SECRET: ReadonlySet<string> = new Set([
+export const SECRET_HEADERS: ReadonlySet<string> = new Set([
   'authorization',
   'proxy-authorization',
   'cookie',
@@ -23,7 +23,7 @@ const SECRET: ReadonlySet<string> = new Set([
 
 /** Whether a policy never sees it, whoever lists it. `name` in lower case; an `x-lemma-` name in either spelling. */
 export function isSecretHeader(name: string): boolean {
-  return SECRET.has(name) || name.replaceAll('_', '-').startsWith('x-lemma-');
+  return SECRET_HEADERS.has(name) || name.replaceAll('_', '-').startsWith('x-lemma-');
 }
 
 /** Fields that say where a message goes and how long it is. */

@@ -128,15 +128,21 @@ describe('the wallet', function () {
       await page.getByRole('heading', { name: 'Unlock your wallet' }).waitFor();
     });
 
-    it('locks itself after 15 minutes without a sign of life', async () => {
+    /** The wallet, unlocked on a page whose time stands still but for what runs it. */
+    const unlockedWithClock = async () => {
       const other = await page.context().newPage();
       await other.clock.install();
       await other.goto(`${scene.origin}/wallet`);
       await other.getByLabel('Passphrase').fill(PASSPHRASE);
       await other.getByRole('button', { name: 'Unlock', exact: true }).click();
-      // The page's time stands still but for this: the key is made in turns of its timers.
+      // The key is made in turns of its timers.
       const lock = other.getByRole('button', { name: 'Lock' });
       while ((await lock.count()) === 0) await other.clock.runFor(100);
+      return { other, lock };
+    };
+
+    it('locks itself after 15 minutes without a sign of life', async () => {
+      const { other, lock } = await unlockedWithClock();
       await other.clock.runFor(14 * 60_000);
       assert.equal(await lock.count(), 1);
       await other.clock.runFor(2 * 60_000);
@@ -145,13 +151,7 @@ describe('the wallet', function () {
     });
 
     it('is locked for whoever wakes a machine that slept, which stops timers', async () => {
-      const other = await page.context().newPage();
-      await other.clock.install();
-      await other.goto(`${scene.origin}/wallet`);
-      await other.getByLabel('Passphrase').fill(PASSPHRASE);
-      await other.getByRole('button', { name: 'Unlock', exact: true }).click();
-      const lock = other.getByRole('button', { name: 'Lock' });
-      while ((await lock.count()) === 0) await other.clock.runFor(100);
+      const { other } = await unlockedWithClock();
       await other.clock.setSystemTime(Date.now() + 8 * 3_600_000);
       await other.keyboard.press('Shift');
       await other.clock.runFor(100);

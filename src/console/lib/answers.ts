@@ -2,6 +2,8 @@ import type { Permission, Role } from '../../schema/access.ts';
 import type { Profile } from '../../schema/common.ts';
 import type { BundleRef } from '../../schema/decision.ts';
 import type { Change, Impact, ShadowCounts } from '../../schema/impact.ts';
+import type { Route as LoadedRoute } from '../../schema/request.ts';
+import type { RevisionTests } from '../../schema/revision-tests.ts';
 
 /** What the REST API answers, as far as pages use it (its schemas are at /openapi.json). Times are RFC 3339 unless said. */
 
@@ -65,17 +67,10 @@ export interface Node {
   readonly bundles: readonly string[] | null;
 }
 
-export interface Route {
-  readonly id: string;
-  readonly methods: readonly string[];
-  readonly host: string;
-  readonly path: string;
-  readonly scope: readonly string[];
-  readonly audience: string;
-  readonly risk: Profile;
-  readonly public: boolean;
-  readonly mode: 'enforce' | 'observe';
-}
+export type Route = Pick<
+  LoadedRoute,
+  'id' | 'methods' | 'host' | 'path' | 'scope' | 'audience' | 'risk' | 'public' | 'mode'
+>;
 
 export interface Runtime {
   readonly org: string;
@@ -174,34 +169,19 @@ export interface PolicyBundle {
   readonly tests: TestsSummary | null;
 }
 
-export interface TestsSummary {
-  readonly passed: number;
-  readonly failed: number;
-  readonly skipped: number;
-  readonly coverage: { readonly percent: number };
+/** Who had them run, and when. */
+interface TestsRun {
   readonly at: string;
   readonly by: string;
   readonly commit: string | null;
   readonly tests_sha256: string;
 }
 
-/** What the latest run of a revision's tests came to. */
-export interface PolicyTests extends TestsSummary {
-  readonly failures: readonly {
-    readonly name: string;
-    readonly file: string;
-    readonly row: number;
-    readonly outcome: 'fail' | 'error';
-    readonly detail: string;
-  }[];
-  readonly coverage: { readonly percent: number; readonly files: readonly CoveredFile[] };
-}
+export type TestsSummary = TestsRun &
+  Pick<RevisionTests, 'passed' | 'failed' | 'skipped'> & { readonly coverage: { readonly percent: number } };
 
-export interface CoveredFile {
-  readonly file: string;
-  readonly percent: number;
-  readonly not_covered: readonly { readonly from: number; readonly to: number }[];
-}
+/** What the latest run of a revision's tests came to. */
+export type PolicyTests = TestsRun & RevisionTests;
 
 /** Of `GET …/policies/<sha256>/tests`. */
 export interface TestedPolicy {

@@ -1,4 +1,5 @@
-import type { CoveredFile, PolicyTests, TestedPolicy, TestsSummary } from '../lib/answers.ts';
+import type { CoveredFile } from '../../schema/revision-tests.ts';
+import type { PolicyTests, TestedPolicy, TestsSummary } from '../lib/answers.ts';
 import { get } from '../lib/api.ts';
 import { shortDigest } from '../lib/format.ts';
 import { useQuery } from '../lib/query.ts';
