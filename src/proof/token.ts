@@ -128,6 +128,9 @@ function chainOf(payload: TokenPayload, trust: TrustSet): VerifiedChain {
 }
 
 function linksOf({ links }: TokenPayload): Lemma[] {
+  // Overwritten below: unsaid, a token that holds its own credential would be as good as another.
+  const signed = links.findIndex((link) => Object.hasOwn(link, 'signature'));
+  if (signed >= 0) throw invalid(`links[${signed}].signature: a token holds no signature of its proof`);
   try {
     const found = links.map((link, index) => checkLemma({ ...link, signature: NO_SIGNATURE }, index));
     checkOrder(found);

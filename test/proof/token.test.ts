@@ -204,6 +204,12 @@ describe('a token', () => {
       [...unsigned([root, delegation]), { type: 'other' }],
       { link: 2 },
     ],
+    [
+      'a link’s signature',
+      {},
+      'links[1].signature: a token holds no signature of its proof',
+      [...unsigned([root]), delegation, ...unsigned([runtime])],
+    ],
   ];
   for (const [name, over, message, links, facts] of beyond) {
     it(`is refused with ${name}, whoever signed it`, () => refused(saying(over, links), message, facts));
