@@ -2,6 +2,7 @@ import { InputError, type Problem } from '../reason.ts';
 import type { DecisionsQuery } from '../schema/api-decisions.ts';
 import type { Filter } from '../store/blocks.ts';
 import type { RecordQuery } from '../store/model.ts';
+import { msOf, NO_TIME } from './time.ts';
 
 /** The filters of the feed, the stream and exports, as the store has them. */
 export type DecisionFilters = Partial<Pick<RecordQuery, Filter | 'since' | 'until'>>;
@@ -30,13 +31,10 @@ export function filtersOf(query: Asked): DecisionFilters {
   return Object.fromEntries(Object.entries(filters).filter(([, value]) => value !== undefined));
 }
 
-/** Milliseconds of an RFC 3339 time whose form is checked. The day must exist: `Date.parse` would take 30 February. */
 function timeOf(field: string, text: string | undefined, problems: Problem[]): number | undefined {
   if (text === undefined) return undefined;
-  const ms = Date.parse(text);
-  const day = Date.parse(`${text.slice(0, 10)}T00:00:00Z`);
-  if (!Number.isNaN(ms) && !Number.isNaN(day) && new Date(day).toISOString().startsWith(text.slice(0, 10)))
-    return ms;
-  problems.push({ field, message: 'is no time of any calendar; RFC 3339: 2026-10-01T12:00:00Z' });
+  const ms = msOf(text);
+  if (ms !== null) return ms;
+  problems.push({ field, message: NO_TIME });
   return undefined;
 }

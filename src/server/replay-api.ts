@@ -10,6 +10,7 @@ import { checker } from '../schema/validate.ts';
 import type { Tenant } from '../store/model.ts';
 import type { OperatorHandler } from './guard.ts';
 import { reader } from './read.ts';
+import { msOf, NO_TIME } from './time.ts';
 
 type RequestBody = AuthorizeBody & { readonly at?: string };
 
@@ -66,11 +67,17 @@ function capturedIn(
   toRequest: (body: AuthorizeBody) => AuthzRequest,
 ): Captured {
   try {
-    return { request: toRequest(body), at: at === undefined ? null : Date.parse(at) };
+    return { request: toRequest(body), at: at === undefined ? null : timeAt(at) };
   } catch (error) {
     if (!(error instanceof InputError)) throw error;
     throw new InputError(
       error.problems.map(({ field, message }) => ({ field: `requests[${index}].${field}`, message })),
     );
   }
+}
+
+function timeAt(at: string): number {
+  const ms = msOf(at);
+  if (ms === null) throw new InputError([{ field: 'at', message: NO_TIME }]);
+  return ms;
 }

@@ -12,7 +12,7 @@ import {
 import type { Tenant } from '../store/model.ts';
 import type { OperatorHandler } from './guard.ts';
 import { reader } from './read.ts';
-import { timeText } from './time.ts';
+import { msOf, NO_TIME, timeText } from './time.ts';
 
 const readParams = reader<SettingsParams>(settingsParamsSchema);
 const readPut = reader<PutSettingsBody>(putSettingsSchema);
@@ -62,8 +62,8 @@ function versionOf(request: FastifyRequest, said: number | undefined): number {
 }
 
 function checkSunset(text: string | undefined): void {
-  if (text === undefined || !Number.isNaN(Date.parse(text))) return;
-  throw new InputError([{ field: 'settings.legacy_sunset', message: 'is no time of any calendar' }]);
+  if (text === undefined || msOf(text) !== null) return;
+  throw new InputError([{ field: 'settings.legacy_sunset', message: NO_TIME }]);
 }
 
 function answer({ at, ...document }: SettingsDocument, reply: FastifyReply): object {

@@ -205,6 +205,10 @@ describe('a replay', () => {
       [{ records: [{}] }, /records\[0\]/],
       [{ requests: [{ method: 'GET', url: '/relative' }] }, /requests\[0\]\.url: must be absolute/],
       [{ requests: [{ method: 'GET', url: 'https://a.example/', at: 'today' }] }, /requests\[0\]\.at/],
+      [
+        { requests: [{ method: 'GET', url: 'https://a.example/', at: '2030-02-31T00:00:00Z' }] },
+        /requests\[0\]\.at: is no time of any calendar/,
+      ],
       [{ decisions: [] }, /decisions/],
     ];
     for (const [body, field] of wrong) {

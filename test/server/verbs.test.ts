@@ -732,8 +732,13 @@ describe('verbs of the control plane', () => {
       ['an unknown member', { settings: { colour: 'red' }, version: 0 }, 'settings.colour'],
       ['another type', { settings: { default_ttl_s: '60' }, version: 0 }, 'settings.default_ttl_s'],
       [
-        'a time of no calendar',
-        { settings: { legacy_sunset: '2030-02-31T25:00:00Z' }, version: 0 },
+        'an hour of no clock',
+        { settings: { legacy_sunset: '2030-02-28T25:00:00Z' }, version: 0 },
+        'settings.legacy_sunset',
+      ],
+      [
+        'a day of no calendar',
+        { settings: { legacy_sunset: '2030-02-31T00:00:00Z' }, version: 0 },
         'settings.legacy_sunset',
       ],
     ] as const) {
