@@ -4,7 +4,8 @@ import { type PolicyResult, policyResultSchema } from '../schema/result.ts';
 import { checker } from '../schema/validate.ts';
 
 const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
-const UNSAFE_VALUE = /[\r\n\0]/;
+/** RFC 9110, section 5.5: neither Node nor a proxy sends such a field, and what fails to be sent is no answer. */
+const UNSAFE_VALUE = /[\x00-\x08\x0a-\x1f\x7f]/;
 const DENIAL_CODES: ReadonlySet<string> = new Set(POLICY_DENIAL_CODES);
 
 const checkShape = checker(policyResultSchema);
@@ -54,7 +55,8 @@ function headerProblem(result: PolicyResult): string | null {
   for (const field of ['headers', 'response_headers_to_add'] as const) {
     for (const [name, value] of Object.entries(result[field] ?? {})) {
       if (!mayTouch(name)) return `${field}: a policy may not set "${name}"`;
-      if (UNSAFE_VALUE.test(value)) return `${field}: the value of "${name}" holds CR, LF or NUL`;
+      if (UNSAFE_VALUE.test(value))
+        return `${field}: the value of "${name}" holds a control character (CR, LF or NUL among them)`;
     }
   }
   const removed = (result.request_headers_to_remove ?? []).find((name) => !mayTouch(name));

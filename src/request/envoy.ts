@@ -76,7 +76,8 @@ function byteString(bytes: Uint8Array): string {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1');
 }
 
-function utf8Bytes(text: string): string {
+/** Text as the byte string that is sent for it. */
+export function utf8Bytes(text: string): string {
   // ASCII, as nearly all headers are, is its own bytes.
   if (Buffer.byteLength(text, 'utf8') === text.length) return text;
   return Buffer.from(text, 'utf8').toString('latin1');

@@ -92,7 +92,7 @@ describe('policy engine', () => {
       });
     }
     for (const field of ['headers', 'response_headers_to_add'] as const) {
-      for (const value of ['a\r\nb: c', 'a\nb', 'a\0b']) {
+      for (const value of ['a\r\nb: c', 'a\nb', 'a\0b', 'a\x01b', 'a\x0bb', 'a\x1fb', 'a\x7fb']) {
         it(`may not hold ${JSON.stringify(value)} in ${field}`, () => {
           assert.throws(
             () => say(engine, { ...ALLOWED, [field]: { 'x-a': value } }),

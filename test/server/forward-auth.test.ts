@@ -182,6 +182,29 @@ describe('forward-auth over HTTP', () => {
     assert.equal((await send(port, questionOf('traefik', wire()))).status, 403);
   });
 
+  const says = (allow: boolean, value: string) => {
+    const result = { allow, reason: allow ? 'allowed' : 'x_own', reasons: [], headers: { 'x-why': value } };
+    return scripted(allow ? decision({ result }) : denial({ reason: 'x_own', result }));
+  };
+  for (const [what, allow, status] of [
+    ['an allow', true, 200],
+    ['a denial', false, 403],
+  ] as const) {
+    it(`gives a policy’s text in ${what} as UTF-8, as Envoy does`, async () => {
+      const { port } = await served(says(allow, 'é → 😀'));
+      const answer = await send(port, questionOf('envoy', wire()));
+      const text = Buffer.from(String(answer.headers['x-why']), 'latin1').toString();
+      assert.deepEqual([answer.status, text], [status, 'é → 😀']);
+    });
+
+    it(`is 403 where ${what} has a header that cannot be sent`, async () => {
+      const { port } = await served(says(allow, 'a\x01'));
+      const answer = await send(port, questionOf('envoy', wire()));
+      assert.deepEqual(verdictOf(answer, 'GET'), { status: 403, reason: 'internal_error' });
+      assert.equal(answer.headers['x-lemma-subject'], undefined);
+    });
+  }
+
   it('may be kept by nobody', async () => {
     const { port } = await served();
     assert.equal((await send(port, questionOf('nginx', wire()))).headers['cache-control'], 'no-store');
