@@ -69,5 +69,6 @@ function send(
   // What is left of the body is not worth reading, and would be taken for the next request.
   if (!response.req.complete) own.set('connection', 'close');
   response.writeHead(status, [...own].flat() as string[]);
-  response.end(body);
+  // Bytes: with a text Node would encode the headers anew, as it does the text.
+  response.end(Buffer.from(body));
 }

@@ -137,6 +137,8 @@ export function hangingUp(
   return { signal: hangUp.signal, over };
 }
 
+const NOTHING = Buffer.alloc(0);
+
 /** The upstream's answer, once the taint that it brings is in force. */
 export async function passBack(
   response: IncomingMessage,
@@ -151,7 +153,8 @@ export async function passBack(
   }
   const headers = downstreamHeaders(response.rawHeaders, answer, decision.decision_id, redirectsOf(permit));
   outgoing.writeHead(response.statusCode ?? 502, response.statusMessage ?? '', headers);
-  outgoing.flushHeaders(); // an event stream may keep its first event back for long
+  // An event stream may keep its first event back for long. Not `flushHeaders`, which sends a byte above 0x7f as two.
+  outgoing.write(NOTHING);
   // A broken answer is passed on as broken: `pipeline` resets the agent's connection.
   await pipeline(response, outgoing).catch(() => undefined);
 }

@@ -7,7 +7,7 @@ import { pathCovered } from '../schema/path.ts';
 import type { AuthzRequest, BodySeen, HeaderLine, Route } from '../schema/request.ts';
 import { hostPatternProblem, pathPatternProblem } from '../schema/route.ts';
 import { agentToolRoutes } from './agent-tools.ts';
-import { toResponse as toEnvoy } from './envoy.ts';
+import { toResponse as toEnvoy, utf8Bytes } from './envoy.ts';
 import { mcpRoutes } from './mcp.ts';
 import { absoluteTarget, apiOf, presented, proxyRoutes } from './proxy.ts';
 import { headersOf } from './received.ts';
@@ -255,12 +255,12 @@ export function toResponse(decision: Decision, request: AuthzRequest): FirewallA
     remove: new Set(headers_to_remove),
     response: response_headers_to_add.map((option) => ({
       name: option.header.key.toLowerCase(),
-      value: option.header.value,
+      value: utf8Bytes(option.header.value),
       append: option.append_action === APPEND,
     })),
   };
 }
 
 function lineOf({ header }: HeaderOptionMessage): readonly [string, string] {
-  return [header.key.toLowerCase(), header.value];
+  return [header.key.toLowerCase(), utf8Bytes(header.value)];
 }

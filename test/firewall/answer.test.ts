@@ -149,6 +149,28 @@ describe('firewall: a denial', () => {
     deepEqual([status, headers['content-type'], body], [451, 'text/plain', 'no']);
   });
 
+  for (const allow of [true, false]) {
+    it(`has a policy’s text as UTF-8, as Envoy sends it, in ${allow ? 'an allow' : 'a denial'}`, async () => {
+      const text = 'é → 😀';
+      const decided = { allow, reason: allow ? 'allowed' : 'x_own', reasons: [] };
+      const headers = { 'x-upstream': text };
+      const result = allow
+        ? { ...decided, headers, response_headers_to_add: { 'x-added': text } }
+        : { ...decided, headers };
+      const upstream = await startUpstream((request, response) => {
+        response.writeHead(200, { 'x-upstream': String(request.headers['x-upstream']) }).end();
+      });
+      const { port } = await start([api({ base_url: upstream.url })], {
+        decide: () => (allow ? allowed({ result }) : denied('x_own', { result })),
+      });
+      const answer = await send({ port, path: '/firewall/docs/a' });
+      const said = [answer.headers['x-upstream'], answer.headers['x-added'] ?? ''].map((value) =>
+        Buffer.from(String(value), 'latin1').toString(),
+      );
+      deepEqual([answer.status, ...said], allow ? [200, text, text] : [403, text, '']);
+    });
+  }
+
   it('is given to an upgrade, which is an ordinary request here', async () => {
     const { port, decided } = await start([api()], { decide: () => denied('method_not_allowed') });
     const headers = { connection: 'upgrade', upgrade: 'websocket' };
