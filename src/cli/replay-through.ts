@@ -1,5 +1,6 @@
 import { type Again, outcomeOf } from '../pdp/replay.ts';
 import type { DecisionRecord } from '../schema/decision.ts';
+import { runOnce } from '../server/once.ts';
 import type { Answer } from './answer.ts';
 import type { Call } from './command.ts';
 import { controlApi, member } from './control-api.ts';
@@ -51,7 +52,7 @@ export async function replayThrough(
   sources: AsyncIterable<Source>,
 ): Promise<Row[]> {
   const rows = new Map<string, Row>();
-  const own = lazily(() => openRuntime(call));
+  const own = runOnce(() => openRuntime(call));
   let asked: Question[] = [];
   let bytes = 0;
   let count = 0;
@@ -125,21 +126,13 @@ function isAgain(value: unknown): value is Again {
     : typeof member(now, 'verdict') === 'string' && typeof member(now, 'reason') === 'string';
 }
 
-function lazily<T>(make: () => Promise<T>): () => Promise<T> {
-  let made: Promise<T> | null = null;
-  return () => {
-    made ??= make();
-    return made;
-  };
-}
-
 /** Sends captured requests for good, through the local firewall: they reach the upstream, are recorded, and spend. */
 export async function sendAgain(
   call: Call,
   sources: AsyncIterable<Source>,
 ): Promise<{ rows: Row[]; name: string }> {
   const { state } = await runningFirewall(homeFolder(call), call.program);
-  const own = lazily(() => openRuntime(call));
+  const own = runOnce(() => openRuntime(call));
   const rows: Row[] = [];
   for await (const source of sources) {
     if (source.kind === 'record')
