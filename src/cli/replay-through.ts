@@ -1,3 +1,6 @@
+import { type ClientRequest, type IncomingMessage, request } from 'node:http';
+import type { Duplex } from 'node:stream';
+import { text } from 'node:stream/consumers';
 import { type Again, outcomeOf } from '../pdp/replay.ts';
 import type { DecisionRecord } from '../schema/decision.ts';
 import { runOnce } from '../server/once.ts';
@@ -147,18 +150,34 @@ export async function sendAgain(
 }
 
 async function sent({ method, url, headers, body }: Captured): Promise<Again> {
-  const lines = Object.entries(headers).flatMap(([name, value]) =>
-    [value].flat().map((line): [string, string] => [name, line]),
-  );
   try {
-    const response = await fetch(url, {
-      ...{ method, headers: lines, redirect: 'manual' },
-      ...(body.length === 0 ? {} : { body: Buffer.from(body) }),
+    // Not by `fetch`: that sends none that asks for another protocol, and none by GET that has a body.
+    const outgoing = request(url, {
+      method,
+      headers: { ...headers, ...(headers.upgrade === undefined ? {} : { connection: 'upgrade' }) },
+      agent: false,
       signal: AbortSignal.timeout(PATIENCE_MS),
     });
-    const now = outcomeSaid(response.status, await response.text());
-    return { now, why: `status ${response.status}` };
+    outgoing.end(body);
+    const { status, said } = await answerTo(outgoing);
+    return { now: outcomeSaid(status, said), why: `status ${status}` };
   } catch (error) {
     return { now: null, why: `no answer: ${error instanceof Error ? error.message : String(error)}` };
   }
+}
+
+/** What it becomes where another protocol or a tunnel begins is nothing to a replay, which lets go of it. */
+function answerTo(outgoing: ClientRequest): Promise<{ status: number; said: string }> {
+  return new Promise((resolve, reject) => {
+    const begun = ({ statusCode = 0 }: IncomingMessage, socket: Duplex) => {
+      socket.destroy();
+      resolve({ status: statusCode, said: '' });
+    };
+    outgoing.once('upgrade', begun);
+    outgoing.once('connect', begun);
+    outgoing.once('error', reject);
+    outgoing.once('response', (response) => {
+      text(response).then((said) => resolve({ status: response.statusCode ?? 0, said }), reject);
+    });
+  });
 }
