@@ -175,7 +175,7 @@ function answerTo(outgoing: ClientRequest): Promise<{ status: number; said: stri
     };
     outgoing.once('upgrade', begun);
     outgoing.once('connect', begun);
-    outgoing.once('error', reject);
+    outgoing.on('error', reject);
     outgoing.once('response', (response) => {
       text(response).then((said) => resolve({ status: response.statusCode ?? 0, said }), reject);
     });
