@@ -75,6 +75,7 @@ import { startDecisionServer } from './server/decision-api.ts';
 import { createEventStreams } from './server/event-streams.ts';
 import { type GrpcServer, startGrpc } from './server/grpc.ts';
 import { createMetrics } from './server/metrics.ts';
+import { runOnce } from './server/once.ts';
 import { replayed } from './server/replay-api.ts';
 import { readTls, type Tls, type TlsGuard } from './server/tls.ts';
 import type { Exchange } from './server/tokens-api.ts';
@@ -170,7 +171,7 @@ export async function starting<T>(
   start: (stops: Stops, stop: () => Promise<void>) => Promise<T>,
 ): Promise<T> {
   const stops: Stops = [];
-  const stop = once(async () => {
+  const stop = runOnce(async () => {
     for (const end of stops.splice(0).reverse()) await end();
   });
   try {
@@ -1019,12 +1020,4 @@ export function loggerTo({ output, level = 'info' }: AppOptions): Logger {
   return output === undefined
     ? pino({ level }, pino.destination({ dest: 2, sync: true }))
     : pino({ level }, { write: (line: string) => output(line.trimEnd()) });
-}
-
-function once(run: () => Promise<void>): () => Promise<void> {
-  let done: Promise<void> | undefined;
-  return () => {
-    done ??= run();
-    return done;
-  };
 }

@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { hmacSha256, publicKeyOf, randomBytes } from '#runtime';
+import { makeFolderOf } from '../config/make-folder.ts';
 import { fromBase64url, toBase64url } from '../crypto/base64url.ts';
 import { thumbprint } from '../crypto/thumbprint.ts';
 import type { KeyUse } from '../schema/common.ts';
@@ -45,10 +46,12 @@ export function operatorKeyFile(dataFolder: string): string {
 
 /**
  * Reads `<data>/keys/*.key` and `<data>/operator.key`, and makes those that are missing (folder 0700, files 0600; one
- * line of base64url). Throws KeyFileError for a link, for a file that others may read, and for one that holds no key.
+ * line of base64url). Throws KeyFileError for a link, for a file that others may read, and for one that holds no key;
+ * InputError (`data`) where its folder cannot be made.
  */
 export function loadKeys(dataFolder: string): Keys {
   const folder = join(dataFolder, 'keys');
+  makeFolderOf('data', folder, 0o700);
   privateFolder(folder);
   const found: boolean[] = [];
   const secret = (path: string, make: () => string): string => {

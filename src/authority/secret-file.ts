@@ -6,7 +6,6 @@ import {
   fsyncSync,
   linkSync,
   lstatSync,
-  mkdirSync,
   openSync,
   readFileSync,
   renameSync,
@@ -16,6 +15,7 @@ import {
 } from 'node:fs';
 import { dirname } from 'node:path';
 import { randomBytes } from '#runtime';
+import { makeFolder } from '../config/make-folder.ts';
 import { toBase64url } from '../crypto/base64url.ts';
 
 /** A key that cannot be used as it lies there. The message names the file and the mend, never what is in it. */
@@ -33,9 +33,12 @@ const OTHERS = 0o077;
 /** Windows has access lists instead, which a mode does not show. */
 const HAS_MODES = process.platform !== 'win32';
 
-/** Makes a folder (0700), or checks one that is there. Throws KeyFileError for a symlink and for one open to others. */
+/**
+ * Makes a folder (0700), or checks one that is there. Throws FolderError where none can be made, KeyFileError for a symlink
+ * and for one open to others.
+ */
 export function privateFolder(path: string): void {
-  mkdirSync(path, { recursive: true, mode: 0o700 });
+  makeFolder(path, 0o700);
   const stats = lstatSync(path);
   if (stats.isSymbolicLink() || !stats.isDirectory())
     throw new KeyFileError(path, 'must be a folder, not a link to one');

@@ -1,8 +1,9 @@
-import { existsSync, mkdirSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { type Command, Option } from 'commander';
 import { publicKeyOf, randomBytes } from '#runtime';
 import { loadConfig } from '../config/load.ts';
+import { makeFolder } from '../config/make-folder.ts';
 import { toBase64url } from '../crypto/base64url.ts';
 import { encodeCredential } from '../proof/issue.ts';
 import { apiRoutes } from '../request/firewall.ts';
@@ -72,7 +73,7 @@ export async function run(call: Call): Promise<Result> {
   const issued = await api.post('/api/wallet/runtimes/issue-proof', request);
   const credential = credentialFor(issued.credential, identity.runtime_id, key);
 
-  mkdirSync(dirname(files.proof), { recursive: true, mode: 0o700 });
+  makeFolder(dirname(files.proof), 0o700);
   await writeRuntime(files, { seed, credential, passphrase });
   const header = encodeCredential(credential as CredentialJson);
   const trial = firewall === null ? null : await tryFirewall(firewall, api.base, { header, seed, ...grant });

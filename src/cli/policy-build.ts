@@ -1,7 +1,7 @@
-import { mkdir } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { publicJwk } from '../authority/keys.ts';
+import { makeFolder } from '../config/make-folder.ts';
 import type { Bundle } from '../policy/bundle.ts';
 import { compileEngine } from '../policy/engine.ts';
 import { review } from '../policy/lint.ts';
@@ -61,7 +61,7 @@ async function writePlain(
   plain: readonly RegoOnly[],
   signer: OpaSigner | null,
 ): Promise<Result> {
-  await mkdir(out, { recursive: true });
+  makeFolder(out);
   const written = plain.map((bundle) => ({
     path: regoOnlyPath(out, bundle.name),
     bundle: signer === null ? bundle : signer.sign(bundle),

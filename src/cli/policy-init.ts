@@ -1,6 +1,7 @@
-import { existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import type { Command } from 'commander';
+import { makeFolder } from '../config/make-folder.ts';
 import type { Call, Result } from './command.ts';
 import { CliError, EXIT } from './exit.ts';
 import { shown } from './next-steps.ts';
@@ -51,7 +52,7 @@ function writeNew(root: string, files: readonly RepositoryFile[]): [written: str
   const kept: string[] = [];
   for (const { path, text, executable = false } of files) {
     const file = join(root, path);
-    mkdirSync(dirname(file), { recursive: true });
+    makeFolder(dirname(file));
     try {
       writeFileSync(file, text, { flag: 'wx', mode: executable ? 0o755 : 0o644 });
       written.push(path);

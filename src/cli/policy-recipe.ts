@@ -1,6 +1,7 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import type { Command } from 'commander';
+import { makeFolder } from '../config/make-folder.ts';
 import { isPolicyFile, isRego, isTestFile, jsonText } from '../policy/policy-files.ts';
 import type { Call, Result } from './command.ts';
 import { CliError, EXIT } from './exit.ts';
@@ -29,7 +30,7 @@ export async function run(call: Call): Promise<Result> {
     );
   const changes = files.map((file) => changeOf(root, name, file));
   for (const { file, text } of changes) {
-    mkdirSync(dirname(join(root, file)), { recursive: true });
+    makeFolder(dirname(join(root, file)));
     writeFileSync(join(root, file), text);
   }
   const shown = relative(call.folder, root) || '.';

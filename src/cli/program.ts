@@ -2,6 +2,7 @@ import { Command, CommanderError } from 'commander';
 import { KeyFileError } from '../authority/secret-file.ts';
 import { type Environment, invocation, userFolder } from '../config/environment.ts';
 import { ConfigError } from '../config/error.ts';
+import { FolderError } from '../config/make-folder.ts';
 import { StoreOpenError } from '../store/errors.ts';
 import type { Call, CommandFile, Options, Result } from './command.ts';
 import { COMMANDS, type Entry, type Group } from './commands.ts';
@@ -142,6 +143,10 @@ function failureOf(error: unknown): Failure | null {
   if (error instanceof CliError) {
     const { code, exit, message } = error;
     return { code, exit, data: { message, ...error.data }, lines: [`error: ${message}`] };
+  }
+  if (error instanceof FolderError) {
+    const { message } = error;
+    return { code: 'folder_unusable', exit: EXIT.misused, data: { message }, lines: [`error: ${message}`] };
   }
   if (error instanceof KeyFileError) {
     const { message, path } = error;

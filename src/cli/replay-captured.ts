@@ -28,7 +28,7 @@ export function capturedOf(value: unknown): Captured | null {
   const known = (verdict === 'allow' || verdict === 'deny') && reason !== null && isReason(reason);
   return {
     decision_id: textIn(value, 'decision_id'),
-    ...{ method, url },
+    ...{ method, url: asHttp(url) },
     headers: headersOf(member(value, 'headers')),
     body: bodyOf(textIn(value, 'body'), textIn(value, 'body_base64')),
     at: textIn(value, 'at'),
@@ -56,7 +56,7 @@ export function capturedInHar(path: string): Captured[] {
     return {
       decision_id: headerOf(member(entry, 'response', 'headers'), 'x-lemma-decision-id'),
       method: textIn(request, 'method') ?? '',
-      url: textIn(request, 'url') ?? '',
+      url: asHttp(textIn(request, 'url') ?? ''),
       headers: kept(headers),
       body: bodyOf(textIn(member(request, 'postData'), 'text'), null),
       at: null,
@@ -103,6 +103,11 @@ function kept(headers: Readonly<Record<string, string | readonly string[]>>): Ca
   const lines = Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value] as const);
   // HTTP/2 names the parts of the request line with a colon before.
   return Object.fromEntries(lines.filter(([name]) => !name.startsWith(':') && !OF_THE_HOP.includes(name)));
+}
+
+/** A WebSocket begins as a request of HTTP (RFC 6455, section 4.1), whatever its URL is written as. */
+function asHttp(url: string): string {
+  return url.replace(/^ws(s?):/i, 'http$1:');
 }
 
 function headersOf(value: unknown): Captured['headers'] {

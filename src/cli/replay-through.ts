@@ -1,5 +1,9 @@
+import { type ClientRequest, type IncomingMessage, request } from 'node:http';
+import type { Duplex } from 'node:stream';
+import { text } from 'node:stream/consumers';
 import { type Again, outcomeOf } from '../pdp/replay.ts';
 import type { DecisionRecord } from '../schema/decision.ts';
+import { runOnce } from '../server/once.ts';
 import type { Answer } from './answer.ts';
 import type { Call } from './command.ts';
 import { controlApi, member } from './control-api.ts';
@@ -51,7 +55,7 @@ export async function replayThrough(
   sources: AsyncIterable<Source>,
 ): Promise<Row[]> {
   const rows = new Map<string, Row>();
-  const own = lazily(() => openRuntime(call));
+  const own = runOnce(() => openRuntime(call));
   let asked: Question[] = [];
   let bytes = 0;
   let count = 0;
@@ -125,21 +129,13 @@ function isAgain(value: unknown): value is Again {
     : typeof member(now, 'verdict') === 'string' && typeof member(now, 'reason') === 'string';
 }
 
-function lazily<T>(make: () => Promise<T>): () => Promise<T> {
-  let made: Promise<T> | null = null;
-  return () => {
-    made ??= make();
-    return made;
-  };
-}
-
 /** Sends captured requests for good, through the local firewall: they reach the upstream, are recorded, and spend. */
 export async function sendAgain(
   call: Call,
   sources: AsyncIterable<Source>,
 ): Promise<{ rows: Row[]; name: string }> {
   const { state } = await runningFirewall(homeFolder(call), call.program);
-  const own = lazily(() => openRuntime(call));
+  const own = runOnce(() => openRuntime(call));
   const rows: Row[] = [];
   for await (const source of sources) {
     if (source.kind === 'record')
@@ -154,18 +150,34 @@ export async function sendAgain(
 }
 
 async function sent({ method, url, headers, body }: Captured): Promise<Again> {
-  const lines = Object.entries(headers).flatMap(([name, value]) =>
-    [value].flat().map((line): [string, string] => [name, line]),
-  );
   try {
-    const response = await fetch(url, {
-      ...{ method, headers: lines, redirect: 'manual' },
-      ...(body.length === 0 ? {} : { body: Buffer.from(body) }),
+    // Not by `fetch`: that sends none that asks for another protocol, and none by GET that has a body.
+    const outgoing = request(url, {
+      method,
+      headers: { ...headers, ...(headers.upgrade === undefined ? {} : { connection: 'upgrade' }) },
+      agent: false,
       signal: AbortSignal.timeout(PATIENCE_MS),
     });
-    const now = outcomeSaid(response.status, await response.text());
-    return { now, why: `status ${response.status}` };
+    outgoing.end(body);
+    const { status, said } = await answerTo(outgoing);
+    return { now: outcomeSaid(status, said), why: `status ${status}` };
   } catch (error) {
     return { now: null, why: `no answer: ${error instanceof Error ? error.message : String(error)}` };
   }
+}
+
+/** What it becomes where another protocol or a tunnel begins is nothing to a replay, which lets go of it. */
+function answerTo(outgoing: ClientRequest): Promise<{ status: number; said: string }> {
+  return new Promise((resolve, reject) => {
+    const begun = ({ statusCode = 0 }: IncomingMessage, socket: Duplex) => {
+      socket.destroy();
+      resolve({ status: statusCode, said: '' });
+    };
+    outgoing.once('upgrade', begun);
+    outgoing.once('connect', begun);
+    outgoing.on('error', reject);
+    outgoing.once('response', (response) => {
+      text(response).then((said) => resolve({ status: response.statusCode ?? 0, said }), reject);
+    });
+  });
 }

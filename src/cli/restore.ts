@@ -3,12 +3,13 @@ import { join, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { knownCheckpointKeys } from '../authority/key-ring.ts';
 import { KeyFileError, privateFolder } from '../authority/secret-file.ts';
+import { FolderError } from '../config/make-folder.ts';
 import { thumbprint } from '../crypto/thumbprint.ts';
 import { StoreOpenError } from '../store/errors.ts';
 import { openRestoring } from '../store/restore.ts';
 import { checkCopy } from './check-copy.ts';
 import { type Call, collect, listOption, type Result } from './command.ts';
-import { CliError } from './exit.ts';
+import { CliError, EXIT } from './exit.ts';
 import { dataFolder } from './local/folder.ts';
 import { publicKeys } from './policy-keys.ts';
 
@@ -96,6 +97,8 @@ function copyTo(source: string, draft: string, folder: string): void {
 
 function known(error: unknown): unknown {
   if (error instanceof StoreOpenError) return new CliError(error.code, error.message);
+  if (error instanceof FolderError)
+    return new CliError('data_unusable', `--data: ${error.message}`, EXIT.misused);
   return error instanceof KeyFileError ? new CliError('data_unusable', error.message) : error;
 }
 

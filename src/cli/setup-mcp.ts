@@ -1,6 +1,7 @@
-import { mkdirSync, rmSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Command } from 'commander';
+import { makeFolder } from '../config/make-folder.ts';
 import { DEFAULT_FIREWALL } from '../schema/config.ts';
 import type { SetupState } from '../schema/local-state.ts';
 import type { McpServerEntry } from '../schema/mcp.ts';
@@ -155,7 +156,7 @@ async function askServers(call: Call, servers: readonly Configured[]): Promise<A
     // One that somebody wrapped by hand has its place in lemma.yaml.
     if (entry === undefined) continue;
     if (server.kind === 'new' && server.secret !== null) {
-      mkdirSync(secretsFolder(call), { recursive: true, mode: 0o700 });
+      makeFolder(secretsFolder(call), 0o700);
       replaceFile(server.secret.path, server.secret.value);
     }
     try {

@@ -3,6 +3,7 @@ import { toBase64url } from '../crypto/base64url.ts';
 import type { Reservation } from '../gate/budget.ts';
 import type { VerifiedChain } from '../proof/chain.ts';
 import { Denial, type Reason } from '../reason.ts';
+import { asksForUpgrade } from '../request/headers.ts';
 import type { Routed } from '../request/route-map.ts';
 import { strippedHeaders } from '../request/strip.ts';
 import type { Profile } from '../schema/common.ts';
@@ -194,6 +195,7 @@ export function recordOf(draft: Draft, context: RecordContext, amends = false): 
       // User information before a host is a secret that nobody may send: it is denied, and not kept.
       host: clip(request.host.slice(request.host.lastIndexOf('@') + 1)),
       path: clip(request.target.split('?', 1)[0] ?? ''),
+      ...(asksForUpgrade(request.headers) ? { upgrade: true } : {}),
     },
     failed: draft.failed,
     links: draft.links === null ? null : linkFacts(draft.links),

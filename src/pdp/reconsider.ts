@@ -5,6 +5,7 @@ import type { Routed } from '../request/route-map.ts';
 import { type Profile, stricter } from '../schema/common.ts';
 import type { Actor, DecisionRecord, LinkFacts } from '../schema/decision.ts';
 import type { PolicyInput } from '../schema/input.ts';
+import type { HeaderLine } from '../schema/request.ts';
 import type { Pdp } from './decide.ts';
 import { routeInput, runtimeInput } from './input.ts';
 import { type Again, judged } from './replay.ts';
@@ -48,14 +49,21 @@ async function judgedNow(record: DecisionRecord, input: PolicyInput, pdp: Pdp): 
   return judged(pdp.policies.active(profile).engine, again);
 }
 
+/** Whether a protocol was asked for is recorded, not which: to a route it is all one. */
+const UPGRADE: readonly HeaderLine[] = [['upgrade', 'recorded']];
+
 /**
  * A gateway of ours names the route. Envoy may have: for the routes of then, it is the recorded one; of others, none is found
  * without. Throws as `RouteMap.find`.
  */
-function routeNow({ route, border }: DecisionRecord, { request }: PolicyInput, pdp: Pdp): Routed {
+function routeNow(
+  { route, border, request: sent }: DecisionRecord,
+  { request }: PolicyInput,
+  pdp: Pdp,
+): Routed {
   const { routes } = pdp.settings();
   const { method, host, path } = request;
-  const asked = { method, host, target: path, headers: [] };
+  const asked = { method, host, target: path, headers: sent?.upgrade === true ? UPGRADE : [] };
   const named = route === null ? asked : { ...asked, routeId: route.id };
   if (border === 'firewall' || route?.revision === routes.revision) return routes.find(named);
   try {

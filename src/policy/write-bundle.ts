@@ -1,5 +1,6 @@
-import { mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises';
+import { readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
+import { makeFolder } from '../config/make-folder.ts';
 import { InputError } from '../reason.ts';
 import { WASM_FILE } from '../schema/bundle.ts';
 import type { Bundle } from './bundle.ts';
@@ -28,7 +29,7 @@ export async function replaceFolders(folders: readonly Folder[]): Promise<void> 
     // What an earlier run left half done.
     for (const left of [fresh, old]) await rm(left, { recursive: true, force: true });
     await writeFiles(fresh, files);
-    await mkdir(folder, { recursive: true });
+    makeFolder(folder);
   }
   for (const { folder, fresh, old } of places) {
     await rename(folder, old);
@@ -55,7 +56,7 @@ async function refuseOther(folder: string): Promise<void> {
 async function writeFiles(folder: string, files: ReadonlyMap<string, Uint8Array>): Promise<void> {
   for (const [path, content] of files) {
     const file = join(folder, path);
-    await mkdir(dirname(file), { recursive: true });
+    makeFolder(dirname(file));
     await writeFile(file, content);
   }
 }

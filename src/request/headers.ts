@@ -25,6 +25,11 @@ export function linesOf(headers: readonly HeaderLine[], name: string): string[] 
   return lines;
 }
 
+/** Whether it asks for another protocol on its connection (RFC 9110, section 7.8). */
+export function asksForUpgrade(headers: readonly HeaderLine[]): boolean {
+  return linesOf(headers, 'upgrade').some((value) => value !== '');
+}
+
 /** Lines joined as RFC 9110 section 5.3 does; null when the header is absent. */
 export function joined(headers: readonly HeaderLine[], name: string): string | null {
   const lines = linesOf(headers, name);

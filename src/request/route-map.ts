@@ -5,7 +5,7 @@ import { Denial, InputError, type Problem } from '../reason.ts';
 import { hostWithoutPort } from '../schema/origin.ts';
 import { pathProblem } from '../schema/path.ts';
 import type { AuthzRequest, Route } from '../schema/request.ts';
-import { linesOf } from './headers.ts';
+import { asksForUpgrade, linesOf } from './headers.ts';
 import { ambiguous, checkTarget, splitTarget, type Target } from './target.ts';
 
 /** A request that has its route. `segments` are the path's, as received. */
@@ -208,7 +208,7 @@ function checkUpgrade(request: RouteRequest, route: Route): void {
   const upgrades =
     request.method === 'CONNECT' ||
     linesOf(request.headers, ':protocol').length > 0 ||
-    linesOf(request.headers, 'upgrade').some((value) => value !== '');
+    asksForUpgrade(request.headers);
   if (upgrades && route.upgrade !== 'allow') {
     throw new Denial('method_not_allowed', 'upgrade and CONNECT need `upgrade: allow` on the route', {
       route: route.id,

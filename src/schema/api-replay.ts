@@ -57,7 +57,7 @@ const record = {
         workspace_id: id,
       },
     },
-    request: { ...orNull, required: ['host'], properties: { host: text } },
+    request: { ...orNull, required: ['host'], properties: { host: text, upgrade: { const: true } } },
     links: { type: ['array', 'null'], maxItems: 16, items: link },
     nonce: { ...orNull, required: ['keyid'], properties: { keyid: text } },
     token: { type: 'object', required: ['id'], properties: { id: text } },

@@ -60,6 +60,14 @@ export interface LinkFacts {
   readonly expires_at: number;
 }
 
+export interface AskedFor {
+  readonly method: string;
+  readonly host: string;
+  readonly path: string;
+  /** It asked for another protocol (RFC 9110, section 7.8); absent where it did not. A route may refuse that. */
+  readonly upgrade?: true;
+}
+
 /**
  * One line of the decision log, before the writer adds `seq`, `prev` and `hash` (contracts.md, "Decision record").
  * Members in this order. `failed` is the check that stopped it: its message and facts, for operators.
@@ -90,7 +98,7 @@ export interface RecordBody {
   /** The legacy token that was presented, or, at the border `exchange`, is issued; absent without one. Seconds. */
   readonly token?: { readonly id: string; readonly issued_at: number; readonly expires_at: number };
   readonly actor: Actor | null;
-  readonly request: { readonly method: string; readonly host: string; readonly path: string } | null;
+  readonly request: AskedFor | null;
   readonly failed: { readonly check: Reason; readonly message: string; readonly facts: Facts } | null;
   readonly links: readonly LinkFacts[] | null;
   readonly nonce: SpentNonce | null;

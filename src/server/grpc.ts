@@ -13,6 +13,7 @@ import { addHealth } from './grpc-health.ts';
 import { createListener, type Listener } from './grpc-listener.ts';
 import { addReflection } from './grpc-reflection.ts';
 import { GrpcError, STATUS } from './grpc-wire.ts';
+import { runOnce } from './once.ts';
 import { bindSocket } from './socket.ts';
 import type { Tls, TlsGuard } from './tls.ts';
 
@@ -76,7 +77,7 @@ export async function startGrpc(options: GrpcOptions): Promise<GrpcServer> {
   try {
     const address = await bind(listener, options);
     options.log.info({ address }, 'gRPC authorization is listening');
-    return { address, tls: listener.tls, drain: once(stop) };
+    return { address, tls: listener.tls, drain: runOnce(stop) };
   } catch (error) {
     await stop();
     throw error;
@@ -137,12 +138,4 @@ const FIELD = 'listen.grpc';
 
 function unusable(message: string): InputError {
   return new InputError([{ field: FIELD, message }]);
-}
-
-function once(run: () => Promise<void>): () => Promise<void> {
-  let running: Promise<void> | undefined;
-  return () => {
-    running ??= run();
-    return running;
-  };
 }

@@ -1,5 +1,6 @@
-import { chmodSync, closeSync, lstatSync, mkdirSync, openSync, type Stats } from 'node:fs';
+import { chmodSync, closeSync, lstatSync, openSync, type Stats } from 'node:fs';
 import { dirname } from 'node:path';
+import { makeFolder } from '../config/make-folder.ts';
 import { codeOf, messageOf, StoreOpenError } from './errors.ts';
 
 const OWNER_ONLY = 0o600;
@@ -15,7 +16,7 @@ export function prepareFile(path: string): void {
   if (path !== path.trim())
     throw new StoreOpenError('unusable', `${path}: a data path must not end in white space`);
   try {
-    mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+    makeFolder(dirname(path), 0o700);
     for (const companion of COMPANIONS) tighten(path + companion);
     create(path);
   } catch (error) {

@@ -139,6 +139,16 @@ describe('policies that are tried in the console', function () {
     assert.deepEqual(body.bundles, []);
   });
 
+  it('are put into force behind a question: the reason has the focus, and Escape lets it be', async () => {
+    const activate = page.getByRole('row', { name: /low-100/ }).getByRole('button', { name: 'Activate' });
+    await activate.click();
+    const dialog = page.getByRole('dialog', { name: 'Activate low-100?' });
+    await dialog.locator('input:focus').and(dialog.getByLabel('Reason')).waitFor();
+    await page.keyboard.press('Escape');
+    await dialog.waitFor({ state: 'hidden' });
+    await activate.waitFor();
+  });
+
   it('come into force, and go back, as is confirmed', async () => {
     const row = (name: RegExp) => page.getByRole('row', { name });
     await row(/low-100/)

@@ -137,6 +137,27 @@ describe('a decision, made again in process', () => {
         assert.equal(await reasonOf(record, changed(change)), reason);
       });
 
+    it('asks for another protocol again where it did', async () => {
+      const upgrading = changed({ upgrade: 'allow' });
+      const asking = bearing(chain(), { headers: [['upgrade', 'websocket']] });
+      const records = [await recordOf(asking, upgrading), await recordOf(bearing(chain()), upgrading)];
+      assert.deepEqual(
+        [
+          records.map(({ reason, request: asked }) => [reason, asked?.upgrade]),
+          await Promise.all(records.map((record) => reasonOf(record))),
+          await Promise.all(records.map((record) => reasonOf(record, upgrading))),
+        ],
+        [
+          [
+            ['allowed', true],
+            ['allowed', undefined],
+          ],
+          ['method_not_allowed', 'allowed'],
+          ['allowed', 'allowed'],
+        ],
+      );
+    });
+
     it('of a public route asks for no caller', async () => {
       const open = changed({ public: true });
       const record = await recordOf(request(), open);

@@ -4,7 +4,9 @@ import { homedir, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { privateFolder } from '../../authority/secret-file.ts';
 import { addressProblem } from '../../config/address.ts';
+import { FolderError } from '../../config/make-folder.ts';
 import { type Call, textOption } from '../command.ts';
+import { CliError, EXIT } from '../exit.ts';
 
 /**
  * Two folders, which may be one. The user's (`~/.lemma`, LEMMA_HOME): session.json, firewall.json, setup.json, setup/,
@@ -18,10 +20,15 @@ export function homeFolder({ env, folder }: Pick<Call, 'env' | 'folder'>): strin
   return join(given(env.HOME) && process.platform !== 'win32' ? env.HOME : homedir(), '.lemma');
 }
 
-/** The user's folder, made (0700) or checked. Throws KeyFileError for a link, and for one that is open to others. */
+/** The user's folder, made (0700) or checked. Throws KeyFileError for a link, and for one that is open to others; CliError. */
 export function openHome(call: Pick<Call, 'env' | 'folder'>): string {
   const folder = homeFolder(call);
-  privateFolder(folder);
+  try {
+    privateFolder(folder);
+  } catch (error) {
+    if (!(error instanceof FolderError)) throw error;
+    throw new CliError('folder_unusable', `LEMMA_HOME: ${error.message}`, EXIT.misused);
+  }
   return folder;
 }
 

@@ -9,7 +9,7 @@ import { useMe } from '../lib/session.ts';
 import { Badge } from '../ui/badge.tsx';
 import { Button } from '../ui/button.tsx';
 import { Card } from '../ui/card.tsx';
-import { Dialog } from '../ui/dialog.tsx';
+import { Confirm } from '../ui/confirm.tsx';
 import { TextField } from '../ui/field.tsx';
 import { Page } from '../ui/page.tsx';
 import { Empty, Loaded, Notice, Problem } from '../ui/states.tsx';
@@ -209,15 +209,7 @@ function Revisions({ profile, bundles, acts, shadow, onChanged, onShadowed }: Re
         )}
       </Card>
       {chosen === null || active === undefined ? null : (
-        <ForceDialog
-          bundle={chosen}
-          active={active}
-          onClose={() => setChosen(null)}
-          onDone={() => {
-            setChosen(null);
-            onChanged();
-          }}
-        />
+        <ForceDialog bundle={chosen} active={active} onClose={() => setChosen(null)} onDone={onChanged} />
       )}
     </div>
   );
@@ -261,33 +253,23 @@ interface ForceDialogProps {
 /** Activation or, to a lower serial, rollback. */
 function ForceDialog({ bundle, active, onClose, onDone }: ForceDialogProps) {
   const { may } = useMe();
-  const { busy, error, run } = useDoing();
   const [reason, setReason] = useState('');
   const back = bundle.serial < active.serial;
-  const submit = async () => {
+  const force = async () => {
     const why = reason.trim() === '' ? {} : { reason: reason.trim() };
-    const done = await run(async () => {
-      if (back)
-        await post('/api/wallet/policies/rollback', { profile: bundle.name, to: bundle.sha256, ...why });
-      else await post('/api/wallet/policies/activate', { bundles: [bundle.sha256], ...why });
-    });
-    if (!done) return;
-    toast(`${bundle.revision} is in force for ${bundle.name}`);
+    if (back)
+      await post('/api/wallet/policies/rollback', { profile: bundle.name, to: bundle.sha256, ...why });
+    else await post('/api/wallet/policies/activate', { bundles: [bundle.sha256], ...why });
     onDone();
   };
   return (
-    <Dialog
+    <Confirm
       title={`${back ? 'Roll back to' : 'Activate'} ${bundle.revision}?`}
+      act={back ? 'Roll back' : 'Activate'}
+      done={`${bundle.revision} is in force for ${bundle.name}`}
+      danger={back}
       onClose={onClose}
-      onSubmit={() => void submit()}
-      foot={
-        <>
-          <Button onClick={onClose}>Cancel</Button>
-          <Button kind={back ? 'danger solid' : 'primary'} type="submit" disabled={busy}>
-            {back ? 'Roll back' : 'Activate'}
-          </Button>
-        </>
-      }
+      run={force}
     >
       <p>
         From the next request on, <strong>{bundle.name}</strong> is decided by {bundle.revision} (serial{' '}
@@ -311,7 +293,6 @@ function ForceDialog({ bundle, active, onClose, onDone }: ForceDialogProps) {
         maxLength={500}
         autofocus
       />
-      <Problem error={error} />
-    </Dialog>
+    </Confirm>
   );
 }

@@ -25,7 +25,7 @@ export interface Sources {
   readonly files: Files;
   /** As on OPA's command line; data is placed relative to them. Absent: every top-level file and folder. */
   readonly paths?: readonly string[];
-  /** Milliseconds for this call, when the compiler's own limit will not do. */
+  /** Milliseconds of processor time for this call, when the compiler's own limit will not do. */
   readonly timeLimitMs?: number;
 }
 

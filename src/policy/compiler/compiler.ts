@@ -72,7 +72,7 @@ export interface CompilerOptions {
   readonly artefact?: string;
   /** The `opa` command. Absent: from the PATH. */
   readonly opa?: string;
-  /** For one call; 10 s when absent. */
+  /** For one call, of processor time, and ten times that by the clock; of native `opa` by the clock. 10 s when absent. */
   readonly timeLimitMs?: number;
 }
 

@@ -6,6 +6,7 @@ import { Worker } from 'node:worker_threads';
 import { zstdDecompress } from 'node:zlib';
 import { boundAnswer } from './bound-answer.ts';
 import type { HostCall, HostReply, RawAnswer, RawRequest, WorkerReply } from './protocol.ts';
+import { nextLook, type Overrun } from './time-limit.ts';
 
 /**
  * The process in which OPA's module runs, apart from the service: V8's flags count for a whole process. A thread within
@@ -60,16 +61,26 @@ async function answer({ id, request, timeLimitMs, bounds }: HostCall): Promise<H
   return { id, ...outcome };
 }
 
-function outcomeOf(request: string, timeLimitMs: number): Promise<WorkerReply | { timedOut: true }> {
+type Outcome = WorkerReply | { timedOut: Overrun };
+
+/** Of this process all that runs is the call: its processor time is the call's. */
+function outcomeOf(request: string, timeLimitMs: number): Promise<Outcome> {
   return new Promise((resolve) => {
-    const settle = (outcome: WorkerReply | { timedOut: true }) => {
+    const settle = (outcome: Outcome) => {
       clearTimeout(timer);
       worker.off('message', settle);
       worker.off('error', onError);
       resolve(outcome);
     };
     const onError = (cause: Error) => settle({ problem: cause.message });
-    const timer = setTimeout(settle, timeLimitMs, { timedOut: true } as const);
+    const begun = { cpu: process.cpuUsage(), at: performance.now() };
+    const look = () => {
+      const { user, system } = process.cpuUsage(begun.cpu);
+      const next = nextLook(timeLimitMs, (user + system) / 1000, performance.now() - begun.at);
+      if (typeof next === 'string') settle({ timedOut: next });
+      else timer = setTimeout(look, next);
+    };
+    let timer = setTimeout(look, timeLimitMs);
     worker.on('message', settle);
     worker.on('error', onError);
     worker.postMessage(request);

@@ -46,7 +46,7 @@ export function nativeHost(binary: string, version: string): OpaHost {
         });
         return bounds === undefined ? answer : boundAnswer(answer, request.op, bounds);
       } catch (cause) {
-        if (cause instanceof TimedOut) return timedOut(request.op, timeLimitMs);
+        if (cause instanceof TimedOut) return timedOut(request.op, timeLimitMs, null);
         throw cause;
       } finally {
         await rm(folder, { recursive: true, force: true });

@@ -1,3 +1,5 @@
+import { type Overrun, patienceMs } from './time-limit.ts';
+
 /** Of the artefact; bundles are byte for byte those of this version. */
 export const OPA_VERSION = '1.22.2';
 
@@ -84,7 +86,7 @@ export interface HostCall {
 
 export type HostReply =
   | { readonly id: number; readonly answer: string }
-  | { readonly id: number; readonly timedOut: true }
+  | { readonly id: number; readonly timedOut: Overrun }
   | { readonly id: number; readonly problem: string };
 
 export type WorkerReply = { readonly answer: string } | { readonly problem: string };
@@ -105,14 +107,20 @@ const WORK = {
   review: 'the check',
 } as const satisfies Record<Op, string>;
 
-export function timedOut(op: Op, timeLimitMs: number): RawAnswer {
+/** @param overrun null: processor time was not counted, and the limit is one by the clock */
+export function timedOut(op: Op, timeLimitMs: number, overrun: Overrun | null): RawAnswer {
+  if (overrun === 'wait') {
+    const waited = patienceMs(timeLimitMs) / 1000;
+    const message = `${WORK[op]} did not end within ${waited} s: the machine gave it less than ${timeLimitMs / 1000} s of processor time; try again, or raise the limit`;
+    return failed('time_limit', message);
+  }
   const cause =
     op === 'test' || op === 'eval' || op === 'explain'
       ? 'look for an endless comprehension, a huge range or a recursion through walk'
       : 'give fewer or smaller files';
   return failed(
     'time_limit',
-    `${WORK[op]} did not end within ${timeLimitMs / 1000} s: ${cause}, or raise the limit`,
+    `${WORK[op]} did not end within ${timeLimitMs / 1000} s${overrun === 'work' ? ' of processor time' : ''}: ${cause}, or raise the limit`,
   );
 }
 

@@ -10,6 +10,7 @@ import {
   type RawAnswer,
   timedOut,
 } from './protocol.ts';
+import { patienceMs } from './time-limit.ts';
 
 /** Written by tools/compiler/build.ts, and part of the published package; found from `src` and from `dist`. */
 export const ARTEFACT = fileURLToPath(new URL('../../../src/policy/compiler/opa.wasm.zst', import.meta.url));
@@ -38,7 +39,9 @@ export function wasmHost(artefact: string = ARTEFACT): OpaHost {
         ...(bounds === undefined ? {} : { bounds }),
       });
       if ('answer' in reply) return JSON.parse(reply.answer) as RawAnswer;
-      return 'timedOut' in reply ? timedOut(request.op, timeLimitMs) : broken(request.op, reply.problem);
+      return 'timedOut' in reply
+        ? timedOut(request.op, timeLimitMs, reply.timedOut)
+        : broken(request.op, reply.problem);
     },
     async close() {
       closed = true;
@@ -71,7 +74,7 @@ function startChild(artefact: string): Child {
 
   async function perform(call: HostCall): Promise<HostReply> {
     unreferenced(process, false);
-    const timer = setTimeout(() => process.kill('SIGKILL'), call.timeLimitMs + GRACE_MS);
+    const timer = setTimeout(() => process.kill('SIGKILL'), patienceMs(call.timeLimitMs) + GRACE_MS);
     try {
       if (process.connected) process.send(call);
       return await Promise.race([

@@ -179,6 +179,7 @@ export async function upstream(listener: RequestListener = (_, response) => void
   await once(server, 'listening');
   const origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   return {
+    server,
     origin,
     async close() {
       server.closeAllConnections();

@@ -3,6 +3,9 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { apiAt, type Envelope, type Laptop, laptop, upstream } from './laptop.ts';
 
+const outcomes = ({ data }: Envelope) =>
+  data.decisions.map((row: { now: { reason: string } | null }) => row.now?.reason ?? null);
+
 describe('lemma replay, through the local firewall', () => {
   let computer: Laptop;
   let behind: Awaited<ReturnType<typeof upstream>>;
@@ -30,8 +33,6 @@ describe('lemma replay, through the local firewall', () => {
     writeFileSync(at(name), lines.map((line) => `${JSON.stringify(line)}\n`).join(''));
     return name;
   };
-  const outcomes = ({ data }: Envelope) =>
-    data.decisions.map((row: { now: { reason: string } | null }) => row.now?.reason ?? null);
   const records = async () => (await computer.json(['decisions', 'list'])).data.decisions.length;
 
   it('judges captured requests with the proof that is here, and a PoP for each', async () => {
@@ -106,5 +107,65 @@ describe('lemma replay, through the local firewall', () => {
     const { code, error_code, data } = await computer.json(['replay', 'log.ndjson', '--fail-on', 'changed']);
     assert.deepEqual([code, error_code, data.counts.newly_denied], [1, 'replay_changed', data.counts.total]);
     assert.ok(readFileSync(at('log.ndjson'), 'utf8').includes('firewall.notes'));
+  });
+});
+
+describe('lemma replay of requests for another protocol', () => {
+  /** RFC 6455, section 1.3. */
+  const handshake = {
+    Connection: 'Upgrade',
+    Upgrade: 'websocket',
+    'Sec-WebSocket-Version': '13',
+    'Sec-WebSocket-Key': 'dGhlIHNhbXBsZSBub25jZQ==',
+  };
+  const granted =
+    'connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=';
+  let computer: Laptop;
+  let behind: Awaited<ReturnType<typeof upstream>>;
+  const seen: string[] = [];
+
+  before(async function () {
+    this.timeout(120_000);
+    behind = await upstream();
+    behind.server.on('upgrade', (request, socket) => {
+      seen.push(`${request.method} ${request.url} ${request.headers.upgrade}`);
+      socket.end(`HTTP/1.1 101 Switching Protocols\r\n${granted}\r\n\r\n`);
+    });
+    computer = laptop();
+    const live = apiAt(behind.origin, { id: 'live', upgrade: 'allow' });
+    computer.configure({ firewall: { apis: [apiAt(behind.origin), live] } });
+    await computer.start();
+    await computer.connect('--scope', 'notes.use', '--audience', behind.origin);
+    const asking = [
+      ['http', 'notes'],
+      ['ws', 'live'],
+    ].map(([scheme, api]) =>
+      JSON.stringify({
+        method: 'GET',
+        url: `${scheme}://${computer.state().listen}/firewall/${api}/1`,
+        headers: handshake,
+      }),
+    );
+    writeFileSync(join(computer.folder, 'upgrade.ndjson'), `${asking.join('\n')}\n`);
+  });
+  after(async () => {
+    await computer.close();
+    await behind.close();
+  });
+
+  it('judges them as such', async () => {
+    assert.deepEqual(outcomes(await computer.json(['replay', 'upgrade.ndjson'])), [
+      'method_not_allowed',
+      'allowed',
+    ]);
+  });
+
+  it('sends them as such, and lets go of what they would become', async () => {
+    seen.length = 0;
+    const answer = await computer.json(['replay', 'upgrade.ndjson', '--send']);
+    assert.deepEqual(
+      [outcomes(answer), answer.data.decisions[1].why, seen],
+      [['method_not_allowed', 'allowed'], 'status 101', ['GET /1 websocket']],
+    );
   });
 });

@@ -4,7 +4,6 @@ import {
   existsSync,
   fchmodSync,
   fsyncSync,
-  mkdirSync,
   openSync,
   readFileSync,
   realpathSync,
@@ -14,6 +13,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { makeFolder } from '../../../config/make-folder.ts';
 import { diffLines } from '../../../policy/diff-lines.ts';
 import { CliError } from '../../exit.ts';
 import { readJournal, writeJournal } from '../state.ts';
@@ -157,7 +157,7 @@ function modeOf(path: string): number {
 }
 
 function replaceText({ path, before, after }: FileChange, mode = modeOf(path)): void {
-  mkdirSync(dirname(path), { recursive: true });
+  makeFolder(dirname(path));
   const draft = join(dirname(path), `.lemma-${process.pid}-${Date.now()}.draft`);
   writeNew(draft, after, mode);
   if (readText(path) !== before) {

@@ -1,6 +1,7 @@
-import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { makeFolder } from '../../../../config/make-folder.ts';
 import { CliError } from '../../../exit.ts';
 import type { Hook } from '../prove.ts';
 import type { PluginPlace } from './config.ts';
@@ -12,7 +13,7 @@ export function pluginFolder(home: string): string {
 
 /** Writes what is not there as it must be; gives whether there was any. */
 export function installPlugin(folder: string): boolean {
-  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  makeFolder(folder, 0o700);
   const stale = Object.entries(PLUGIN_FILES).filter(([name, text]) => textOf(join(folder, name)) !== text);
   for (const [name, text] of stale) {
     writeFileSync(join(folder, name), text, { mode: 0o600 });
