@@ -278,6 +278,16 @@ describe('the impact of a candidate on recorded decisions', () => {
     );
   });
 
+  it('says no more of it than its first eighty characters', async () => {
+    await assert.rejects(impactOf(['x'.repeat(100)], low), inputError(/: "x{80}";/));
+  });
+
+  it('counts no line that says nothing of a decision', async () => {
+    const checkpoint = '{"checkpoint":{"node":"n1","seq":1,"hash":""}}';
+    const { records, not_comparable } = await impactOf([checkpoint, line(1, 'allow'), ''], low);
+    assert.deepEqual([records, not_comparable], [1, []]);
+  });
+
   it('ends where it is told to', async () => {
     const ending = new AbortController();
     const endless = async function* () {
