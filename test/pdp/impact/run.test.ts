@@ -143,8 +143,9 @@ describe('the impact of a candidate on recorded decisions', () => {
   ];
   for (const [why, recorded, candidate = () => low] of UNCOMPARED) {
     it(`does not compare, and says why: ${why}`, async () => {
-      const { not_comparable, counts } = await impactOf([recorded()], candidate());
-      assert.deepEqual([not_comparable.map((one) => one.why), counts.not_comparable], [[why], 1]);
+      const { records, not_comparable, counts } = await impactOf([recorded()], candidate());
+      const whys = not_comparable.map((one) => one.why);
+      assert.deepEqual([records, whys, counts.not_comparable], [1, [why], 1]);
     });
   }
 
