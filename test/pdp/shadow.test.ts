@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import type { Worker } from 'node:worker_threads';
 import { createShadow, type Shadow, type ShadowOptions } from '../../src/pdp/shadow.ts';
 import type { Bundle } from '../../src/policy/bundle.ts';
 import { loadEmbedded } from '../../src/policy/embedded.ts';
@@ -18,35 +19,43 @@ const HOME = { org: 'acme', env: 'prod' };
 describe('the shadow of a policy', () => {
   let archive: BundleArchive;
   let low: Bundle;
+  let high: Bundle;
   let engine: Engine;
   let lines: string[];
   let kept: (NewDocument & { readonly version: number }) | null;
   let errors: unknown[];
   let open: Shadow[];
+  /** That were begun. */
+  let threads: Worker[];
+  const begun = (thread: Worker) => void threads.push(thread);
 
   before(async () => {
-    const embedded = (await loadEmbedded()).find(({ name }) => name === 'low');
-    assert.ok(embedded !== undefined);
-    low = embedded;
+    const embedded = await loadEmbedded();
+    const found = (name: string) => embedded.find((bundle) => bundle.name === name) as Bundle;
+    [low, high] = [found('low'), found('high')];
     engine = await compileEngine(low);
     archive = memoryArchive();
-    for (const bundle of [low, told, another()]) await archive.put(bundle);
+    for (const bundle of [low, high, told, another()]) await archive.put(bundle);
   });
   beforeEach(() => {
-    [lines, kept, errors, open] = [[], null, [], []];
+    [lines, kept, errors, open, threads] = [[], null, [], [], []];
+    process.on('worker', begun);
   });
   afterEach(async () => {
+    process.off('worker', begun);
     for (const shadow of open) await shadow.close();
   });
 
   const another = () => republished(told, 100, 'low-100');
-  function shadowed(more: Partial<ShadowOptions> = {}): Shadow {
+  async function pageOf(within: unknown, after: number, limit: number) {
+    assert.equal(within, 'any');
+    const records = lines.slice(after, after + limit).map((line) => ({ line }));
+    const next = after + records.length;
+    return { records, next, done: next >= lines.length };
+  }
+  function shadowed(more: Partial<ShadowOptions> = {}, streamRecords = pageOf): Shadow {
     const store = {
-      async streamRecords(_: unknown, after: number, limit: number) {
-        const records = lines.slice(after, after + limit).map((line) => ({ line }));
-        const next = after + records.length;
-        return { records, next, done: next >= lines.length };
-      },
+      streamRecords,
       logEnd: async () => ({ position: lines.length }),
       getDocument: async () => kept,
       async putDocument(document: NewDocument) {
@@ -116,8 +125,21 @@ describe('the shadow of a policy', () => {
     const bundles = [named(told)];
     assert.deepEqual(await shadow.set([told.sha256], 'ann'), bundles);
     assert.deepEqual([shadow.bundles(), shadow.found(HOME).bundles], [bundles, bundles]);
-    const { expires_at, org, env } = kept ?? {};
-    assert.deepEqual([kept?.body, expires_at, org, env], [{ bundles }, null, 'acme', 'prod']);
+    const { version, ...document } = kept ?? {};
+    const place = { ...HOME, kind: 'policy_shadow', id: 'now', expires_at: null };
+    assert.deepEqual([document, version], [{ ...place, body: { bundles } }, 1]);
+  });
+
+  it('is none, and has found nothing, before one is set', () => {
+    const { bundles, counts, changes } = shadowed().found(HOME);
+    assert.deepEqual([bundles, changes], [[], []]);
+    assert.ok(Object.values(counts).every((count) => count === 0));
+  });
+
+  it('is one of each profile', async () => {
+    const shadow = shadowed();
+    const both = [named(told), named(high)];
+    assert.deepEqual(await shadow.set([told.sha256, high.sha256], 'ann'), both);
   });
 
   it('begins anew with another one', async () => {
@@ -137,6 +159,13 @@ describe('the shadow of a policy', () => {
     await shadow.set([told.sha256], 'ann');
     assert.deepEqual(await shadow.set([], 'ann'), []);
     assert.deepEqual([shadow.bundles(), kept?.body], [[], { bundles: [] }]);
+  });
+
+  it('begins no thread where none is named', async () => {
+    const shadow = shadowed();
+    await shadow.set([], 'ann');
+    await shadow.close();
+    assert.equal(threads.length, 0);
   });
 
   it('is none that is not kept, nor two of one profile; what was there goes on', async () => {
@@ -214,6 +243,42 @@ describe('the shadow of a policy', () => {
     await shadow.close();
     lines.push(decided(1, 'x_own'));
     assert.deepEqual([shadow.bundles(), errors, kept?.body], [[], [], { bundles: [named(told)] }]);
+  });
+
+  it('leaves no thread behind when it ends', async () => {
+    const shadow = shadowed();
+    await shadow.set([told.sha256], 'ann');
+    await shadow.close();
+    assert.deepEqual(
+      threads.map(({ threadId }) => threadId),
+      [-1],
+    );
+  });
+
+  it('ends although its thread waits for a bundle that does not come, and more lines wait for the thread', async () => {
+    const { promise: forever } = Promise.withResolvers<null>();
+    const get = (sha256: string) => (sha256 === low.sha256 ? forever : archive.get(sha256));
+    let pages = 0;
+    const shadow = shadowed({ archive: { get } }, async (_, after) => {
+      pages += 1;
+      return { records: [{ line: decided(after, 'allow') }], next: after + 1, done: false };
+    });
+    await shadow.set([told.sha256], 'ann');
+    await eventually(async () => pages === 3);
+    await shadow.close();
+    assert.deepEqual([errors, pages], [[], 3]);
+  });
+
+  it('is set anew although one before could not be', async () => {
+    let gone = true;
+    const get = async (sha256: string) => {
+      if (gone) throw new RangeError('the archive is gone');
+      return archive.get(sha256);
+    };
+    const shadow = shadowed({ archive: { get } });
+    await assert.rejects(shadow.set([told.sha256], 'ann'), /the archive is gone/);
+    gone = false;
+    assert.deepEqual(await shadow.set([told.sha256], 'ann'), [named(told)]);
   });
 
   it('is set by one after the other', async () => {

@@ -81,11 +81,17 @@ export function openPool(
 ): Pool {
   const failed = Promise.withResolvers<never>();
   let failure: { readonly error: unknown } | null = null;
+  let wake = Promise.withResolvers<void>();
   failed.promise.catch((error: unknown) => {
     failure = { error };
+    lookAgain();
   });
-  let wake = Promise.withResolvers<void>();
   let closing = false;
+
+  function lookAgain(): void {
+    wake.resolve();
+    wake = Promise.withResolvers<void>();
+  }
 
   function hear(thread: Thread, message: FromThread): void {
     switch (message.kind) {
@@ -98,7 +104,7 @@ export function openPool(
       case 'done':
         thread.blocks -= 1;
         counted(message.counted);
-        wake.resolve();
+        lookAgain();
         return;
       case 'malformed':
         failed.reject(malformed(message.line));
@@ -118,14 +124,16 @@ export function openPool(
     return thread;
   });
 
-  /** Waits until it holds, or something failed. */
+  /**
+   * Waits until it holds, or something failed. (Not by a race with the failure: what never settles keeps each race that it
+   * was in, and a shadow's pool stays for weeks.)
+   */
   async function until<T>(found: () => T | null): Promise<T> {
     for (;;) {
       if (failure !== null) throw failure.error;
       const value = found();
       if (value !== null) return value;
-      wake = Promise.withResolvers<void>();
-      await Promise.race([wake.promise, failed.promise]);
+      await wake.promise;
     }
   }
 

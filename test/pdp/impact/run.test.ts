@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { availableParallelism } from 'node:os';
+import type { Worker } from 'node:worker_threads';
 import { type ImpactOptions, runImpact } from '../../../src/pdp/impact/run.ts';
 import type { Bundle } from '../../../src/policy/bundle.ts';
 import { loadEmbedded } from '../../../src/policy/embedded.ts';
@@ -141,8 +143,9 @@ describe('the impact of a candidate on recorded decisions', () => {
   ];
   for (const [why, recorded, candidate = () => low] of UNCOMPARED) {
     it(`does not compare, and says why: ${why}`, async () => {
-      const { not_comparable, counts } = await impactOf([recorded()], candidate());
-      assert.deepEqual([not_comparable.map((one) => one.why), counts.not_comparable], [[why], 1]);
+      const { records, not_comparable, counts } = await impactOf([recorded()], candidate());
+      const whys = not_comparable.map((one) => one.why);
+      assert.deepEqual([records, whys, counts.not_comparable], [1, [why], 1]);
     });
   }
 
@@ -226,11 +229,64 @@ describe('the impact of a candidate on recorded decisions', () => {
     assert.deepEqual({ ...two, groups: null }, { ...one, groups: null });
   });
 
+  describe('in threads', () => {
+    /** That were begun. */
+    let threads: Worker[];
+    let hear: (thread: Worker) => void;
+    const begun = (thread: Worker) => {
+      threads.push(thread);
+      hear(thread);
+    };
+    beforeEach(() => {
+      [threads, hear] = [[], () => undefined];
+      process.on('worker', begun);
+    });
+    afterEach(() => void process.off('worker', begun));
+
+    it('has as many as there are cores, and four at most', async () => {
+      await runImpact({ lines: inChunks([]), candidates: [low], bundleOf: async () => null });
+      assert.equal(threads.length, Math.min(availableParallelism(), 4));
+    });
+
+    it('leaves none behind', async () => {
+      await impactOf([line(1, 'allow')], low);
+      assert.deepEqual(
+        threads.map(({ threadId }) => threadId),
+        [-1],
+      );
+    });
+
+    it('fails where one ends before its work', async () => {
+      hear = (thread) => void thread.terminate();
+      await assert.rejects(impactOf([line(1, 'allow')], low), /a thread of the impact ended before its work/);
+    });
+
+    it('ends although one waits for a bundle that does not come', async () => {
+      const ending = new AbortController();
+      const { promise: forever } = Promise.withResolvers<null>();
+      const bundleOf = () => {
+        ending.abort(new Error('enough'));
+        return forever;
+      };
+      await assert.rejects(impactOf([line(1, 'allow')], low, { bundleOf, signal: ending.signal }), /enough/);
+    });
+  });
+
   it('says which line is no record', async () => {
     await assert.rejects(
       impactOf([line(1, 'allow'), 'decision_id,time'], low),
       inputError(/"decision_id,time"/),
     );
+  });
+
+  it('says no more of it than its first eighty characters', async () => {
+    await assert.rejects(impactOf(['x'.repeat(100)], low), inputError(/: "x{80}";/));
+  });
+
+  it('counts no line that says nothing of a decision', async () => {
+    const checkpoint = '{"checkpoint":{"node":"n1","seq":1,"hash":""}}';
+    const { records, not_comparable } = await impactOf([checkpoint, line(1, 'allow'), ''], low);
+    assert.deepEqual([records, not_comparable], [1, []]);
   });
 
   it('ends where it is told to', async () => {
