@@ -58,6 +58,19 @@ interface Run {
   readonly done: Promise<void>;
 }
 
+interface Way {
+  readonly open: () => Pool;
+  readonly given: number[];
+  readonly from: number;
+}
+
+interface Judging {
+  readonly pool: Pool;
+  readonly given: number[];
+  /** Behind what was given. */
+  readonly place: { at: number };
+}
+
 const KIND = 'policy_shadow';
 const ID = 'now';
 const PAGE = 500;
@@ -92,36 +105,45 @@ export function createShadow(options: ShadowOptions): Shadow {
       () => undefined,
     );
     const ending = new AbortController();
-    const open = () => openPool(1, data, lent, counted);
-    run = { bundles: named, ending, done: follow(open, position, ending.signal) };
+    /** Records of each block that the thread has and has not judged: one thread, so in order. */
+    const given: number[] = [];
+    const judged = (part: Counted) => {
+      given.shift();
+      counted(part);
+    };
+    const open = () => openPool(1, data, lent, judged);
+    run = { bundles: named, ending, done: follow({ open, given, from: position }, ending.signal) };
   }
 
-  /** Never rejects: what fails is tried again with a new thread, from where it was. */
-  async function follow(open: () => Pool, from: number, signal: AbortSignal): Promise<void> {
+  /** Never rejects: after what fails a new thread goes on behind it; what the old one had is counted as passed over. */
+  async function follow({ open, given, from }: Way, signal: AbortSignal): Promise<void> {
     const place = { at: from };
     while (!signal.aborted) {
       const pool = open();
       try {
-        await judgeAll(pool, place, signal);
+        await judgeAll({ pool, given, place }, signal);
       } catch (error) {
         if (signal.aborted) break;
         onError(error, 'the shadow of a policy failed; it goes on');
         await wait(RETRY_MS, undefined, { signal, ref: false }).catch(() => undefined);
       } finally {
         await pool.close();
+        for (const records of given.splice(0)) counts.dropped += records;
       }
     }
   }
 
-  async function judgeAll(pool: Pool, place: { at: number }, signal: AbortSignal): Promise<void> {
+  async function judgeAll({ pool, given, place }: Judging, signal: AbortSignal): Promise<void> {
     const stop = () => pool.fail(signal.reason);
     signal.addEventListener('abort', stop, { once: true });
     try {
       while (!signal.aborted) {
         const { records, next, done } = await store.streamRecords('any', place.at, PAGE);
         // A thread that failed before takes nothing more: the next one does.
-        if (records.length > 0)
+        if (records.length > 0) {
           await pool.give(new TextEncoder().encode(records.map(({ line }) => line).join('\n')));
+          given.push(records.length);
+        }
         place.at = next;
         if (done) await wait(LOOK_EVERY_MS, undefined, { signal, ref: false });
         else await catchUp(place);

@@ -218,6 +218,20 @@ describe('the shadow of a policy', () => {
     assert.equal(errors.length, 1);
   });
 
+  it('counts what a thread that failed had not judged as passed over', async () => {
+    const shadow = shadowed();
+    await shadow.set([told.sha256], 'ann');
+    lines.push(decided(1, 'allow'), 'no record', decided(2, 'allow'));
+    await eventually(async () => {
+      lines.push(decided(3, 'allow'));
+      return errors.length > 0;
+    });
+    lines.push(decided(4, 'x_own'));
+    await counting(shadow, 'newly_denied', 1);
+    const { same, newly_denied, dropped } = shadow.counts();
+    assert.equal(same + newly_denied + dropped, lines.length);
+  });
+
   it('goes on after a restart, as it was set', async () => {
     await shadowed().set([told.sha256], 'ann');
     await open[0]?.close();
