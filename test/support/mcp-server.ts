@@ -27,6 +27,9 @@ serveStdio(() => {
       case 'read':
         return text(`content of ${path}, by ${process.env.FILES_TOKEN ?? 'nobody'}`);
       case 'write': {
+        // Whoever reads has progress and result in one piece.
+        process.stdout.cork();
+        setTimeout(() => process.stdout.uncork(), 20);
         const progressToken = params._meta?.progressToken;
         if (progressToken !== undefined)
           await mcpReq.notify({

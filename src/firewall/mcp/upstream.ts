@@ -1,3 +1,4 @@
+import { setImmediate as turn } from 'node:timers/promises';
 import {
   type CallToolRequest,
   type CallToolResult,
@@ -64,7 +65,9 @@ export function createMcpUpstream(
     };
     // What fails is told by the call that it fails.
     one.onerror = () => undefined;
-    await one.connect(transportTo(server.place, onLine));
+    const transport = transportTo(server.place, onLine);
+    await one.connect(transport);
+    hearInTurn(transport);
     return one;
   }
 
@@ -88,6 +91,23 @@ export function createMcpUpstream(
       closed = true;
       await (await connected?.catch(() => null))?.close();
     },
+  };
+}
+
+/**
+ * The client forgets where a call's progress goes when its answer comes, and tells of progress a moment later than of answers:
+ * of what a server writes in one piece, the last progress would be lost. Each notification has a turn of the loop to itself.
+ */
+function hearInTurn(transport: Transport): void {
+  const hear = transport.onmessage?.bind(transport);
+  let before = Promise.resolve();
+  transport.onmessage = (message, extra) => {
+    before = before
+      .then(() => {
+        hear?.(message, extra);
+        return 'id' in message ? undefined : turn();
+      })
+      .catch((error: Error) => transport.onerror?.(error));
   };
 }
 
