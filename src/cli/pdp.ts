@@ -3,9 +3,9 @@ import { loadConfig } from '../config/load.ts';
 import { InputError } from '../reason.ts';
 import { type Call, textOption } from './command.ts';
 import { defineConfigOptions, loadOptions } from './config-options.ts';
+import { keepHeapSmall } from './heap.ts';
 import { reloads, warn } from './reloads.ts';
 import { firstSignal } from './signals.ts';
-import { settleV8 } from './v8.ts';
 
 export function define(command: Command): void {
   defineConfigOptions(command);
@@ -20,7 +20,7 @@ export async function run(call: Call): Promise<null> {
   const loaded = loadConfig(wishes);
   warn(call, loaded);
   const stopped = firstSignal();
-  settleV8();
+  keepHeapSmall();
   const { startNode } = await import('../node.ts');
   const node = await startNode(loaded, {
     output: (line) => call.terminal.note(line),

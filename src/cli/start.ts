@@ -8,6 +8,7 @@ import { DEFAULT_FIREWALL } from '../schema/config.ts';
 import type { FirewallState } from '../schema/local-state.ts';
 import type { Call, Result } from './command.ts';
 import { CliError, EXIT } from './exit.ts';
+import { keepHeapSmall } from './heap.ts';
 import { findFirewall } from './local/control-channel.ts';
 import { type ControlTarget, serveControl } from './local/control-server.ts';
 import { startDetached } from './local/detach.ts';
@@ -23,7 +24,6 @@ import { type Refused, statusOf } from './local/status.ts';
 import { shown } from './next-steps.ts';
 import { reloads } from './reloads.ts';
 import { firstSignal, SIGNALS } from './signals.ts';
-import { settleV8 } from './v8.ts';
 
 const ASK_MS = 10_000;
 
@@ -55,7 +55,7 @@ export async function run(call: Call): Promise<Result | null> {
     const channel = await holdChannel(home, ends);
     const output = (line: string) => call.terminal.note(line);
     const level = call.terminal.interactive ? 'warn' : 'info';
-    settleV8();
+    keepHeapSmall();
     const gateway = await startGateway(plan, { output, level }, call);
     ends.push(() => gateway.stop());
     const { asked } = openChannel(call, home, { plan, gateway, channel }, ends);
