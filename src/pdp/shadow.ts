@@ -58,17 +58,11 @@ interface Run {
   readonly done: Promise<void>;
 }
 
-interface Way {
-  readonly open: () => Pool;
+interface Place {
+  /** Behind what was given to the thread. */
+  at: number;
+  /** Records of each block that it has and has not judged: one thread, so in order. */
   readonly given: number[];
-  readonly from: number;
-}
-
-interface Judging {
-  readonly pool: Pool;
-  readonly given: number[];
-  /** Behind what was given. */
-  readonly place: { at: number };
 }
 
 const KIND = 'policy_shadow';
@@ -105,35 +99,33 @@ export function createShadow(options: ShadowOptions): Shadow {
       () => undefined,
     );
     const ending = new AbortController();
-    /** Records of each block that the thread has and has not judged: one thread, so in order. */
-    const given: number[] = [];
-    const judged = (part: Counted) => {
-      given.shift();
-      counted(part);
-    };
-    const open = () => openPool(1, data, lent, judged);
-    run = { bundles: named, ending, done: follow({ open, given, from: position }, ending.signal) };
+    const place: Place = { at: position, given: [] };
+    const open = () =>
+      openPool(1, data, lent, (part) => {
+        place.given.shift();
+        counted(part);
+      });
+    run = { bundles: named, ending, done: follow(open, place, ending.signal) };
   }
 
   /** Never rejects: after what fails a new thread goes on behind it; what the old one had is counted as passed over. */
-  async function follow({ open, given, from }: Way, signal: AbortSignal): Promise<void> {
-    const place = { at: from };
+  async function follow(open: () => Pool, place: Place, signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       const pool = open();
       try {
-        await judgeAll({ pool, given, place }, signal);
+        await judgeAll(pool, place, signal);
       } catch (error) {
         if (signal.aborted) break;
         onError(error, 'the shadow of a policy failed; it goes on');
         await wait(RETRY_MS, undefined, { signal, ref: false }).catch(() => undefined);
       } finally {
         await pool.close();
-        for (const records of given.splice(0)) counts.dropped += records;
+        for (const records of place.given.splice(0)) counts.dropped += records;
       }
     }
   }
 
-  async function judgeAll({ pool, given, place }: Judging, signal: AbortSignal): Promise<void> {
+  async function judgeAll(pool: Pool, place: Place, signal: AbortSignal): Promise<void> {
     const stop = () => pool.fail(signal.reason);
     signal.addEventListener('abort', stop, { once: true });
     try {
@@ -142,7 +134,7 @@ export function createShadow(options: ShadowOptions): Shadow {
         // A thread that failed before takes nothing more: the next one does.
         if (records.length > 0) {
           await pool.give(new TextEncoder().encode(records.map(({ line }) => line).join('\n')));
-          given.push(records.length);
+          place.given.push(records.length);
         }
         place.at = next;
         if (done) await wait(LOOK_EVERY_MS, undefined, { signal, ref: false });
@@ -153,7 +145,7 @@ export function createShadow(options: ShadowOptions): Shadow {
     }
   }
 
-  async function catchUp(place: { at: number }): Promise<void> {
+  async function catchUp(place: Place): Promise<void> {
     const { position } = await store.logEnd();
     const beyond = position - place.at - behindAtMost;
     if (beyond <= 0) return;

@@ -79,14 +79,15 @@ export function openPool(
   policies: Lent,
   counted: (part: Counted) => void,
 ): Pool {
-  const failed = Promise.withResolvers<never>();
   let failure: { readonly error: unknown } | null = null;
   let wake = Promise.withResolvers<void>();
-  failed.promise.catch((error: unknown) => {
-    failure = { error };
-    lookAgain();
-  });
   let closing = false;
+
+  /** The first counts. */
+  function fail(error: unknown): void {
+    failure ??= { error };
+    lookAgain();
+  }
 
   function lookAgain(): void {
     wake.resolve();
@@ -98,7 +99,7 @@ export function openPool(
       case 'needs':
         policies(message.key).then(
           (policy) => tell(thread, { kind: 'policy', key: message.key, policy }),
-          failed.reject,
+          fail,
         );
         return;
       case 'done':
@@ -107,19 +108,19 @@ export function openPool(
         lookAgain();
         return;
       case 'malformed':
-        failed.reject(malformed(message.line));
+        fail(malformed(message.line));
         return;
       case 'fault':
-        failed.reject(new Error(message.message));
+        fail(new Error(message.message));
     }
   }
 
   const threads = Array.from({ length: count }, () => {
     const thread: Thread = { worker: startWorker(data), blocks: 0 };
     thread.worker.on('message', (message: FromThread) => hear(thread, message));
-    thread.worker.on('error', failed.reject);
+    thread.worker.on('error', fail);
     thread.worker.on('exit', () => {
-      if (!closing) failed.reject(new Error('a thread of the impact ended before its work'));
+      if (!closing) fail(new Error('a thread of the impact ended before its work'));
     });
     return thread;
   });
@@ -150,7 +151,7 @@ export function openPool(
     async settled() {
       await until(() => (threads.every(({ blocks }) => blocks === 0) ? true : null));
     },
-    fail: failed.reject,
+    fail,
     async close() {
       closing = true;
       await Promise.all(threads.map(({ worker }) => worker.terminate()));
