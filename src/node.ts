@@ -22,7 +22,7 @@ import {
 import { tenantOf } from './authority/operators.ts';
 import { isLocal } from './config/address.ts';
 import type { LoadedConfig } from './config/load.ts';
-import { makeFolderOf } from './config/make-folder.ts';
+import { folderOf, makeFolder } from './config/make-folder.ts';
 import { fromBase64url, toBase64url } from './crypto/base64url.ts';
 import { thumbprint } from './crypto/thumbprint.ts';
 import { openLog } from './decision-log/log.ts';
@@ -97,7 +97,7 @@ async function compose(
   const instance = toBase64url(randomBytes(16));
   const clock = Date.now;
   const logger = loggerTo(options);
-  makeFolderOf('data', config.data, 0o700);
+  folderOf('data', () => makeFolder(config.data, 0o700));
   const client = clientOf(config, options.token ?? null);
   const onError = (error: unknown, doing: string) => logger.error({ err: error }, doing);
   const keys = new Map<string, Uint8Array>();

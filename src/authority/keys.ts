@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { hmacSha256, publicKeyOf, randomBytes } from '#runtime';
-import { makeFolderOf } from '../config/make-folder.ts';
+import { folderOf } from '../config/make-folder.ts';
 import { fromBase64url, toBase64url } from '../crypto/base64url.ts';
 import { thumbprint } from '../crypto/thumbprint.ts';
 import type { KeyUse } from '../schema/common.ts';
@@ -51,8 +51,7 @@ export function operatorKeyFile(dataFolder: string): string {
  */
 export function loadKeys(dataFolder: string): Keys {
   const folder = join(dataFolder, 'keys');
-  makeFolderOf('data', folder, 0o700);
-  privateFolder(folder);
+  folderOf('data', () => privateFolder(folder));
   const found: boolean[] = [];
   const secret = (path: string, make: () => string): string => {
     const there = readSecret(path);

@@ -29,10 +29,10 @@ export function makeFolder(path: string, mode = 0o777): void {
   }
 }
 
-/** As `makeFolder`, for a folder that a field of the configuration names. Throws InputError under `field`. */
-export function makeFolderOf(field: string, path: string, mode: number): void {
+/** For a folder that a field of the configuration names: a FolderError of `work` becomes an InputError under `field`. */
+export function folderOf(field: string, work: () => void): void {
   try {
-    makeFolder(path, mode);
+    work();
   } catch (error) {
     throw error instanceof FolderError ? new InputError([{ field, message: error.message }]) : error;
   }

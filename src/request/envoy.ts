@@ -76,8 +76,12 @@ function byteString(bytes: Uint8Array): string {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1');
 }
 
-/** Text as the byte string that is sent for it. */
-export function utf8Bytes(text: string): string {
+/** A header of `toResponse`, whose names are in lower case, as plain HTTP sends it: its text as a byte string. */
+export function sentLine({ header }: HeaderOptionMessage): HeaderLine {
+  return [header.key, utf8Bytes(header.value)];
+}
+
+function utf8Bytes(text: string): string {
   // ASCII, as nearly all headers are, is its own bytes.
   if (Buffer.byteLength(text, 'utf8') === text.length) return text;
   return Buffer.from(text, 'utf8').toString('latin1');

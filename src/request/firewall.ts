@@ -1,5 +1,5 @@
 import { InputError, type Problem } from '../reason.ts';
-import { APPEND, type HeaderOptionMessage } from '../schema/check.ts';
+import { APPEND } from '../schema/check.ts';
 import type { Config, FirewallApi } from '../schema/config.ts';
 import type { Decision } from '../schema/decision.ts';
 import { hostWithoutPort, isOrigin } from '../schema/origin.ts';
@@ -7,7 +7,7 @@ import { pathCovered } from '../schema/path.ts';
 import type { AuthzRequest, BodySeen, HeaderLine, Route } from '../schema/request.ts';
 import { hostPatternProblem, pathPatternProblem } from '../schema/route.ts';
 import { agentToolRoutes } from './agent-tools.ts';
-import { toResponse as toEnvoy, utf8Bytes } from './envoy.ts';
+import { sentLine, toResponse as toEnvoy } from './envoy.ts';
 import { mcpRoutes } from './mcp.ts';
 import { absoluteTarget, apiOf, presented, proxyRoutes } from './proxy.ts';
 import { headersOf } from './received.ts';
@@ -246,21 +246,16 @@ export function toResponse(decision: Decision, request: AuthzRequest): FirewallA
   const message = toEnvoy(decision, request);
   if ('denied_response' in message) {
     const { status, headers, body } = message.denied_response;
-    return { verdict: 'deny', status: status.code, headers: headers.map(lineOf), body };
+    return { verdict: 'deny', status: status.code, headers: headers.map(sentLine), body };
   }
   const { headers, headers_to_remove, response_headers_to_add } = message.ok_response;
   return {
     verdict: 'allow',
-    set: new Map(headers.map(lineOf)),
+    set: new Map(headers.map(sentLine)),
     remove: new Set(headers_to_remove),
-    response: response_headers_to_add.map((option) => ({
-      name: option.header.key.toLowerCase(),
-      value: utf8Bytes(option.header.value),
-      append: option.append_action === APPEND,
-    })),
+    response: response_headers_to_add.map((option) => {
+      const [name, value] = sentLine(option);
+      return { name, value, append: option.append_action === APPEND };
+    }),
   };
-}
-
-function lineOf({ header }: HeaderOptionMessage): readonly [string, string] {
-  return [header.key.toLowerCase(), utf8Bytes(header.value)];
 }

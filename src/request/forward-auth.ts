@@ -1,6 +1,6 @@
 import type { Decision } from '../schema/decision.ts';
 import type { AuthzRequest, BodySeen, HeaderLine } from '../schema/request.ts';
-import { toRequest as fromEnvoy, IDENTITY_HEADERS, toResponse as toEnvoy, utf8Bytes } from './envoy.ts';
+import { toRequest as fromEnvoy, IDENTITY_HEADERS, sentLine, toResponse as toEnvoy } from './envoy.ts';
 import { joined, linesOf } from './headers.ts';
 import { CREDENTIAL_HEADERS, isLemmaHeader } from './strip.ts';
 
@@ -184,15 +184,14 @@ export function toResponse(
   const message = toEnvoy(decision, request);
   if ('denied_response' in message) {
     const { status, headers, body } = message.denied_response;
-    const lines = headers.map(({ header }): HeaderLine => [header.key, utf8Bytes(header.value)]);
     const named: HeaderLine[] = [
       ['x-lemma-decision-id', decision.decision_id],
       ['x-lemma-reason', decision.reason],
     ];
-    return { status: status.code === 401 ? 401 : 403, headers: [...lines, ...named], body };
+    return { status: status.code === 401 ? 401 : 403, headers: [...headers.map(sentLine), ...named], body };
   }
   const { headers, headers_to_remove } = message.ok_response;
-  const set = new Map(headers.map(({ header }) => [header.key, utf8Bytes(header.value)]));
+  const set = new Map(headers.map(sentLine));
   const handled =
     proxy === 'envoy' ? namedToEnvoy(headers_to_remove) : kept(request, set, new Set(headers_to_remove));
   return { status: 200, headers: [...set, ...handled], body: '' };
