@@ -4,6 +4,7 @@ import { toBase64url } from '../crypto/base64url.ts';
 import { decodeCredential } from '../proof/decode.ts';
 import { Denial } from '../reason.ts';
 import type { Lemma } from '../schema/lemma.ts';
+import { msOf } from '../server/time.ts';
 import type { Call } from './command.ts';
 import { CliError, misuse } from './exit.ts';
 import { chosenRuntime } from './local/runtime-files.ts';
@@ -68,7 +69,7 @@ export function orDenied<T>(source: string, check: () => T): T {
 /** Seconds since 1970 of `--at`, or now. */
 export function timeOf(text: string | undefined): number {
   if (text === undefined) return Math.floor(Date.now() / 1000);
-  const at = /^\d{1,11}$/.test(text) ? Number(text) * 1000 : Date.parse(text);
-  if (Number.isNaN(at)) throw misuse(`--at must be an RFC 3339 time or seconds since 1970, not "${text}"`);
+  const at = /^\d{1,11}$/.test(text) ? Number(text) * 1000 : msOf(text);
+  if (at === null) throw misuse(`--at must be an RFC 3339 time or seconds since 1970, not "${text}"`);
   return Math.floor(at / 1000);
 }

@@ -1,3 +1,5 @@
+import { time } from '../schema/api-decisions.ts';
+
 /** RFC 3339, from milliseconds. */
 export function timeText(ms: number): string {
   return new Date(ms).toISOString();
@@ -10,8 +12,13 @@ export function timeOrNull(ms: number | null): string | null {
 /** Said of what `msOf` does not read. */
 export const NO_TIME = 'is no time of any calendar; RFC 3339: 2026-10-01T12:00:00Z';
 
-/** Milliseconds of an RFC 3339 time whose form is checked; null where its day is in no calendar: `Date.parse` takes 30 February. */
+const RFC3339 = new RegExp(time.pattern);
+
+/**
+ * Milliseconds of an RFC 3339 time; null for any other text. `Date.parse` takes more: 30 February, 24 o'clock, a date alone.
+ */
 export function msOf(text: string): number | null {
+  if (!RFC3339.test(text) || text.slice(11, 13) === '24') return null;
   const date = text.slice(0, 10);
   const ms = Date.parse(text);
   const day = Date.parse(`${date}T00:00:00Z`);

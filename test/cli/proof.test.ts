@@ -52,6 +52,18 @@ describe('lemma proof', () => {
       deepEqual([code, data(out).error_code], [1, expected]);
     });
 
+  for (const at of ['2026-02-31T00:00:00Z', '2026-10-01T24:00:00Z', '2026-10-01', 'tomorrow'])
+    it(`verify refuses --at ${at}, which is no time of any calendar`, async () => {
+      const { code, err } = await lemma(folder, ['proof', 'verify', 'good.json', ...ISSUER, '--at', at]);
+      deepEqual([code, /--at must be an RFC 3339 time/.test(err)], [2, true]);
+    });
+
+  it('verify takes --at as RFC 3339 has it', async () => {
+    const at = new Date(NOW * 1000).toISOString();
+    const { code } = await lemma(folder, ['proof', 'verify', 'good.json', ...ISSUER, '--at', at]);
+    equal(code, 0);
+  });
+
   it('verify names the code of a link that was tampered with', async () => {
     const links = chain();
     const forged = [...links.slice(0, -1), { ...links.at(-1), scope: ['everything'] }];

@@ -243,6 +243,7 @@ describe('the control plane', () => {
       'since=1790000000',
       'since=2026-02-30T00:00:00Z',
       'since=2026-10-01T25:00:00Z',
+      'since=2026-10-01T24:00:00Z',
       'verdict=maybe',
       'cursor=x',
       'org=other',
