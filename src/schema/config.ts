@@ -427,13 +427,13 @@ export const configSchema = {
           maximum: 100_000,
           default: 256,
           description:
-            'Requests that may wait for their turn however long it takes, within twenty times queue_ms',
+            'Requests that may wait for their turn however long it takes, within five hundred times queue_ms',
         },
         queue_ms: {
           type: 'integer',
           minimum: 1,
           maximum: 60_000,
-          default: 10,
+          default: 5,
           description:
             'Milliseconds that a request may wait once more come than can wait, until none was denied for a second',
         },
