@@ -3,9 +3,9 @@ import { loadConfig } from '../config/load.ts';
 import { InputError } from '../reason.ts';
 import { type Call, textOption } from './command.ts';
 import { defineConfigOptions, loadOptions } from './config-options.ts';
-import { keepHeapSmall } from './heap.ts';
 import { reloads, warn } from './reloads.ts';
 import { firstSignal } from './signals.ts';
+import { keepHeapSmall, optimiseEarly } from './v8-flags.ts';
 
 export function define(command: Command): void {
   defineConfigOptions(command);
@@ -28,6 +28,7 @@ export async function run(call: Call): Promise<null> {
   }).catch((error: unknown) => {
     throw error instanceof InputError ? loaded.locateError(error) : error;
   });
+  optimiseEarly();
   const watch = reloads(call, node, loaded, wishes);
   const { grpc, decision, firewall } = node.addresses;
   call.report({

@@ -9,10 +9,10 @@ import type { Config } from '../schema/config.ts';
 import { type Call, countOption, type Result } from './command.ts';
 import { defineConfigOptions, loadOptions } from './config-options.ts';
 import { EXIT, misuse } from './exit.ts';
-import { keepHeapSmall } from './heap.ts';
 import { connectCommand, shown } from './next-steps.ts';
 import { reloads, warn } from './reloads.ts';
 import { firstSignal, SIGNALS } from './signals.ts';
+import { keepHeapSmall, optimiseEarly } from './v8-flags.ts';
 
 export type { App } from '../app.ts';
 export type StartApp = typeof startApp;
@@ -41,7 +41,9 @@ export async function run(call: Call, begin: StartApp = startLoaded): Promise<nu
 /** The service is loaded only once its configuration is known to be good. */
 const startLoaded: StartApp = async (loaded, options) => {
   keepHeapSmall();
-  return (await import('../app.ts')).startApp(loaded, options);
+  const app = await (await import('../app.ts')).startApp(loaded, options);
+  optimiseEarly();
+  return app;
 };
 
 async function start(

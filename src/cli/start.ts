@@ -8,7 +8,6 @@ import { DEFAULT_FIREWALL } from '../schema/config.ts';
 import type { FirewallState } from '../schema/local-state.ts';
 import type { Call, Result } from './command.ts';
 import { CliError, EXIT } from './exit.ts';
-import { keepHeapSmall } from './heap.ts';
 import { findFirewall } from './local/control-channel.ts';
 import { type ControlTarget, serveControl } from './local/control-server.ts';
 import { startDetached } from './local/detach.ts';
@@ -24,6 +23,7 @@ import { type Refused, statusOf } from './local/status.ts';
 import { shown } from './next-steps.ts';
 import { reloads } from './reloads.ts';
 import { firstSignal, SIGNALS } from './signals.ts';
+import { keepHeapSmall, optimiseEarly } from './v8-flags.ts';
 
 const ASK_MS = 10_000;
 
@@ -58,6 +58,7 @@ export async function run(call: Call): Promise<Result | null> {
     keepHeapSmall();
     const gateway = await startGateway(plan, { output, level }, call);
     ends.push(() => gateway.stop());
+    optimiseEarly();
     const { asked } = openChannel(call, home, { plan, gateway, channel }, ends);
     const ended = await Promise.race([signal.then(() => 'signal'), asked]);
     if (!call.json) call.terminal.note(ended === 'signal' ? 'Stopping' : 'Stopping, as `lemma stop` asked');
