@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { againstPeer } from './against-peer.ts';
 import { pinLoad } from './cores.ts';
+import { floor } from './floor.ts';
 import { inProcess } from './in-process.ts';
 import { lifetime } from './lifetime.ts';
 import { print, type Report } from './measure.ts';
@@ -14,7 +15,7 @@ import { overload, steady } from './steady.ts';
  * The bench: medians of rounds that take turns, on one machine in one run.
  *
  *     npm run bench -- compiler | policy | policy-data | hostile | queries | kill-lag | firewall | impact | rollback-lag | stream | lighthouse [their own options]
- *     npm run bench -- [in-process peer steady overload lifetime profile] [--json] [--rounds 5] [--calls 8000]
+ *     npm run bench -- [in-process peer steady overload lifetime floor profile] [--json] [--rounds 5] [--calls 8000]
  *                      [--decisions 1000000] [--no-peer] [--before <another checkout, installed>]
  */
 
@@ -64,13 +65,14 @@ const parts: Record<string, () => Promise<Report>> = {
   steady: () => steady(rounds, values.peer),
   overload: () => overload(calls),
   lifetime: () => lifetime(rounds, Number(values.decisions)),
+  floor: () => floor(rounds, calls, values.peer),
   profile: () => profile(calls),
 };
 
 let pinning: string | null = null;
 const reports: Report[] = [];
 for (const name of positionals.length === 0
-  ? Object.keys(parts).filter((name) => name !== 'profile')
+  ? Object.keys(parts).filter((name) => name !== 'profile' && name !== 'floor')
   : positionals) {
   const part = parts[name];
   if (part === undefined) throw new Error(`no part "${name}"; there are: ${Object.keys(parts).join(', ')}`);
