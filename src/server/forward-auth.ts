@@ -57,10 +57,13 @@ async function answer(request: FastifyRequest, reply: FastifyReply, decide: Deci
     send(reply, await decided(request, proxy, decide));
   } catch (error) {
     const decision = failed();
-    request.log.error(
-      { err: error, decision_id: decision.decision_id },
-      'forward-auth failed and was denied',
-    );
+    // A question that breaks off is its proxy's, which hears nothing any more; an operator need not look into it.
+    if (!request.raw.complete) request.log.info({ proxy }, 'a proxy hung up before its question was whole');
+    else
+      request.log.error(
+        { err: error, decision_id: decision.decision_id },
+        'forward-auth failed and was denied',
+      );
     const nobody = toRequest({ proxy, method: '', target: '', headers: [], body: NO_BODY });
     send(reply, toResponse(decision, nobody, proxy));
   }

@@ -1,4 +1,7 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { connect } from 'node:net';
+import { setImmediate as turn } from 'node:timers/promises';
 import { FORWARD_AUTH_PROXIES } from '../../src/request/forward-auth.ts';
 import { decisionApp } from '../../src/server/decision-api.ts';
 import { listen } from '../../src/server/http.ts';
@@ -8,6 +11,9 @@ import { askForwardAuth, questionOf } from '../support/forward-auth.ts';
 import { bearing, chain, request, type WireRequest } from '../support/kit.ts';
 import { type Running, running } from '../support/running.ts';
 import { DECISION_ID, decision, denial, memoryLog, scripted } from './support.ts';
+
+/** As pino numbers it. */
+const INFO = 30;
 
 const portOf = (address: string) => Number(address.split(':').at(-1));
 
@@ -174,6 +180,18 @@ describe('forward-auth over HTTP', () => {
           line.includes('no such thing') && line.includes(String(answer.headers['x-lemma-decision-id'])),
       ),
     );
+  });
+
+  it('takes a proxy that hangs up for no failure of its own', async () => {
+    const { port, lines, asked } = await served();
+    const socket = connect(port, '127.0.0.1');
+    socket.write('POST /forward-auth/envoy/ HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nshort');
+    await once(socket, 'connect');
+    socket.end();
+    await once(socket.resume(), 'close');
+    const told = () => lines().filter((line) => /hung up|forward-auth failed/.test(line));
+    while (told().length === 0) await turn();
+    assert.deepEqual([told().map((line) => JSON.parse(line).level), asked.length], [[INFO], 0]);
   });
 
   it('is 403 where a policy would answer otherwise', async () => {
