@@ -214,7 +214,7 @@ function traces(entry: TracesEntry, path: (text: string) => string): Traces | nu
 function limits({
   concurrency = 512,
   queue = 256,
-  queue_ms = 5,
+  queue_ms = 10,
   log_ms = 500,
   feed_ms = 100,
   per_source,

@@ -29,7 +29,7 @@ export interface LaneStats {
 
 /**
  * Where decisions wait for their turn, so that what is beside them in this process (kill, health, reads) never waits
- * behind a crowd of them: a turn of the event loop spends some time on decisions (`sliceMs`), the rest queues.
+ * behind a crowd of them: a turn of the event loop spends at most `SLICE_MS` on decisions, the rest queues.
  */
 export interface Lane {
   /** @throws Abandoned */
@@ -39,10 +39,8 @@ export interface Lane {
   wasFull(): boolean;
 }
 
-/** Of one turn of the event loop: twice, for those that it brings and for those that wait. */
+/** Of one turn of the event loop. */
 const SLICE_MS = 2;
-/** In overload whoever comes waits a turn before he is read, and those who are denied most of all. */
-const SHORT_SLICE_MS = 1;
 /** As long as this after one was shed, a queue is overload and no burst. */
 const CALM_MS = 1000;
 /** Few enough to wait in overload too, however slow the machine is. */
@@ -79,14 +77,6 @@ export function createLane(
   /** Milliseconds between two turns of those that had to wait, on average. */
   let between = 0;
 
-  function inOverload(at: number): boolean {
-    return at - lastShed < CALM_MS;
-  }
-
-  function sliceMs(at: number): number {
-    return inOverload(at) ? SHORT_SLICE_MS : SLICE_MS;
-  }
-
   function openTurn(at: number): void {
     if (turnOpen) return;
     turnOpen = true;
@@ -102,7 +92,7 @@ export function createLane(
     let at = began;
     let taken = 0;
     for (const entry of waiting) {
-      if (at - began >= sliceMs(began) || !take(entry, at, waiting.length - taken)) break;
+      if (at - began >= SLICE_MS || !take(entry, at, waiting.length - taken)) break;
       taken += 1;
       at = now();
     }
@@ -150,7 +140,7 @@ export function createLane(
   function patience({ remainingMs }: Caller, at: number, count: number): number {
     const { queue_ms } = limits();
     const whole = remainingMs === null ? PATIENCE * queue_ms : IN_TIME * remainingMs;
-    return count > FEW && inOverload(at) ? Math.min(queue_ms, whole) : whole;
+    return count > FEW && at - lastShed < CALM_MS ? Math.min(queue_ms, whole) : whole;
   }
 
   /** In overload, whoever comes after too many would only wait to be shed. */
@@ -158,7 +148,7 @@ export function createLane(
     const count = waiting.length + 1;
     const { queue, queue_ms } = limits();
     if (count > queue || (head !== undefined && at - head.at > patience(head.caller, at, count))) return true;
-    return count > FEW && count * between > queue_ms && inOverload(at);
+    return count > FEW && count * between > queue_ms && at - lastShed < CALM_MS;
   }
 
   async function begin<T>({ work }: Task<T>): Promise<T> {
@@ -178,7 +168,7 @@ export function createLane(
       const [head] = waiting;
       if (head === undefined) {
         lastEmpty = at;
-        if (hasRoom() && at - turnBegan < sliceMs(at)) return begin(task);
+        if (hasRoom() && at - turnBegan < SLICE_MS) return begin(task);
       }
       if (isFull(head, at)) {
         lastShed = at;

@@ -433,7 +433,7 @@ export const configSchema = {
           type: 'integer',
           minimum: 1,
           maximum: 60_000,
-          default: 5,
+          default: 10,
           description:
             'Milliseconds that a request may wait once more come than can wait, until none was denied for a second',
         },

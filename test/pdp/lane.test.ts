@@ -320,27 +320,6 @@ describe('the lane of decisions', () => {
     while (done < 12) await turn();
   });
 
-  it('leaves it to them sooner in overload, when more come than can be read', async () => {
-    limits.queue = 0;
-    ask('a');
-    assert.equal(await ask('one more'), 'shed');
-    limits.queue = 100;
-    limits.concurrency = 100;
-    await turn();
-    const ends = Promise.withResolvers<string>();
-    let began = 0;
-    const costly = () => {
-      now += 0.5;
-      began += 1;
-      return ends.promise;
-    };
-    for (let i = 0; i < 12; i++) lane.run(PATIENT, { work: costly, shed: () => 'shed' });
-    await turn();
-    assert.equal(began, 4);
-    while (began < 12) await turn();
-    ends.resolve('done');
-  });
-
   it('goes on with those who wait in the next turn of the loop, although nothing ends', async () => {
     limits.concurrency = 100;
     let began = 0;
