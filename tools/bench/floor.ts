@@ -13,8 +13,8 @@ import type { AuthzRequest } from '../../src/schema/request.ts';
 import { decodeCheckRequest } from '../../src/server/check-wire.ts';
 import { onServerCore } from './cores.ts';
 import { cpuOf, end } from './lemma.ts';
-import { closedLoop, connectLoad, mustAllow } from './load.ts';
-import { atLeast, type Figure, interleaved, median, type Report } from './measure.ts';
+import { closedLoop, connectLoad, type LoadClient, mustAllow } from './load.ts';
+import { atLeast, type Figure, inFlight, interleaved, median, type Report } from './measure.ts';
 import { openParts, type Parts } from './parts.ts';
 import { buildPeer, startPeer } from './peer.ts';
 import { makeWorld, type World } from './world.ts';
@@ -36,22 +36,13 @@ export async function floor(rounds: number, calls: number, peer: boolean): Promi
   try {
     const taken = await decided(world, parts, calls);
     const candidates: Record<string, () => Promise<number>> = {
-      http2: async () => {
-        const before = cpuOf(http2.pid);
-        mustAllow(await closedLoop(client, world.whole(calls), IN_FLIGHT), 'HTTP/2');
-        return ((cpuOf(http2.pid) - before) * 1000) / calls;
-      },
+      http2: () => cpuOfServer(http2, client, world.whole(calls)),
       signature: async () => signature(taken.requests[0], calls),
       evaluation: async () => evaluation(taken.appends, parts),
       record: () => record(world, taken),
     };
     if (opa !== null && other !== null)
-      candidates.opa = async () => {
-        const before = cpuOf(opa.pid);
-        const some = Math.ceil(calls / 8);
-        mustAllow(await closedLoop(other, world.opa.whole(some), IN_FLIGHT), 'OPA');
-        return ((cpuOf(opa.pid) - before) * 1000) / some;
-      };
+      candidates.opa = () => cpuOfServer(opa, other, world.opa.whole(Math.ceil(calls / 8)));
     const times = await interleaved(candidates, rounds);
     const of = (name: string) => median(times[name] ?? []);
     const figure = (name: string, value: number, note: string): Figure => ({ name, value, unit: 'us', note });
@@ -79,6 +70,17 @@ export async function floor(rounds: number, calls: number, peer: boolean): Promi
     await http2.stop();
     await parts.close();
   }
+}
+
+/** Microseconds of a server's, all threads, for each of the messages. */
+async function cpuOfServer(
+  { pid }: { readonly pid: number },
+  client: LoadClient,
+  messages: readonly Uint8Array[],
+): Promise<number> {
+  const before = cpuOf(pid);
+  mustAllow(await closedLoop(client, messages, IN_FLIGHT), 'floor');
+  return ((cpuOf(pid) - before) * 1000) / messages.length;
 }
 
 interface Taken {
@@ -132,12 +134,9 @@ function evaluation(appends: Taken['appends'], { pdp }: Parts): number {
 async function record(world: World, { appends }: Taken): Promise<number> {
   const { log, close } = await openParts(world);
   const before = { all: process.cpuUsage(), own: process.threadCpuUsage() };
-  let next = 0;
-  const lane = async () => {
-    for (let one = appends[next++]; one !== undefined; one = appends[next++])
-      await log.append(one.body, one.how);
-  };
-  await Promise.all(Array.from({ length: IN_FLIGHT }, lane));
+  await inFlight(appends, IN_FLIGHT, async ({ body, how }) => {
+    await log.append(body, how);
+  });
   const own = process.threadCpuUsage(before.own);
   const all = process.cpuUsage(before.all);
   await close();

@@ -11,7 +11,7 @@ import { signedMessage } from '../../src/request/signed.ts';
 import type { CheckRequestMessage } from '../../src/schema/check.ts';
 import type { AuthzRequest } from '../../src/schema/request.ts';
 import { checkMethod, loadProtos } from '../../src/server/proto.ts';
-import { atMost, type Figure, interleaved, median, type Report } from './measure.ts';
+import { atMost, type Figure, inFlight, interleaved, median, type Report } from './measure.ts';
 import { openParts, type Parts } from './parts.ts';
 import { makeWorld, type World } from './world.ts';
 
@@ -28,7 +28,7 @@ export async function inProcess(rounds: number, calls: number): Promise<Report> 
   const whole = async (made: readonly AuthzRequest[]) => {
     const start = performance.now();
     const before = process.threadCpuUsage();
-    await all(made, async (request) => {
+    await inFlight(made, IN_FLIGHT, async (request) => {
       const { verdict, reason } = await decide(request, parts.pdp);
       if (verdict !== 'allow') throw new Error(`denied: ${reason}`);
     });
@@ -171,18 +171,10 @@ function stages(world: World, { pdp, gate, chains, log }: Parts, calls: number) 
     record: async () => {
       const items = world.whole(calls).map((bytes) => evaluated(proven(checked(bytes))));
       const start = performance.now();
-      await all(items, recorded);
+      await inFlight(items, IN_FLIGHT, recorded);
       return perCall(start, items.length);
     },
   };
-}
-
-async function all<T>(items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {
-  let next = 0;
-  const lane = async () => {
-    for (let item = items[next++]; item !== undefined; item = items[next++]) await work(item);
-  };
-  await Promise.all(Array.from({ length: IN_FLIGHT }, lane));
 }
 
 function perCall(start: number, count: number): number {

@@ -65,6 +65,19 @@ export async function interleaved<N extends string>(
   return found;
 }
 
+/** Keeps `count` of the items under way until all are done. */
+export async function inFlight<T>(
+  items: readonly T[],
+  count: number,
+  work: (item: T) => Promise<void>,
+): Promise<void> {
+  let next = 0;
+  const lane = async () => {
+    for (let item = items[next++]; item !== undefined; item = items[next++]) await work(item);
+  };
+  await Promise.all(Array.from({ length: count }, lane));
+}
+
 export function print(reports: readonly Report[]): void {
   for (const { title, figures, notes = [] } of reports) {
     console.log(`\n${title}`);
